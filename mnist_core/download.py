@@ -1,0 +1,63 @@
+"""Fetching MNIST from its public mirrors: fails fast, checks content, writes atomically."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from mnist_core import containers
+from mnist_core.errors import DataError
+from mnist_core.sources import CANONICAL_SHA256
+
+MIRRORS = (
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+)
+CONNECT_TIMEOUT_SECONDS = 3.0
+READ_TIMEOUT_SECONDS = 15.0
+
+
+def download_mnist(folder: Path, mirrors: tuple[str, ...] = MIRRORS, progress: bool = True) -> str | None:
+    """Fetch the four files into ``folder``. Either all four are there at the end, whole and checked, or none is new.
+
+    Args:
+        folder: made where it is missing.
+        mirrors: tried in order; each ends in a slash.
+        progress: show a bar for each file.
+
+    Returns:
+        None, or one line on why no mirror could give them.
+    """
+    failure = "no mirror is set"
+    for mirror in mirrors:
+        try:
+            _fetch_all(folder, mirror, progress)
+        except (OSError, ValueError) as error:
+            failure = f"{mirror}: {_root_cause(error)}"
+        else:
+            return None
+    return failure
+
+
+def _fetch_all(folder: Path, mirror: str, progress: bool) -> None:
+    import pooch
+
+    pooch.get_logger().setLevel("ERROR")
+    timeouts = (CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS)
+    downloader = pooch.HTTPDownloader(progressbar=progress, timeout=timeouts)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as staging:
+        for name, sha256 in CANONICAL_SHA256.items():
+            url = f"{mirror}{name}.gz"
+            path = Path(pooch.retrieve(url, known_hash=None, fname=f"{name}.gz", path=staging, downloader=downloader))
+            containers.verify(path, containers.read_bytes(path), sha256)
+        for path in Path(staging).iterdir():
+            path.replace(folder / path.name)
+
+
+def _root_cause(error: BaseException) -> str:
+    if isinstance(error, DataError):
+        return str(error)
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    return f"{type(error).__name__}: {error}".split("\n")[0]

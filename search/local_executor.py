@@ -1,0 +1,203 @@
+"""N worker processes on this machine that stay alive across trials.
+
+Processes are spawned, never forked (a fork after TensorFlow has started hangs), and each has a pipe of its own,
+so that one that dies costs its trial and nothing else. The pools of the standard library break as a whole.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+
+import psutil
+
+from mnist_core.metrics import EpochMetrics
+from search.executor import Decide, Ended, Finished, Lost
+from search.objective import Bench, WorkerContext, run_trial
+from search.trial import Trial, TrialResult
+
+# About 4 MiB stay behind with every trial, whatever Keras is told to forget.
+TRIALS_PER_WORKER = 40
+WORKER_MEMORY_BYTES = 1_200_000_000
+GRACE_SECONDS = 3.0
+
+_SPAWN = multiprocessing.get_context("spawn")
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def default_workers() -> int:
+    """As many workers as there are cores, and memory for each; at least one."""
+    return max(1, min(usable_cores(), psutil.virtual_memory().available // WORKER_MEMORY_BYTES))
+
+
+@dataclass(frozen=True)
+class _EpochEnd:
+    """A worker's word after each epoch; it waits for a bool."""
+
+    epoch: int
+    metrics: EpochMetrics
+
+
+class _Worker:
+    """One process, its end of the pipe, and the trial that it is running."""
+
+    def __init__(self, context: WorkerContext) -> None:
+        self.connection, theirs = _SPAWN.Pipe()
+        self.process = _SPAWN.Process(target=_work, args=(theirs, context), daemon=True, name="mnist-search-worker")
+        with _interrupts_ignored():
+            self.process.start()
+        theirs.close()
+        self.trial: Trial | None = None
+        self.trials_left = TRIALS_PER_WORKER
+
+    def start(self, trial: Trial) -> None:
+        self.trial = trial
+        self.trials_left -= 1
+        try:
+            self.connection.send(trial)
+        except OSError:
+            pass  # it has died; its sentinel says so at the next poll
+
+    def cause_of_death(self) -> str:
+        self.process.join(GRACE_SECONDS)
+        code = self.process.exitcode
+        if code is not None and code < 0:
+            return f"the worker process was killed by {signal.Signals(-code).name}"
+        return f"the worker process ended with exit code {code}"
+
+    def end(self) -> None:
+        self.connection.close()
+        if self.process.is_alive():
+            self.process.terminate()
+
+
+class LocalExecutor:
+    """Runs trials in worker processes on this machine, each with its share of the cores.
+
+    Args:
+        context: what the workers need; its ``threads`` is what one of them computes with.
+        workers: how many; they start at once, and are replaced when they die or have run many trials.
+    """
+
+    def __init__(self, context: WorkerContext, workers: int) -> None:
+        self._context = context
+        self._workers = [_Worker(context) for _ in range(workers)]
+        self._waiting: deque[Trial] = deque()
+
+    @property
+    def capacity(self) -> int:
+        """The number of workers."""
+        return len(self._workers)
+
+    def submit(self, trial: Trial) -> None:
+        """Give the trial to a free worker, or keep it until there is one."""
+        self._waiting.append(trial)
+        self._hand_out()
+
+    def poll(self, decide: Decide, timeout: float) -> Sequence[Ended]:
+        """Pass messages to and fro; return the trials that ended."""
+        busy = [worker for worker in self._workers if worker.trial]
+        watched = [worker.connection for worker in busy] + [worker.process.sentinel for worker in busy]
+        ready = wait(watched, timeout) if watched else []
+        ended: list[Ended] = []
+        for worker in busy:
+            # A worker that sent its result and then died has both ready: the message counts first.
+            if worker.connection in ready:
+                ended += self._receive(worker, decide)
+            elif worker.process.sentinel in ready:
+                ended += self._bury(worker)
+        self._hand_out()
+        return ended
+
+    def close(self) -> None:
+        """End all workers at once."""
+        self._waiting.clear()
+        for worker in self._workers:
+            worker.end()
+        for worker in self._workers:
+            worker.process.join(GRACE_SECONDS)
+            if worker.process.is_alive():
+                worker.process.kill()
+                worker.process.join()
+        self._workers = []
+
+    def _receive(self, worker: _Worker, decide: Decide) -> list[Ended]:
+        assert worker.trial is not None
+        try:
+            message = worker.connection.recv()
+        except (EOFError, OSError):
+            return self._bury(worker)
+        if isinstance(message, _EpochEnd):
+            answer = decide(worker.trial, message.epoch, message.metrics)
+            try:
+                worker.connection.send(answer)
+            except OSError:
+                pass  # it has died; its sentinel says so at the next poll
+            return []
+        assert isinstance(message, TrialResult)
+        trial, worker.trial = worker.trial, None
+        if worker.trials_left == 0:
+            self._replace(worker)
+        return [Finished(trial, message)]
+
+    def _bury(self, worker: _Worker) -> list[Ended]:
+        assert worker.trial is not None
+        lost = Lost(worker.trial, worker.cause_of_death())
+        self._replace(worker)
+        return [lost]
+
+    def _replace(self, worker: _Worker) -> None:
+        worker.end()
+        self._workers[self._workers.index(worker)] = _Worker(self._context)
+
+    def _hand_out(self) -> None:
+        for worker in self._workers:
+            if self._waiting and worker.trial is None:
+                worker.start(self._waiting.popleft())
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Processes started meanwhile ignore Ctrl-C from their first instruction: it is the driver that ends them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def _work(connection: Connection, context: WorkerContext) -> None:
+    """A worker's life: trials in, epochs and results out, until the driver closes the pipe or dies."""
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    bench = Bench(context)
+
+    def report(epoch: int, metrics: EpochMetrics) -> bool:
+        connection.send(_EpochEnd(epoch, metrics))
+        return bool(connection.recv())
+
+    try:
+        while True:
+            connection.send(run_trial(connection.recv(), bench, report))
+    except (EOFError, OSError):
+        return  # the driver is gone
+
+
+def _die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)

@@ -1,0 +1,132 @@
+"""What a worker does with a trial: data once, then build, train, save; whatever happens, a result."""
+
+from __future__ import annotations
+
+import shutil
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mnist_core.data import Split, split
+from mnist_core.errors import DataError, NonFiniteError
+from mnist_core.metrics import EpochMetrics, StopReason
+from mnist_core.sources import DataSource
+from search.spec import DataSpec
+from search.trial import SavedModel, Trial, TrialResult, TrialState
+
+if TYPE_CHECKING:
+    import keras
+
+Report = Callable[[int, EpochMetrics], bool]
+SaveModel = Callable[[Any, Path], SavedModel]
+"""Writes a Keras model into a folder that does not exist yet; importable by name, as workers receive it by pickle."""
+
+
+@dataclass(frozen=True)
+class WorkerContext:
+    """All that a worker needs to know besides the trials.
+
+    Args:
+        source: where the data lies, for a worker to read.
+        digest: what its training images have to be (SHA-256).
+        data: how they are divided.
+        save: turns a trained model into files.
+        staging: folder in which each trial writes its files.
+        threads: cores that one worker computes with.
+    """
+
+    source: DataSource
+    digest: str
+    data: DataSpec
+    save: SaveModel
+    staging: Path
+    threads: int = 1
+
+
+class Bench:
+    """A worker's place: TensorFlow configured and the data loaded, once, when the first trial asks for them."""
+
+    def __init__(self, context: WorkerContext) -> None:
+        self.context = context
+
+    @cached_property
+    def split(self) -> Split:
+        """The images of every trial of this worker.
+
+        Raises:
+            DataError: they are not those of the sweep.
+        """
+        from mnist_core import runtime
+
+        runtime.configure(self.context.threads)
+        training = self.context.source.load_training()
+        if training.digest != self.context.digest:
+            raise DataError(
+                f"{self.context.source.location}: altered since the sweep began: expected digest "
+                f"{self.context.digest}, received {training.digest}"
+            )
+        return split(training, self.context.data.validation, self.context.data.seed)
+
+
+def run_trial(trial: Trial, bench: Bench, report: Report) -> TrialResult:
+    """Train one trial and save its model. Every exception becomes a FAILED result with its traceback.
+
+    Args:
+        trial: what to train.
+        bench: where.
+        report: told of every epoch; its False ends the training as pruned.
+    """
+    history: list[EpochMetrics] = []
+
+    def remember(epoch: int, metrics: EpochMetrics) -> bool:
+        history.append(metrics)
+        return report(epoch, metrics)
+
+    started = time.perf_counter()
+    try:
+        return _train_and_save(trial, bench, remember)
+    except Exception as error:
+        return TrialResult(
+            TrialState.FAILED,
+            history=tuple(history),
+            stop_reason=StopReason.NON_FINITE if isinstance(error, NonFiniteError) else None,
+            training_seconds=time.perf_counter() - started,
+            error=f"{type(error).__name__}: {error}",
+            traceback=traceback.format_exc(),
+        )
+
+
+def _train_and_save(trial: Trial, bench: Bench, report: Report) -> TrialResult:
+    data = bench.split
+    # Here and not above: the process that drives the sweep imports this module, but never TensorFlow.
+    from mnist_core import runtime
+    from mnist_core.model import build_model
+    from mnist_core.training import train
+
+    started = time.perf_counter()
+    runtime.start_afresh(trial.seed)
+    model = build_model(trial.hyperparameters, data.train.shape)
+    training = train(model, data, trial.training, trial.seed, report)
+    trained = time.perf_counter()
+    saved = _save(model, bench.context, bench.context.staging / f"{trial.number}-{trial.attempt}")
+    return TrialResult(
+        TrialState.PRUNED if training.reason is StopReason.PRUNED else TrialState.COMPLETE,
+        history=training.history,
+        best_epoch=training.best_epoch,
+        stop_reason=training.reason,
+        training_seconds=trained - started,
+        saving_seconds=time.perf_counter() - trained,
+        model=saved,
+    )
+
+
+def _save(model: keras.Model, context: WorkerContext, folder: Path) -> SavedModel:
+    try:
+        return context.save(model, folder)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise

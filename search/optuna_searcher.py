@@ -1,0 +1,132 @@
+"""Optuna's samplers and pruners behind the searcher protocol, by ask and tell on a study in memory."""
+
+from __future__ import annotations
+
+import warnings
+from collections import deque
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.trial import TrialState as OptunaState
+
+from search.searcher import Idle, Suggestion
+from search.space import Choices, Domain, IntRange, Point
+from search.spec import SweepSpec
+from search.trial import Outcome, TrialState
+
+# Hyperband assigns a trial to its bracket by a hash of the study's name.
+STUDY_NAME = "mnist-search"
+
+_STATES = {
+    TrialState.COMPLETE: OptunaState.COMPLETE,
+    TrialState.PRUNED: OptunaState.PRUNED,
+    TrialState.FAILED: OptunaState.FAIL,
+}
+
+
+class OptunaSearcher:
+    """Searches with TPE, CMA-ES, random or quasi-random points, or a grid.
+
+    ``random``, ``qmc`` and ``grid`` replay a sequence that the seed fixes, so they are resumed by being asked
+    again (:class:`~search.searcher.KnownPoints` answers what is known); the others learn from history.
+
+    Args:
+        spec: a sweep with ``engine = "optuna"``.
+        history: how many finished trials will be added. An adaptive sampler that goes on from history must
+            not draw again what it drew at first.
+    """
+
+    def __init__(self, spec: SweepSpec, history: int = 0) -> None:
+        self._distributions = {name: distribution(domain) for name, domain in spec.space.domains.items()}
+        self._replays = spec.sampler in ("random", "qmc", "grid")
+        seed = spec.seed if self._replays else spec.seed + history
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            self._study = optuna.create_study(
+                study_name=STUDY_NAME,
+                direction=spec.metric.direction.value,
+                sampler=_sampler(spec.sampler, seed),
+                pruner=_pruner(spec.pruner, spec.training.epochs),
+            )
+        self._grid = deque(spec.space.grid()) if spec.sampler == "grid" else None
+        self._trials: dict[int, optuna.Trial] = {}
+
+    def add(self, point: Point, outcome: Outcome) -> None:
+        """Put a finished trial into the study, unless the sampler will come by its point again."""
+        if self._replays:
+            return
+        trial = optuna.trial.create_trial(
+            params=dict(point),
+            distributions=self._distributions,
+            value=outcome.value if outcome.state is TrialState.COMPLETE else None,
+            intermediate_values=dict(enumerate(outcome.curve, start=1)),
+            state=_STATES[outcome.state],
+        )
+        self._study.add_trial(trial)
+
+    def enqueue(self, point: Point) -> None:
+        """Suggest this point first; a grid comes by it anyway."""
+        if self._grid is None:
+            self._study.enqueue_trial(dict(point))
+
+    def ask(self) -> Suggestion | Idle:
+        """The next point; EXHAUSTED at the end of a grid."""
+        if self._grid is not None:
+            if not self._grid:
+                return Idle.EXHAUSTED
+            self._study.enqueue_trial(dict(self._grid.popleft()))
+        trial = self._study.ask(fixed_distributions=self._distributions)
+        self._trials[trial.number] = trial
+        return Suggestion(trial.number, dict(trial.params))
+
+    def report(self, id: int, epoch: int, value: float) -> bool:
+        """Whether the pruner lets the trial go on."""
+        trial = self._trials[id]
+        trial.report(value, step=epoch)
+        return not trial.should_prune()
+
+    def tell(self, id: int, outcome: Outcome) -> None:
+        """Record the end of a trial: its best epoch's value where it completed, its curve where it was pruned."""
+        value = outcome.value if outcome.state is TrialState.COMPLETE else None
+        self._study.tell(self._trials.pop(id), value, _STATES[outcome.state])
+
+
+def distribution(domain: Domain) -> BaseDistribution:
+    """A domain as Optuna knows it."""
+    if isinstance(domain, Choices):
+        return CategoricalDistribution(domain.values)
+    if isinstance(domain, IntRange):
+        # Optuna narrows an upper end that the step does not reach, with a warning; ours says the same.
+        high = domain.high - (domain.high - domain.low) % domain.step
+        return IntDistribution(domain.low, high, log=domain.log, step=domain.step)
+    listed = domain.listed()
+    high = float(listed[-1]) if listed else domain.high
+    return FloatDistribution(domain.low, high, log=domain.log, step=domain.step)
+
+
+def _sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
+    if name == "tpe":
+        return optuna.samplers.TPESampler(seed=seed)
+    if name == "cmaes":
+        return optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
+    if name == "qmc":
+        return optuna.samplers.QMCSampler(
+            seed=seed, scramble=True, warn_independent_sampling=False, warn_asynchronous_seeding=False
+        )
+    return optuna.samplers.RandomSampler(seed=seed)
+
+
+def _pruner(name: str, epochs: int) -> optuna.pruners.BasePruner:
+    if name == "median":
+        return optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1)
+    if name == "hyperband":
+        return optuna.pruners.HyperbandPruner(min_resource=1, max_resource=epochs, reduction_factor=3)
+    if name == "successive-halving":
+        return optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=3)
+    return optuna.pruners.NopPruner()

@@ -1,0 +1,116 @@
+"""The protocol of a searcher, and the memory that keeps any searcher from paying twice for one point."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from search.space import Point, PointKey, key_of
+from search.trial import Outcome
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A point to be tried.
+
+    Args:
+        id: names it to the searcher in ``report`` and ``tell``.
+        point: one value for each parameter of the space.
+    """
+
+    id: int
+    point: Point
+
+
+class Idle(Enum):
+    """Why there is no suggestion."""
+
+    WAIT = "wait"
+    """None now; ask again when a running trial has been told."""
+
+    EXHAUSTED = "exhausted"
+    """None any more."""
+
+
+class Searcher(Protocol):
+    """Decides which points to try. Called from one thread.
+
+    History comes first: ``add`` and ``enqueue`` are called before the first ``ask`` only.
+    """
+
+    def add(self, point: Point, outcome: Outcome) -> None:
+        """Learn of a trial that finished before this searcher was made."""
+
+    def enqueue(self, point: Point) -> None:
+        """See to it that this point is among the coming suggestions."""
+
+    def ask(self) -> Suggestion | Idle:
+        """The next point to try."""
+
+    def report(self, id: int, epoch: int, value: float) -> bool:
+        """Take in the objective after a 1-based epoch of a running trial; whether it is worth going on."""
+
+    def tell(self, id: int, outcome: Outcome) -> None:
+        """Take in the end of a trial. Called once for each suggestion that was run."""
+
+
+class KnownPoints:
+    """A searcher around another that answers from memory when a point comes up again.
+
+    All trials of a sweep share one seed, so a point that was trained once would end the same again. A
+    repeated suggestion is told the known outcome at once, or that of the trial that is running, and the
+    inner searcher is asked for another. This is also how an engine that replays a fixed sequence is resumed:
+    it suggests what it suggested before, and only what is missing is run.
+    """
+
+    MOST_REPEATS = 100
+
+    def __init__(self, inner: Searcher) -> None:
+        self._inner = inner
+        self._known: dict[PointKey, Outcome] = {}
+        self._running: dict[int, PointKey] = {}
+        self._shadows: dict[PointKey, list[int]] = defaultdict(list)
+
+    def add(self, point: Point, outcome: Outcome) -> None:
+        """Remember the outcome, and pass it on."""
+        self._known[key_of(point)] = outcome
+        self._inner.add(point, outcome)
+
+    def enqueue(self, point: Point) -> None:
+        """Pass it on."""
+        self._inner.enqueue(point)
+
+    def ask(self) -> Suggestion | Idle:
+        """The next point that is neither known nor running; EXHAUSTED after too many repeats in a row."""
+        for _ in range(len(self._known) + self.MOST_REPEATS):
+            suggestion = self._inner.ask()
+            if isinstance(suggestion, Idle):
+                return suggestion
+            key = key_of(suggestion.point)
+            if key in self._known:
+                self._pass_on(suggestion.id, self._known[key])
+            elif key in self._running.values():
+                self._shadows[key].append(suggestion.id)
+            else:
+                self._running[suggestion.id] = key
+                return suggestion
+        return Idle.WAIT if self._running else Idle.EXHAUSTED
+
+    def report(self, id: int, epoch: int, value: float) -> bool:
+        """Pass it on."""
+        return self._inner.report(id, epoch, value)
+
+    def tell(self, id: int, outcome: Outcome) -> None:
+        """Remember the outcome, and pass it on, also for those who asked for the same point meanwhile."""
+        key = self._running.pop(id)
+        self._known[key] = outcome
+        self._inner.tell(id, outcome)
+        for shadow in self._shadows.pop(key, ()):
+            self._pass_on(shadow, outcome)
+
+    def _pass_on(self, id: int, outcome: Outcome) -> None:
+        for epoch, value in enumerate(outcome.curve, start=1):
+            self._inner.report(id, epoch, value)
+        self._inner.tell(id, outcome)

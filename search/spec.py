@@ -1,0 +1,153 @@
+"""One sweep as one frozen, validated value. Its TOML form is read and written by :mod:`search.spec_file`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from enum import Enum
+
+from mnist_core.errors import MnistSearchError, SpecError, did_you_mean
+from mnist_core.hyperparameters import Hyperparameters, TrainingConfig
+from mnist_core.metrics import Metric
+from search.space import Point, Space
+from search.trial import Trial
+
+OBJECTIVES = (Metric.VAL_ACCURACY.value, Metric.VAL_LOSS.value)
+
+
+class Engine(Enum):
+    """The library that decides which points to try."""
+
+    OPTUNA = "optuna"
+    KERAS_TUNER = "keras-tuner"
+
+
+SAMPLERS: Mapping[Engine, tuple[str, ...]] = {
+    Engine.OPTUNA: ("tpe", "cmaes", "random", "qmc", "grid"),
+    Engine.KERAS_TUNER: ("grid", "random", "bayesian"),
+}
+PRUNERS: Mapping[Engine, tuple[str, ...]] = {
+    Engine.OPTUNA: ("none", "median", "hyperband", "successive-halving"),
+    Engine.KERAS_TUNER: ("none",),
+}
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """How the training images are divided.
+
+    Args:
+        validation: images held out to choose by: a share in (0, 1) (float) or a count (int).
+        seed: of the split, which is the same for all trials of a sweep.
+        digest: refuse any data but this (SHA-256 as ``mnist-search data`` prints it); empty takes what is found.
+
+    Raises:
+        SpecError: a value is of the wrong type or out of its range.
+    """
+
+    validation: int | float = 0.1
+    seed: int = 0
+    digest: str = ""
+
+    def __post_init__(self) -> None:
+        share = isinstance(self.validation, float) and 0 < self.validation < 1
+        count = type(self.validation) is int and self.validation > 0
+        if not (share or count):
+            raise SpecError(f"validation: expected a share between 0 and 1 or a count, received {self.validation!r}")
+        _check_seed("seed", self.seed)
+        if not isinstance(self.digest, str) or not re.fullmatch(r"([0-9a-f]{64})?", self.digest):
+            raise SpecError(f"digest: expected 64 hexadecimal digits, received {self.digest!r}")
+
+
+@dataclass(frozen=True)
+class SweepSpec:
+    """One sweep: what to search, how to choose points, how to train each.
+
+    Args:
+        name: what the sweep is called in the store; letters, digits, dot, dash and underscore.
+        space: the parameters searched.
+        engine: the library that chooses points.
+        sampler: how it chooses them; one of ``SAMPLERS[engine]``.
+        pruner: how it stops hopeless trials; one of ``PRUNERS[engine]``.
+        objective: the validation metric that ranks trials; it is that of the saved weights.
+        trials: how many points to try; 0 means all of a grid.
+        seed: of the searcher, and of every trial: all trials share initial weights and image order as far as
+            their shapes allow, so that points are compared on equal terms.
+        data: how the training images are divided.
+        model: values of the model factory's arguments that are not searched.
+        training: epochs, batch size, early stopping.
+
+    Raises:
+        SpecError: the parts do not go together.
+    """
+
+    name: str
+    space: Space
+    engine: Engine = Engine.OPTUNA
+    sampler: str = "tpe"
+    pruner: str = "none"
+    objective: str = Metric.VAL_ACCURACY.value
+    trials: int = 0
+    seed: int = 0
+    data: DataSpec = field(default_factory=DataSpec)
+    model: Hyperparameters = field(default_factory=Hyperparameters)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
+            raise SpecError(f"name: expected letters, digits, '.', '-' and '_', received {self.name!r}")
+        _check_word("sampler", self.sampler, SAMPLERS[self.engine], self.engine)
+        _check_word("pruner", self.pruner, PRUNERS[self.engine], self.engine)
+        if self.objective not in OBJECTIVES:
+            raise SpecError(f"objective: unknown value {self.objective!r}{did_you_mean(str(self.objective), OBJECTIVES)}")
+        _check_seed("seed", self.seed)
+        if type(self.trials) is not int or self.trials < 0:
+            raise SpecError(f"trials: expected a count of trials, 1 or more, received {self.trials!r}")
+        if self.sampler == "grid":
+            self.space.grid()
+        elif not self.trials:
+            raise SpecError(f"trials: expected how many points sampler = {self.sampler!r} is to try, received none")
+        for name, value in self.space.corners():
+            try:
+                self._settings({name: value})
+            except MnistSearchError as error:
+                raise SpecError(f"space.{error}") from error
+
+    @property
+    def metric(self) -> Metric:
+        """The objective as a metric."""
+        return Metric(self.objective)
+
+    @property
+    def target(self) -> int:
+        """How many points this sweep will have tried when it is done."""
+        if self.sampler != "grid":
+            return self.trials
+        size = len(self.space.grid())
+        return min(size, self.trials) if self.trials else size
+
+    def trial(self, number: int, point: Point, attempt: int = 1) -> Trial:
+        """The trial that trains ``point``: the searched values over the fixed ones.
+
+        Raises:
+            ParameterError: a value is out of its range.
+        """
+        hyperparameters, training = self._settings(point)
+        return Trial(number, point, hyperparameters, training, self.seed, attempt)
+
+    def _settings(self, point: Point) -> tuple[Hyperparameters, TrainingConfig]:
+        names = {field.name for field in fields(Hyperparameters)}
+        of_model = {name: value for name, value in point.items() if name in names}
+        of_training = {name: value for name, value in point.items() if name not in names}
+        return replace(self.model, **of_model), replace(self.training, **of_training)  # type: ignore[arg-type]
+
+
+def _check_word(key: str, word: object, known: tuple[str, ...], engine: Engine) -> None:
+    if word not in known:
+        raise SpecError(f"{key}: engine {engine.value!r} has no {key} {word!r}{did_you_mean(str(word), known)}")
+
+
+def _check_seed(key: str, seed: object) -> None:
+    if type(seed) is not int or not 0 <= seed < 2**31:
+        raise SpecError(f"{key}: expected an integer from 0 to {2**31 - 1}, received {seed!r}")
