@@ -8,6 +8,7 @@ optimizer. What it gains is measured by ``benchmarks/epoch.py``.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import keras
 import numpy as np
@@ -27,6 +28,12 @@ class Means:
     finite: bool
 
 
+@lru_cache(maxsize=4)
+def _resident(data: LabelledImages) -> tuple[tf.Tensor, tf.Tensor]:
+    """The images (uint8) and labels (int32) as tensors, made once for all the models that train on them."""
+    return tf.identity(data.images), tf.constant(data.labels.astype(np.int32))
+
+
 def _correct(probabilities: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     hits = tf.equal(tf.argmax(probabilities, axis=-1, output_type=labels.dtype), labels)
     return tf.reduce_sum(tf.cast(hits, tf.float32))
@@ -43,7 +50,7 @@ class CompiledEpoch:
 
     def __init__(self, model: keras.Model, data: LabelledImages, batch_size: int) -> None:
         self._count = len(data)
-        images, labels = tf.constant(data.images), tf.constant(data.labels.astype(np.int32))
+        images, labels = _resident(data)
         variables = model.trainable_variables
         # The optimizer's own variables have to exist before tracing, which may not create any.
         model.optimizer.build(variables)
@@ -76,7 +83,7 @@ class CompiledEvaluation:
     """Loss and accuracy of the model's present weights over a fixed set of images, dropout off."""
 
     def __init__(self, model: keras.Model, data: LabelledImages) -> None:
-        images, labels = tf.constant(data.images), tf.constant(data.labels.astype(np.int32))
+        images, labels = _resident(data)
         count = len(data)
 
         @tf.function(autograph=True)

@@ -17,7 +17,7 @@ from mnist_core.errors import DataError
 CLASSES = 10
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LabelledImages:
     """Raw images with their labels.
 

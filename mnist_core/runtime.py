@@ -1,12 +1,33 @@
-"""How TensorFlow uses this machine; to be called once in a process, before anything is computed."""
+"""How TensorFlow uses this machine."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Import TensorFlow in this block, without the lines that it prints whatever its log level.
+
+    They come from its compiled core, so the file descriptor itself is turned away.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def configure(threads: int) -> None:
     """Give TensorFlow its share of the cores, grow GPU memory as needed, and make results repeatable.
+
+    To be called once in a process, before anything is computed.
 
     Args:
         threads: cores that this process may compute with, 1 or more.
@@ -14,14 +35,14 @@ def configure(threads: int) -> None:
     Raises:
         RuntimeError: TensorFlow has already computed something in this process.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import tensorflow as tf
+    with quietly():
+        import tensorflow as tf
 
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
-    for gpu in tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.set_memory_growth(gpu, True)
-    tf.config.experimental.enable_op_determinism()
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+        for gpu in tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.set_memory_growth(gpu, True)
+        tf.config.experimental.enable_op_determinism()
 
 
 def start_afresh(seed: int) -> None:

@@ -12,7 +12,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 
@@ -184,6 +184,8 @@ def _work(connection: Connection, context: WorkerContext) -> None:
     """A worker's life: trials in, epochs and results out, until the driver closes the pipe or dies."""
     threading.Thread(target=_die_with_parent, daemon=True).start()
     bench = Bench(context)
+    with suppress(Exception):  # it is raised again in the first trial, which is where it is recorded
+        bench.split  # noqa: B018
 
     def report(epoch: int, metrics: EpochMetrics) -> bool:
         connection.send(_EpochEnd(epoch, metrics))

@@ -56,6 +56,7 @@ class OptunaSearcher:
             )
         self._grid = deque(spec.space.grid()) if spec.sampler == "grid" else None
         self._trials: dict[int, optuna.Trial] = {}
+        self._reported: dict[int, int] = {}
 
     def add(self, point: Point, outcome: Outcome) -> None:
         """Put a finished trial into the study, unless the sampler will come by its point again."""
@@ -88,7 +89,9 @@ class OptunaSearcher:
     def report(self, id: int, epoch: int, value: float) -> bool:
         """Whether the pruner lets the trial go on."""
         trial = self._trials[id]
-        trial.report(value, step=epoch)
+        if epoch > self._reported.get(id, 0):  # an attempt after a lost one comes by the same epochs again
+            trial.report(value, step=epoch)
+            self._reported[id] = epoch
         return not trial.should_prune()
 
     def tell(self, id: int, outcome: Outcome) -> None:

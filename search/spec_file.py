@@ -155,7 +155,7 @@ def _domain_table(domain: Domain) -> Table | list[Any]:
     if isinstance(domain, Choices):
         return list(domain.values)
     table = {key: value for key, value in asdict(domain).items() if value is not None}
-    if domain == IntRange(domain.low, domain.high, log=True):
+    if isinstance(domain, IntRange) and domain.log:
         del table["step"]  # which does not go with log
     return table
 

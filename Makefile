@@ -1,0 +1,50 @@
+# The one-word commands; `make help` lists them. Set-up is part of each.
+.DEFAULT_GOAL := help
+.PHONY: help install sweep test ui lint format benchmarks clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+help:  ## list these words
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(STAMP)  ## make .venv with everything pinned (uv where it is there, else pip)
+
+# uv compiles no bytecode unless told, and the libraries here take three times as long to import without it.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) -V). Try: make PYTHON=python3.12"; exit 2; }
+	@if command -v uv >/dev/null 2>&1; then \
+		uv venv -q --allow-existing --python "$(PYTHON)" $(VENV) && \
+		VIRTUAL_ENV=$(VENV) uv pip install -q --compile-bytecode -c constraints.txt -e '.[dev,benchmarks]'; \
+	else \
+		$(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install -q -c constraints.txt -e '.[dev,benchmarks]'; \
+	fi
+	@touch $@
+
+sweep: install  ## run the Bayesian sweep on MNIST
+	$(BIN)/mnist-search sweep bayesian
+
+test: install  ## run the tests
+	$(BIN)/python -m pytest
+
+ui: install  ## open the MLflow UI on the store
+	$(BIN)/mnist-search ui
+
+lint: install  ## check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: install  ## let ruff put the style right
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+benchmarks: install  ## measure the figures of the README (needs the whole MNIST: MNIST_DATA=FOLDER)
+	$(BIN)/python benchmarks/epoch.py
+	$(BIN)/python benchmarks/sweep.py
+
+clean:  ## remove what the set-up and the tools made; the store in mlruns stays
+	rm -rf $(VENV) *.egg-info build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,268 @@
+"""What a sweep looks like while it runs: live in a terminal, one line for each trial in a file; and its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from experiments.records import Tag
+from search.trial import Trial, TrialResult, TrialState
+
+if TYPE_CHECKING:
+    from experiments.records import RunRecord, SweepRecord
+    from mnist_core.metrics import EpochMetrics
+    from search.spec import SweepSpec
+    from search.sweep import History
+
+WIDTH_OF_FILES = 160
+COLOURS = {TrialState.COMPLETE: "green", TrialState.PRUNED: "yellow", TrialState.FAILED: "red", TrialState.KILLED: "red"}
+
+
+def make_console(stderr: bool = False) -> Console:
+    """A console that is as wide as the terminal, and wide enough for tables where there is none."""
+    console = Console(stderr=stderr, highlight=False)
+    return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=WIDTH_OF_FILES)
+
+
+def in_words(values: Mapping[str, object]) -> str:
+    """``hidden_size=128 dropout=0.25``: parameters as a reader wants them, four significant digits."""
+    return " ".join(f"{name}={short(value)}" for name, value in values.items())
+
+
+def short(value: object) -> str:
+    """A value in at most four significant digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+@dataclass
+class Tally:
+    """What has become of the trials so far, and which is the best."""
+
+    counts: dict[TrialState, int] = field(default_factory=dict)
+    best: tuple[Trial, TrialResult] | None = None
+
+    def add(self, trial: Trial, result: TrialResult, spec: SweepSpec) -> None:
+        """Count one result in."""
+        self.counts[result.state] = self.counts.get(result.state, 0) + 1
+        if result.state is not TrialState.COMPLETE or result.best is None:
+            return
+        value = result.best.value(spec.metric)
+        held = self.best[1].best if self.best else None
+        if held is None or spec.metric.direction.better(value, held.value(spec.metric)):
+            self.best = (trial, result)
+
+    @property
+    def finished(self) -> int:
+        """How many have a result."""
+        return sum(self.counts.values())
+
+    def words(self) -> str:
+        """``12 complete · 3 pruned · 0 failed``."""
+        states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED)
+        return " · ".join(f"{self.counts.get(state, 0)} {state.value}" for state in states)
+
+
+def line_of(trial: Trial, result: TrialResult, spec: SweepSpec) -> Text:
+    """A finished trial in one line."""
+    line = Text(f"{trial.name}  ")
+    line.append(f"{result.state.value:<8}", style=COLOURS[result.state])
+    if result.best and result.best_epoch:
+        line.append(f"  {spec.objective} {result.best.value(spec.metric):.4f}")
+        line.append(f"  epoch {result.best_epoch} of {len(result.history)}")
+    line.append(f"  {in_words(trial.point)}  {result.training_seconds + result.saving_seconds:.1f} s")
+    if result.error:
+        line.append(f"  {result.error.splitlines()[0]}", style="red")
+    return line
+
+
+class PlainDisplay:
+    """One line for each trial. An :class:`search.sweep.Observer`, and a context manager around the sweep."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._tally = Tally()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Nothing is left open."""
+
+    def sweep_started(self, spec: SweepSpec, history: History) -> None:
+        """Take in what earlier calls have done."""
+        self._spec = spec
+        for past in history.finished:
+            self._tally.add(past.trial, past.result, spec)
+        if history.finished:
+            self._console.print(f"resumed with {self._tally.finished} of {spec.target} trials done")
+
+    def trial_started(self, trial: Trial) -> None:
+        """Nothing to say yet."""
+
+    def epoch_ended(self, trial: Trial, epoch: int, metrics: EpochMetrics) -> None:
+        """Nothing to say yet."""
+
+    def trial_lost(self, trial: Trial, cause: str) -> None:
+        """Say that an attempt came to nothing."""
+        self._console.print(f"{trial.name}  lost: {cause}", soft_wrap=True)
+
+    def trial_ended(self, trial: Trial, result: TrialResult) -> None:
+        """Say what became of the trial."""
+        self._tally.add(trial, result, self._spec)
+        line = line_of(trial, result, self._spec)
+        line.append(f"  [{self._tally.finished}/{self._spec.target}]")
+        self._console.print(line, soft_wrap=True)
+
+
+class LiveDisplay(PlainDisplay):
+    """The same lines, and below them what is running now."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self._whole = Progress(
+            TextColumn("[bold]sweep    "),
+            BarColumn(30),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("ETA"),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[counts]}"),
+            console=console,
+            speed_estimate_period=3600,
+        )
+        self._each = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(30),
+            TextColumn("epoch {task.completed}/{task.total}"),
+            TextColumn("{task.fields[value]}"),
+            TextColumn("[dim]{task.fields[point]}"),
+            console=console,
+        )
+        self._bars: dict[int, TaskID] = {}
+        self._sweep_bar: TaskID | None = None
+        self._live = Live(console=console, get_renderable=self._picture, refresh_per_second=4)
+
+    def __exit__(self, *exception: object) -> None:
+        """Stop drawing."""
+        # What runs no longer has no place on the last picture.
+        for bar in self._bars.values():
+            self._each.remove_task(bar)
+        self._bars.clear()
+        self._live.stop()
+
+    def sweep_started(self, spec: SweepSpec, history: History) -> None:
+        """Begin to draw."""
+        super().sweep_started(spec, history)
+        done = self._tally.finished
+        self._sweep_bar = self._whole.add_task("sweep", total=spec.target, completed=done, counts=self._tally.words())
+        self._live.start()
+
+    def trial_started(self, trial: Trial) -> None:
+        """Give the trial a bar."""
+        self._drop(trial)
+        self._bars[trial.number] = self._each.add_task(
+            trial.name, total=trial.training.epochs, value="warming up", point=in_words(trial.point)
+        )
+
+    def epoch_ended(self, trial: Trial, epoch: int, metrics: EpochMetrics) -> None:
+        """Move the trial's bar."""
+        value = f"{self._spec.objective} {metrics.value(self._spec.metric):.4f}"
+        self._each.update(self._bars[trial.number], completed=epoch, value=value)
+
+    def trial_lost(self, trial: Trial, cause: str) -> None:
+        """Take the bar away, and say why."""
+        self._drop(trial)
+        super().trial_lost(trial, cause)
+
+    def trial_ended(self, trial: Trial, result: TrialResult) -> None:
+        """Turn the bar into a line."""
+        self._drop(trial)
+        super().trial_ended(trial, result)
+        if self._sweep_bar is not None:
+            self._whole.update(self._sweep_bar, completed=self._tally.finished, counts=self._tally.words())
+
+    def _drop(self, trial: Trial) -> None:
+        bar = self._bars.pop(trial.number, None)
+        if bar is not None:
+            self._each.remove_task(bar)
+
+    def _picture(self) -> Group:
+        best = Text("best      ", style="bold")
+        if self._tally.best:
+            trial, result = self._tally.best
+            assert result.best is not None
+            best.append(f"{trial.name}  {self._spec.objective} {result.best.value(self._spec.metric):.4f}  ", "green")
+            best.append(in_words(trial.point), "not bold")
+        else:
+            best.append("none yet", "not bold dim")
+        return Group(self._each, self._whole, best)
+
+
+def runs_table(ranked: Sequence[RunRecord], others: Iterable[RunRecord], names: Sequence[str]) -> Table:
+    """The runs of a sweep.
+
+    Args:
+        ranked: those that may win, best first.
+        others: the rest, shown below without a rank.
+        names: parameters to show, each in a column.
+    """
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("rank", justify="right")
+    table.add_column("run", no_wrap=True)
+    table.add_column("state")
+    for name in (*names, "best epoch", "val accuracy", "val loss", "seconds"):
+        table.add_column(name, justify="right")
+    for rank, run in [*enumerate(ranked, start=1), *((None, run) for run in others)]:
+        figures = (
+            str(run.best_epoch or ""),
+            _figure(run.best("val_accuracy"), ".4f"),
+            _figure(run.best("val_loss"), ".4f"),
+            _figure(run.seconds, ".1f"),
+        )
+        parameters = (_trim(run.params.get(name, "")) for name in names)
+        state = Text(run.state.value, COLOURS.get(run.state, ""))
+        table.add_row(str(rank or ""), run.name, state, *parameters, *figures)
+    return table
+
+
+def _figure(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
+
+
+def _trim(text: str) -> str:
+    try:
+        return short(float(text)) if "." in text or "e" in text else text
+    except ValueError:
+        return text
+
+
+def sweeps_table(sweeps: Iterable[SweepRecord]) -> Table:
+    """The sweeps of a store, newest first."""
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 2))
+    for name in ("name", "state", "engine", "sampler", "trials", "data", "best run", "started", "run id"):
+        table.add_column(name, no_wrap=name in ("name", "run id"))
+    for sweep in sweeps:
+        tags = sweep.tags
+        table.add_row(
+            sweep.name,
+            sweep.state.value.lower(),
+            *(tags.get(tag, "") for tag in (Tag.ENGINE, Tag.SAMPLER, Tag.TARGET, Tag.DATASET, Tag.BEST_RUN)),
+            f"{sweep.started:%Y-%m-%d %H:%M}",
+            sweep.run_id[:8],
+        )
+    return table

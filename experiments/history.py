@@ -1,0 +1,158 @@
+"""MLflow read back: which sweeps there are, their runs, and what a sweep is resumed from. Reads, never writes."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from experiments.records import SPEC_FILE, Kind, RunRecord, SweepRecord, SweepState, Tag
+from experiments.store import Store
+from mnist_core.errors import NotFoundError, did_you_mean
+from mnist_core.metrics import EpochMetrics, Metric
+from search.spec import SweepSpec
+from search.spec_file import parse_spec
+from search.sweep import History, PastTrial
+from search.trial import Trial, TrialResult, TrialState
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+PAGE = 1000
+SHORTEST_ID = 6
+
+Item = TypeVar("Item")
+
+
+def list_sweeps(store: Store) -> list[SweepRecord]:
+    """All sweeps of the store, newest first."""
+    with store.errors("reading the sweeps"):
+        return [_sweep(run) for run in _search_runs(store, f"tags.{Tag.KIND} = '{Kind.SWEEP}'")]
+
+
+def find_sweep(store: Store, name: str) -> SweepRecord:
+    """The sweep of that name, or whose run id begins so.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    sweeps = list_sweeps(store)
+    for sweep in sweeps:
+        if sweep.name == name or (len(name) >= SHORTEST_ID and sweep.run_id.startswith(name)):
+            return sweep
+    raise NotFoundError(f"no sweep {name!r} in {store.uri}{did_you_mean(name, {sweep.name for sweep in sweeps})}")
+
+
+def free_name(store: Store, name: str) -> str:
+    """``name``, or where the store has a sweep of that name, the first free of ``name-2``, ``name-3``, …"""
+    taken = {sweep.name for sweep in list_sweeps(store)}
+    candidates = (name if count == 1 else f"{name}-{count}" for count in range(1, len(taken) + 2))
+    return next(candidate for candidate in candidates if candidate not in taken)
+
+
+def read_spec(store: Store, sweep: SweepRecord, overrides: Sequence[str] = ()) -> SweepSpec:
+    """The sweep as it was begun, or last resumed; ``overrides`` as in :func:`search.spec_file.parse_spec`.
+
+    Raises:
+        StoreError: its sweep file is not in the store.
+        SpecError: it is not one.
+    """
+    with store.errors(f"reading {SPEC_FILE} of sweep {sweep.name}"), tempfile.TemporaryDirectory() as folder:
+        path = Path(store.client.download_artifacts(sweep.run_id, SPEC_FILE, folder))
+        text = path.read_text(encoding="utf-8")
+    return parse_spec(text, overrides, source=f"{SPEC_FILE} of sweep {sweep.name}")
+
+
+def read_runs(store: Store, sweep: SweepRecord) -> list[RunRecord]:
+    """Every attempt at every trial of a sweep, by trial number."""
+    with store.errors(f"reading the runs of sweep {sweep.name}"):
+        ready = _ready_models(store, sweep)
+        runs = _search_runs(store, f"tags.`mlflow.parentRunId` = '{sweep.run_id}'")
+    records = [_run(run, ready) for run in runs]
+    return sorted(records, key=lambda run: (run.number, run.attempt))
+
+
+def read_history(store: Store, runs: Iterable[RunRecord], spec: SweepSpec) -> History:
+    """What a sweep is resumed from: finished trials with their curves, and the last attempt at each lost one."""
+    finished: dict[int, PastTrial] = {}
+    lost: dict[int, Trial] = {}
+    with store.errors("reading the history of the sweep"):
+        for run in runs:
+            trial = spec.trial(run.number, spec.space.parse(run.params), run.attempt)
+            if run.state.is_finished:
+                finished[run.number] = PastTrial(trial, _result(store, run))
+            else:
+                lost[run.number] = trial
+    unfinished = [trial for number, trial in lost.items() if number not in finished]
+    return History(tuple(finished.values()), tuple(unfinished))
+
+
+def _result(store: Store, run: RunRecord) -> TrialResult:
+    curves = [
+        [point.value for point in sorted(store.client.get_metric_history(run.run_id, metric.value), key=lambda p: p.step)]
+        for metric in Metric
+    ]
+    history = tuple(EpochMetrics(*values) for values in zip(*curves, strict=False))
+    return TrialResult(run.state, history, best_epoch=run.best_epoch if history else None)
+
+
+def _ready_models(store: Store, sweep: SweepRecord) -> set[str]:
+    def page(token: str | None) -> Any:
+        return store.client.search_logged_models(
+            [store.experiment_id], f"tags.{Tag.SWEEP_RUN_ID} = '{sweep.run_id}'", page_token=token
+        )
+
+    return {model.model_id for model in _all_pages(page) if model.status.value == "READY"}
+
+
+def _search_runs(store: Store, filter_string: str) -> list[Run]:
+    def page(token: str | None) -> Any:
+        return store.client.search_runs([store.experiment_id], filter_string, max_results=PAGE, page_token=token)
+
+    return _all_pages(page)
+
+
+def _all_pages(page: Callable[[str | None], Any]) -> list[Any]:
+    items: list[Any] = []
+    token = None
+    while True:
+        found = page(token)
+        items += found
+        token = found.token
+        if not token:
+            return items
+
+
+def _sweep(run: Run) -> SweepRecord:
+    return SweepRecord(
+        run_id=run.info.run_id,
+        name=run.data.tags.get(Tag.SWEEP, run.info.run_name),
+        state=SweepState(run.info.status),
+        started=datetime.fromtimestamp(run.info.start_time / 1000),
+        tags=run.data.tags,
+    )
+
+
+def _run(run: Run, ready: set[str]) -> RunRecord:
+    tags = run.data.tags
+    model_id = tags.get(Tag.MODEL_ID)
+    return RunRecord(
+        run_id=run.info.run_id,
+        name=run.info.run_name,
+        number=int(tags[Tag.TRIAL_NUMBER]),
+        attempt=int(tags[Tag.ATTEMPT]),
+        state=_state(run),
+        params=run.data.params,
+        metrics=run.data.metrics,
+        model_id=model_id if model_id in ready else None,
+        error=tags.get(Tag.ERROR),
+    )
+
+
+def _state(run: Run) -> TrialState:
+    """The state tag is written just before the run is closed: an open run is running, whatever its tag says."""
+    if run.info.status == "RUNNING":
+        return TrialState.RUNNING
+    return TrialState(run.data.tags[Tag.STATE])

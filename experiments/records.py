@@ -1,0 +1,131 @@
+"""What MLflow holds of a sweep, as frozen values; and the names under which it is held there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, StrEnum
+
+from search.trial import TrialState
+
+
+class Tag(StrEnum):
+    """Tags on runs and logged models. Those that people compare by carry plain words."""
+
+    KIND = "kind"
+    SWEEP = "sweep"
+    SWEEP_RUN_ID = "sweep_run_id"
+    TRIAL_UID = "trial_uid"
+    TRIAL_NUMBER = "trial_number"
+    ATTEMPT = "attempt"
+    STATE = "state"
+    STOP_REASON = "stop_reason"
+    ERROR = "error"
+    DATASET = "dataset"
+    DATASET_DIGEST = "dataset_digest"
+    DATASET_ORIGIN = "dataset_origin"
+    DATASET_SIZE = "dataset_size"
+    MODEL_ID = "model_id"
+    MODEL_SHA256 = "model_sha256"
+    MODEL_BYTES = "model_bytes"
+    ENGINE = "engine"
+    SAMPLER = "sampler"
+    PRUNER = "pruner"
+    OBJECTIVE = "objective"
+    SEED = "seed"
+    TARGET = "trials"
+    WORKERS = "workers"
+    DRIVER = "driver"
+    ENDING = "ending"
+    BEST_RUN_ID = "best_run_id"
+    BEST_RUN = "best_run"
+    GIT_DIRTY = "git_dirty"
+
+
+class Kind(StrEnum):
+    """What a run of the experiment stands for."""
+
+    SWEEP = "sweep"
+    TRIAL = "trial"
+
+
+SPEC_FILE = "sweep.toml"
+TRACEBACK_FILE = "traceback.txt"
+
+
+class SweepState(Enum):
+    """Where a sweep stands; the values are those of MLflow's run status."""
+
+    RUNNING = "RUNNING"
+    FINISHED = "FINISHED"
+    FAILED = "FAILED"
+    KILLED = "KILLED"
+
+
+@dataclass(frozen=True)
+class SweepRecord:
+    """The parent run of a sweep.
+
+    Args:
+        run_id: of the parent run.
+        name: unique in the experiment.
+        state: where it stands.
+        started: local time.
+        tags: all its tags, by :class:`Tag`.
+    """
+
+    run_id: str
+    name: str
+    state: SweepState
+    started: datetime
+    tags: Mapping[str, str]
+
+    @property
+    def objective(self) -> str:
+        """The metric that ranks its trials."""
+        return self.tags.get(Tag.OBJECTIVE, "val_accuracy")
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """The child run of one attempt at a trial.
+
+    Args:
+        run_id: of the child run.
+        name: as the MLflow UI shows it.
+        number: of the trial.
+        attempt: 1 or more.
+        state: what became of it.
+        params: every logged parameter, as text.
+        metrics: every metric's last value; those of an unfinished run may be few.
+        model_id: of its logged model if that is READY.
+        error: one line on why it failed.
+    """
+
+    run_id: str
+    name: str
+    number: int
+    attempt: int
+    state: TrialState
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    model_id: str | None = None
+    error: str | None = None
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The 1-based epoch whose weights were saved."""
+        value = self.metrics.get("best_epoch")
+        return int(value) if value is not None else None
+
+    @property
+    def seconds(self) -> float | None:
+        """Wall time of training and saving."""
+        return self.metrics.get("seconds")
+
+    def best(self, metric: str) -> float | None:
+        """A metric of the saved weights, by its name among the curves, such as ``val_accuracy``; finite or None."""
+        value = self.metrics.get(f"best_{metric}")
+        return value if value is not None and math.isfinite(value) else None

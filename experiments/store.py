@@ -1,0 +1,151 @@
+"""The MLflow store: where it is, whether it can be reached, and its errors in one line."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mnist_core.errors import MnistSearchError, NotFoundError, StoreError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+EXPERIMENT = "mnist-search"
+SQLITE = "sqlite:///"
+PROBE_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Store:
+    """An open store.
+
+    Args:
+        uri: MLflow tracking URI.
+        client: connected to it.
+        experiment_id: of the experiment that holds all sweeps.
+    """
+
+    uri: str
+    client: MlflowClient
+    experiment_id: str
+
+    @contextmanager
+    def errors(self, doing: str) -> Iterator[None]:
+        """Turn whatever MLflow and what is beneath it raise into a StoreError that says what was being done."""
+        with _translated(self.uri, doing):
+            yield
+
+
+def tracking_uri(uri: str | None = None) -> str:
+    """The URI asked for, else ``MLFLOW_TRACKING_URI``, else ``mlruns/mlflow.db`` in the working directory."""
+    uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{Path('mlruns/mlflow.db').absolute()}"
+    if uri.startswith("file:") or "://" not in uri and not uri.startswith("databricks"):
+        raise StoreError(f"{uri}: MLflow's file store is deprecated; expected a server (http://…) or {SQLITE}path/mlflow.db")
+    return uri
+
+
+def probe(uri: str) -> None:
+    """Ask whether a tracking server answers, before anything costly is begun.
+
+    Raises:
+        StoreError: it does not, within ``PROBE_SECONDS`` for the connection and as much for the answer.
+    """
+    if not uri.startswith(("http://", "https://")):
+        return
+    import requests
+
+    try:
+        requests.get(f"{uri.rstrip('/')}/health", timeout=PROBE_SECONDS)
+    except requests.RequestException as error:
+        raise StoreError(
+            f"{uri}: no tracking server answers there ({type(error).__name__}). Start it, or unset MLFLOW_TRACKING_URI "
+            "to use mlruns/mlflow.db"
+        ) from error
+
+
+def open_store(uri: str, create: bool = False) -> Store:
+    """Connect to a store.
+
+    Args:
+        uri: MLflow tracking URI.
+        create: make the SQLite file and the experiment where they are missing.
+
+    Raises:
+        StoreError: it cannot be reached or read.
+        NotFoundError: it holds no sweeps, and ``create`` is off.
+    """
+    probe(uri)
+    database = Path(uri.removeprefix(SQLITE)).absolute() if uri.startswith(SQLITE) else None
+    if database and not create and not database.exists():
+        raise NotFoundError(f"{database}: no store there yet; run a sweep first (mnist-search sweep quick)")
+    # Retries that back off for minutes leave a user in the dark; bars for files of a kilobyte tell nothing.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "4")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+    with _translated(uri, "opening the store"):
+        if database and create:
+            database.parent.mkdir(parents=True, exist_ok=True)
+        from mlflow import MlflowClient
+
+        client = MlflowClient(uri)
+        name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
+        experiment = client.get_experiment_by_name(name)
+        if experiment is not None:
+            return Store(uri, client, experiment.experiment_id)
+        if not create:
+            raise NotFoundError(f"{uri}: no sweeps there yet; run one first (mnist-search sweep quick)")
+        artifacts = (database.parent / "artifacts").as_uri() if database else None
+        return Store(uri, client, client.create_experiment(name, artifact_location=artifacts))
+
+
+@contextmanager
+def _translated(uri: str, doing: str) -> Iterator[None]:
+    try:
+        yield
+    except MnistSearchError:
+        raise
+    except Exception as error:
+        if not _of_the_store(error):
+            raise
+        text = str(error).strip().split("\n")[0]
+        if "out-of-date database schema" in text:
+            text = (
+                "written by another version of MLflow. If that was an older one, back it up and run "
+                f"'mlflow db upgrade {uri}'; if it was a newer one, install that"
+            )
+        raise StoreError(f"{uri}: {doing}: {text or type(error).__name__}") from error
+
+
+def _of_the_store(error: Exception) -> bool:
+    roots = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
+    return isinstance(error, OSError) or not roots.isdisjoint({"mlflow", "sqlalchemy", "alembic", "sqlite3", "requests"})
+
+
+def serve_ui(uri: str, port: int) -> None:
+    """Become an MLflow server on 127.0.0.1 for a store of our own; for a server's store, say where its UI is.
+
+    Raises:
+        StoreError: there is no store yet, or the port is taken.
+    """
+    if uri.startswith(("http://", "https://")):
+        probe(uri)
+        print(f"The tracking server has a UI of its own: {uri}")
+        return
+    open_store(uri)
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise StoreError(f"port {port} is taken ({error.strerror}); choose another with --port") from error
+    print(f"MLflow UI: http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
+    # The default list of hosts accepts look-alikes, so it is given.
+    hosts = f"localhost:{port},127.0.0.1:{port}"
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
+    os.execv(sys.executable, [*command, "--host", "127.0.0.1", "--port", str(port), "--allowed-hosts", hosts])

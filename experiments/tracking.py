@@ -1,0 +1,312 @@
+"""The only writer to MLflow: parent run = sweep, child run = trial, one logged model each.
+
+It works through the client alone: no active run, no autologging, nothing inferred. Metrics of the saved weights
+are logged once, under their own names; the curves by step, live.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
+
+from experiments import provenance
+from experiments.records import SPEC_FILE, TRACEBACK_FILE, Kind, RunRecord, SweepState, Tag
+from experiments.store import Store
+from mnist_core.errors import StoreError
+from mnist_core.metrics import EpochMetrics
+from search.spec import SweepSpec
+from search.spec_file import to_toml
+from search.sweep import Ending
+from search.trial import SavedModel, Trial, TrialResult, TrialState
+
+if TYPE_CHECKING:
+    from mlflow.entities import DatasetInput, Metric
+
+FLUSH_SECONDS = 1.0
+LONGEST_TAG = 4000
+LONGEST_DATASET_DIGEST = 36
+
+_RUN_STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.PRUNED: "FINISHED", TrialState.FAILED: "FAILED"}
+_SWEEP_STATE = {
+    Ending.DONE: SweepState.FINISHED,
+    Ending.TIMED_OUT: SweepState.FINISHED,
+    Ending.INTERRUPTED: SweepState.KILLED,
+}
+
+
+@dataclass(frozen=True)
+class DataRecord:
+    """The data set of a sweep as it is recorded.
+
+    Args:
+        name: such as ``mnist``.
+        digest: SHA-256 of the training images.
+        origin: how it was come by.
+        location: where it lies.
+        size: number of training images before the split.
+    """
+
+    name: str
+    digest: str
+    origin: str
+    location: str
+    size: int
+
+    def tags(self) -> dict[str, str]:
+        """For the sweep and each of its runs."""
+        return {
+            Tag.DATASET: self.name,
+            Tag.DATASET_DIGEST: self.digest,
+            Tag.DATASET_ORIGIN: self.origin,
+            Tag.DATASET_SIZE: str(self.size),
+        }
+
+    def as_input(self) -> DatasetInput:
+        """As MLflow's own dataset input."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        dataset = Dataset(
+            name=self.name,
+            digest=self.digest[:LONGEST_DATASET_DIGEST],
+            source_type="local",
+            source=json.dumps({"uri": self.location}),
+            profile=json.dumps({"num_rows": self.size, "sha256": self.digest}),
+        )
+        return DatasetInput(dataset, tags=[InputTag("mlflow.data.context", "training")])
+
+
+def begin_sweep(store: Store, spec: SweepSpec, name: str, data: DataRecord, workers: int) -> str:
+    """Open the parent run of a new sweep, with all that is known of it before its first trial; its run id."""
+    text, git = to_toml(spec), provenance.git_state()
+    tags: dict[str, str] = {
+        Tag.KIND: Kind.SWEEP,
+        Tag.SWEEP: name,
+        Tag.ENGINE: spec.engine.value,
+        Tag.SAMPLER: spec.sampler,
+        Tag.PRUNER: spec.pruner,
+        Tag.OBJECTIVE: spec.objective,
+        Tag.SEED: str(spec.seed),
+        "mlflow.user": provenance.user(),
+        "mlflow.source.name": "mnist-search sweep",
+        "mlflow.source.type": "PROJECT",
+        **data.tags(),
+        **_driving(spec, workers),
+        **{f"version.{package}": version for package, version in provenance.versions().items()},
+    }
+    if git:
+        tags |= {"mlflow.source.git.commit": git[0], Tag.GIT_DIRTY: str(git[1]).lower()}
+    with store.errors(f"beginning sweep {name}"):
+        run_id: str = store.client.create_run(store.experiment_id, tags=tags, run_name=name).info.run_id
+        store.client.log_inputs(run_id, datasets=[data.as_input()])
+        store.client.log_text(run_id, text, SPEC_FILE)
+    return run_id
+
+
+def close_orphans(store: Store, runs: Iterable[RunRecord]) -> None:
+    """Close, as KILLED, the runs that are open although nobody is running them (which the caller knows)."""
+    with store.errors("closing runs that were left open"):
+        for run in runs:
+            if run.state is TrialState.RUNNING:
+                _set_tags(store, run.run_id, {Tag.STATE: TrialState.KILLED.value})
+                store.client.set_terminated(run.run_id, "KILLED")
+
+
+def reopen_sweep(store: Store, run_id: str, spec: SweepSpec, workers: int) -> None:
+    """Take over the parent run of a sweep that was left."""
+    with store.errors("reopening the sweep"):
+        store.client.update_run(run_id, status="RUNNING")
+        _set_tags(store, run_id, _driving(spec, workers))
+        store.client.log_text(run_id, to_toml(spec), SPEC_FILE)
+
+
+def end_sweep(store: Store, run_id: str, ending: Ending | None, winner: RunRecord | None) -> None:
+    """Close the parent run; ``ending`` is None where an error ended the sweep."""
+    state = _SWEEP_STATE[ending] if ending else SweepState.FAILED
+    tags: dict[str, str] = {Tag.ENDING: ending.value if ending else "error"}
+    if winner:
+        tags |= {Tag.BEST_RUN_ID: winner.run_id, Tag.BEST_RUN: winner.name}
+    with store.errors("ending the sweep"):
+        _set_tags(store, run_id, tags)
+        store.client.set_terminated(run_id, state.value)
+
+
+def _driving(spec: SweepSpec, workers: int) -> dict[str, str]:
+    return {Tag.DRIVER: str(provenance.Driver.this()), Tag.WORKERS: str(workers), Tag.TARGET: str(spec.target)}
+
+
+class SweepRecorder:
+    """Writes the child runs of one sweep. A :class:`search.sweep.Recorder`.
+
+    Args:
+        store: open for writing.
+        sweep_id: run id of the parent.
+        sweep_name: its name.
+        data: the sweep's data set.
+    """
+
+    def __init__(self, store: Store, sweep_id: str, sweep_name: str, data: DataRecord) -> None:
+        self._store = store
+        self._client = store.client
+        self._sweep_id = sweep_id
+        self._sweep_name = sweep_name
+        self._data = data
+        self._runs: dict[int, str] = {}
+        self._unwritten: dict[str, list[Metric]] = {}
+        self._flushed = time.monotonic()
+        self.seconds = 0.0
+        """Wall time spent here, which is what tracking costs a sweep."""
+
+    def trial_started(self, trial: Trial) -> None:
+        """Open a child run with its parameters and data set."""
+        from mlflow.entities import Param
+
+        tags = {
+            "mlflow.parentRunId": self._sweep_id,
+            "mlflow.user": provenance.user(),
+            Tag.KIND: Kind.TRIAL,
+            Tag.SWEEP: self._sweep_name,
+            Tag.TRIAL_UID: f"{self._sweep_id}/{trial.number}/{trial.attempt}",
+            Tag.TRIAL_NUMBER: str(trial.number),
+            Tag.ATTEMPT: str(trial.attempt),
+            Tag.STATE: TrialState.RUNNING.value,
+            **self._data.tags(),
+        }
+        with self._writing(f"recording {trial.name}"):
+            run = self._client.create_run(self._store.experiment_id, tags=tags, run_name=trial.name)
+            self._runs[trial.number] = run.info.run_id
+            params = [Param(name, str(value)) for name, value in parameters(trial).items()]
+            self._client.log_batch(run.info.run_id, params=params)
+            self._client.log_inputs(run.info.run_id, datasets=[self._data.as_input()])
+
+    def epoch_ended(self, trial: Trial, epoch: int, metrics: EpochMetrics) -> None:
+        """Put an epoch on the curves; written about once a second, all in one batch for each run."""
+        with self._writing(f"recording {trial.name}"):
+            batch = self._unwritten.setdefault(self._runs[trial.number], [])
+            batch += _points(asdict(metrics), step=epoch)
+            if time.monotonic() - self._flushed >= FLUSH_SECONDS:
+                self._flush()
+
+    def trial_lost(self, trial: Trial, cause: str) -> None:
+        """Close the run of an attempt that came to nothing."""
+        run_id = self._runs.pop(trial.number)
+        with self._writing(f"recording {trial.name}"):
+            self._flush()
+            _set_tags(self._store, run_id, {Tag.STATE: TrialState.KILLED.value, Tag.ERROR: cause[:LONGEST_TAG]})
+            self._client.set_terminated(run_id, "KILLED")
+
+    def trial_ended(self, trial: Trial, result: TrialResult) -> TrialResult:
+        """Keep the model, log what belongs to its weights, close the run.
+
+        A model that cannot be kept makes the trial FAILED: there is no run without the model it is judged by.
+        """
+        run_id = self._runs.pop(trial.number)
+        with self._writing(f"recording {trial.name}"):
+            self._flush()
+            tags: dict[str, str] = {}
+            if result.model:
+                try:
+                    tags = self._keep_model(run_id, trial, result, result.model)
+                except StoreError as error:
+                    result = replace(result, state=TrialState.FAILED, best_epoch=None, model=None, error=str(error))
+            self._client.log_batch(run_id, metrics=_points(summary(result), step=0))
+            tags |= {Tag.STATE: result.state.value}
+            if result.stop_reason:
+                tags[Tag.STOP_REASON] = result.stop_reason.value
+            if result.error:
+                tags[Tag.ERROR] = result.error[:LONGEST_TAG]
+                self._client.log_text(run_id, result.traceback or result.error, TRACEBACK_FILE)
+            _set_tags(self._store, run_id, tags)
+            self._client.set_terminated(run_id, _RUN_STATUS[result.state])
+        return result
+
+    def _keep_model(self, run_id: str, trial: Trial, result: TrialResult, saved: SavedModel) -> dict[str, str]:
+        from mlflow.entities import LoggedModelOutput
+        from mlflow.models import Model
+
+        tags: dict[str, str] = {
+            Tag.SWEEP: self._sweep_name,
+            Tag.SWEEP_RUN_ID: self._sweep_id,
+            Tag.MODEL_SHA256: saved.sha256,
+            Tag.MODEL_BYTES: str(saved.size),
+        }
+        params = {name: str(value) for name, value in parameters(trial).items()}
+        model = self._client.create_logged_model(
+            self._store.experiment_id, name=trial.name, source_run_id=run_id, params=params, tags=tags
+        )
+        try:
+            with self._store.errors(f"keeping the model of {trial.name}"):
+                # The worker knew neither run nor model: the ids are put into its MLmodel here.
+                description = Model.load(str(saved.folder / "MLmodel"))
+                description.run_id, description.artifact_path = run_id, model.artifact_location
+                description.model_id = description.model_uuid = model.model_id
+                description.save(str(saved.folder / "MLmodel"))
+                self._client.log_model_artifacts(model.model_id, str(saved.folder))
+        except StoreError:
+            self._client.finalize_logged_model(model.model_id, "FAILED")
+            raise
+        finally:
+            shutil.rmtree(saved.folder, ignore_errors=True)
+        self._client.finalize_logged_model(model.model_id, "READY")
+        self._client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=result.best_epoch or 0)])
+        return {
+            Tag.MODEL_ID: model.model_id,
+            Tag.MODEL_SHA256: saved.sha256,
+            Tag.MODEL_BYTES: str(saved.size),
+        }
+
+    def _flush(self) -> None:
+        unwritten, self._unwritten = self._unwritten, {}
+        for run_id, metrics in unwritten.items():
+            self._client.log_batch(run_id, metrics=metrics)
+        self._flushed = time.monotonic()
+
+    @contextmanager
+    def _writing(self, doing: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            with self._store.errors(doing):
+                yield
+        finally:
+            self.seconds += time.perf_counter() - started
+
+
+def parameters(trial: Trial) -> dict[str, object]:
+    """The flat parameters of a trial, by the model factory's and the trainer's own names; the same for each engine."""
+    training = {"batch_size": trial.training.batch_size, "epochs": trial.training.epochs}
+    return {**asdict(trial.hyperparameters), **training, "seed": trial.seed}
+
+
+def summary(result: TrialResult) -> dict[str, float]:
+    """What is logged once of a finished trial: the figures of the saved weights, and what it cost."""
+    figures: dict[str, float] = {
+        "epochs_run": len(result.history),
+        "seconds": result.training_seconds + result.saving_seconds,
+        "training_seconds": result.training_seconds,
+        "saving_seconds": result.saving_seconds,
+    }
+    if result.best and result.model and result.best_epoch:
+        figures |= {
+            "best_epoch": result.best_epoch,
+            "best_val_accuracy": result.best.val_accuracy,
+            "best_val_loss": result.best.val_loss,
+            "weights": result.model.weights,
+        }
+    return figures
+
+
+def _points(values: Mapping[str, float], step: int) -> list[Metric]:
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    return [Metric(name, float(value), now, step) for name, value in values.items()]
+
+
+def _set_tags(store: Store, run_id: str, tags: Mapping[str, str]) -> None:
+    from mlflow.entities import RunTag
+
+    store.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
