@@ -51,24 +51,36 @@ def main() -> None:
 def sweep(
     sweep_file: Annotated[
         str | None,
-        typer.Argument(metavar="FILE_OR_NAME", help="A sweep file, or one of those that ship (see: sweeps).", show_default=False),
+        typer.Argument(
+            metavar="FILE_OR_NAME", help="A sweep file, or one of those that ship (see: sweeps).", show_default=False
+        ),
     ] = None,
     resume: Annotated[
         str | None,
-        typer.Option(metavar="SWEEP", help="Go on with a sweep of the store: run exactly what is missing.", show_default=False),
+        typer.Option(
+            metavar="SWEEP", help="Go on with a sweep of the store: run exactly what is missing.", show_default=False
+        ),
     ] = None,
-    trials: Annotated[int | None, typer.Option(help="How many trials in all, instead of the file's.", show_default=False)] = None,
-    workers: Annotated[int, typer.Option(help="Trials at a time; 0 takes one for each core, as far as memory allows.")] = 0,
+    trials: Annotated[
+        int | None, typer.Option(help="How many trials in all, instead of the file's.", show_default=False)
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(help="Trials at a time; 0 takes one for each core, as far as memory allows.")
+    ] = 0,
     timeout: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Start no trial after this long: 90s, 10m, 2h.", show_default=False)
+        str | None,
+        typer.Option(metavar="TIME", help="Start no trial after this long: 90s, 10m, 2h.", show_default=False),
     ] = None,
     data: DataOption = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Another value than the file's, such as training.epochs=5. Repeatable."),
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Another value than the file's, such as training.epochs=5. Repeatable."
+        ),
     ] = None,
     take_over: Annotated[
-        bool, typer.Option("--take-over", help="Resume although a process on another machine may still drive the sweep.")
+        bool,
+        typer.Option("--take-over", help="Resume although a process on another machine may still drive the sweep."),
     ] = False,
 ) -> None:
     """Run a sweep, or resume one. Ctrl-C ends it cleanly; nothing that was recorded is lost."""
@@ -138,7 +150,11 @@ def sweeps() -> None:
 
 
 @app.command()
-def runs(name: Annotated[str, typer.Argument(metavar="SWEEP", help="Name of a sweep in the store, or the start of its run id.")]) -> None:
+def runs(
+    name: Annotated[
+        str, typer.Argument(metavar="SWEEP", help="Name of a sweep in the store, or the start of its run id.")
+    ],
+) -> None:
     """List the runs of a sweep, best first."""
     from experiments import history, selection
     from experiments.display import make_console, runs_table

@@ -30,7 +30,12 @@ if TYPE_CHECKING:
     from search.sweep import History
 
 WIDTH_OF_FILES = 160
-COLOURS = {TrialState.COMPLETE: "green", TrialState.PRUNED: "yellow", TrialState.FAILED: "red", TrialState.KILLED: "red"}
+COLOURS = {
+    TrialState.COMPLETE: "green",
+    TrialState.PRUNED: "yellow",
+    TrialState.FAILED: "red",
+    TrialState.KILLED: "red",
+}
 
 
 def make_console(stderr: bool = False) -> Console:

@@ -46,7 +46,7 @@ def find_sweep(store: Store, name: str) -> SweepRecord:
 
 
 def free_name(store: Store, name: str) -> str:
-    """``name``, or where the store has a sweep of that name, the first free of ``name-2``, ``name-3``, …"""
+    """A free name: ``name``, or where a sweep of the store has it, the first of ``name-2``, ``name-3`` and so on."""
     taken = {sweep.name for sweep in list_sweeps(store)}
     candidates = (name if count == 1 else f"{name}-{count}" for count in range(1, len(taken) + 2))
     return next(candidate for candidate in candidates if candidate not in taken)
@@ -91,7 +91,10 @@ def read_history(store: Store, runs: Iterable[RunRecord], spec: SweepSpec) -> Hi
 
 def _result(store: Store, run: RunRecord) -> TrialResult:
     curves = [
-        [point.value for point in sorted(store.client.get_metric_history(run.run_id, metric.value), key=lambda p: p.step)]
+        [
+            point.value
+            for point in sorted(store.client.get_metric_history(run.run_id, metric.value), key=lambda p: p.step)
+        ]
         for metric in Metric
     ]
     history = tuple(EpochMetrics(*values) for values in zip(*curves, strict=False))

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 
 from experiments import history as past
 from experiments import selection, tracking
+from experiments.dataset import describe
 from experiments.interrupts import StopRequest, stop_on_signals
 from experiments.model_files import save_model
 from experiments.provenance import Driver
 from experiments.records import RunRecord, SweepRecord, SweepState, Tag
 from experiments.store import Store, open_store, probe, tracking_uri
-from mnist_core.data import validation_count
 from mnist_core.download import download_mnist
-from mnist_core.errors import DataError, SpecError, SweepInUseError
-from mnist_core.sources import DataSource, find_data, name_of
+from mnist_core.errors import SpecError, SweepInUseError
+from mnist_core.sources import find_data
 from search.engines import make_searcher
 from search.executor import Executor
 from search.local_executor import LocalExecutor, default_workers, usable_cores
@@ -210,28 +210,6 @@ class _Desk:
             tracking.end_sweep(store, sweep.run_id, ending, selection.best(runs, self._spec.objective))
         sweep, runs = past.find_sweep(store, sweep.run_id), past.read_runs(store, sweep)
         return SweepResult(sweep, self._spec, ending, runs, self._stop, recorder.seconds)
-
-
-def describe(source: DataSource, spec: SweepSpec) -> tracking.DataRecord:
-    """Read the training images and say what they are.
-
-    Raises:
-        DataError: they cannot be read, are not what the sweep asks for, or are too few for its validation part.
-    """
-    training = source.load_training()
-    if spec.data.digest not in ("", training.digest):
-        raise DataError(
-            f"{source.location}: not the data of this sweep: expected digest {spec.data.digest}, received "
-            f"{training.digest}. Give the right one by --data"
-        )
-    validation_count(len(training), spec.data.validation)
-    return tracking.DataRecord(
-        name=name_of(source, training),
-        digest=training.digest,
-        origin=source.origin.value,
-        location=source.location,
-        size=len(training),
-    )
 
 
 def _check_free(sweep: SweepRecord, take_over: bool) -> None:

@@ -85,6 +85,6 @@ class Driver:
         """Whether it still runs, if it is here."""
         try:
             # A tolerance: the boot time from which start times are counted is not read to the second.
-            return abs(psutil.Process(self.pid).create_time() - self.started) < 3
+            return bool(abs(psutil.Process(self.pid).create_time() - self.started) < 3)
         except psutil.Error:
             return False

@@ -45,8 +45,10 @@ class Store:
 def tracking_uri(uri: str | None = None) -> str:
     """The URI asked for, else ``MLFLOW_TRACKING_URI``, else ``mlruns/mlflow.db`` in the working directory."""
     uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{Path('mlruns/mlflow.db').absolute()}"
-    if uri.startswith("file:") or "://" not in uri and not uri.startswith("databricks"):
-        raise StoreError(f"{uri}: MLflow's file store is deprecated; expected a server (http://…) or {SQLITE}path/mlflow.db")
+    if uri.startswith("file:") or ("://" not in uri and not uri.startswith("databricks")):
+        raise StoreError(
+            f"{uri}: MLflow's file store is deprecated; expected a server (http://…) or {SQLITE}path/mlflow.db"
+        )
     return uri
 
 
@@ -124,7 +126,9 @@ def _translated(uri: str, doing: str) -> Iterator[None]:
 
 def _of_the_store(error: Exception) -> bool:
     roots = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
-    return isinstance(error, OSError) or not roots.isdisjoint({"mlflow", "sqlalchemy", "alembic", "sqlite3", "requests"})
+    return isinstance(error, OSError) or not roots.isdisjoint(
+        {"mlflow", "sqlalchemy", "alembic", "sqlite3", "requests"}
+    )
 
 
 def serve_ui(uri: str, port: int) -> None:

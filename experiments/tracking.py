@@ -6,15 +6,15 @@ are logged once, under their own names; the curves by step, live.
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from experiments import provenance
+from experiments.dataset import DataRecord
 from experiments.records import SPEC_FILE, TRACEBACK_FILE, Kind, RunRecord, SweepState, Tag
 from experiments.store import Store
 from mnist_core.errors import StoreError
@@ -25,11 +25,10 @@ from search.sweep import Ending
 from search.trial import SavedModel, Trial, TrialResult, TrialState
 
 if TYPE_CHECKING:
-    from mlflow.entities import DatasetInput, Metric
+    from mlflow.entities import Metric
 
 FLUSH_SECONDS = 1.0
 LONGEST_TAG = 4000
-LONGEST_DATASET_DIGEST = 36
 
 _RUN_STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.PRUNED: "FINISHED", TrialState.FAILED: "FAILED"}
 _SWEEP_STATE = {
@@ -37,47 +36,6 @@ _SWEEP_STATE = {
     Ending.TIMED_OUT: SweepState.FINISHED,
     Ending.INTERRUPTED: SweepState.KILLED,
 }
-
-
-@dataclass(frozen=True)
-class DataRecord:
-    """The data set of a sweep as it is recorded.
-
-    Args:
-        name: such as ``mnist``.
-        digest: SHA-256 of the training images.
-        origin: how it was come by.
-        location: where it lies.
-        size: number of training images before the split.
-    """
-
-    name: str
-    digest: str
-    origin: str
-    location: str
-    size: int
-
-    def tags(self) -> dict[str, str]:
-        """For the sweep and each of its runs."""
-        return {
-            Tag.DATASET: self.name,
-            Tag.DATASET_DIGEST: self.digest,
-            Tag.DATASET_ORIGIN: self.origin,
-            Tag.DATASET_SIZE: str(self.size),
-        }
-
-    def as_input(self) -> DatasetInput:
-        """As MLflow's own dataset input."""
-        from mlflow.entities import Dataset, DatasetInput, InputTag
-
-        dataset = Dataset(
-            name=self.name,
-            digest=self.digest[:LONGEST_DATASET_DIGEST],
-            source_type="local",
-            source=json.dumps({"uri": self.location}),
-            profile=json.dumps({"num_rows": self.size, "sha256": self.digest}),
-        )
-        return DatasetInput(dataset, tags=[InputTag("mlflow.data.context", "training")])
 
 
 def begin_sweep(store: Store, spec: SweepSpec, name: str, data: DataRecord, workers: int) -> str:
@@ -213,7 +171,7 @@ class SweepRecorder:
                     tags = self._keep_model(run_id, trial, result, result.model)
                 except StoreError as error:
                     result = replace(result, state=TrialState.FAILED, best_epoch=None, model=None, error=str(error))
-            self._client.log_batch(run_id, metrics=_points(summary(result), step=0))
+            self._client.log_batch(run_id, metrics=_points(summary(result), model_id=tags.get(Tag.MODEL_ID)))
             tags |= {Tag.STATE: result.state.value}
             if result.stop_reason:
                 tags[Tag.STOP_REASON] = result.stop_reason.value
@@ -299,11 +257,11 @@ def summary(result: TrialResult) -> dict[str, float]:
     return figures
 
 
-def _points(values: Mapping[str, float], step: int) -> list[Metric]:
+def _points(values: Mapping[str, float], step: int = 0, model_id: str | None = None) -> list[Metric]:
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
-    return [Metric(name, float(value), now, step) for name, value in values.items()]
+    return [Metric(name, float(value), now, step, model_id=model_id) for name, value in values.items()]
 
 
 def _set_tags(store: Store, run_id: str, tags: Mapping[str, str]) -> None:

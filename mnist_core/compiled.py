@@ -55,7 +55,7 @@ class CompiledEpoch:
         # The optimizer's own variables have to exist before tracing, which may not create any.
         model.optimizer.build(variables)
 
-        @tf.function(autograph=True)
+        @tf.function(autograph=True, input_signature=[tf.TensorSpec([None], tf.int32)])
         def run(order: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             loss_sum, correct = tf.constant(0.0), tf.constant(0.0)
             count = tf.shape(order)[0]
@@ -70,7 +70,8 @@ class CompiledEpoch:
                 correct += _correct(scores, y)
             return loss_sum / tf.cast(count, tf.float32), correct / tf.cast(count, tf.float32)
 
-        self._run = run
+        # Traced once and here: called as it is, TensorFlow would warn of a new function for each new model.
+        self._run = run.get_concrete_function()
 
     def __call__(self, rng: np.random.Generator) -> tuple[float, float]:
         """Train on every image once, in an order drawn from ``rng``; mean loss and accuracy as seen."""
@@ -98,7 +99,7 @@ class CompiledEvaluation:
             finite = [tf.reduce_all(tf.math.is_finite(w)) for w in model.weights if w.dtype.startswith("float")]
             return loss_sum / count, correct / count, tf.reduce_all([tf.math.is_finite(loss_sum), *finite])
 
-        self._run = run
+        self._run = run.get_concrete_function()
 
     def __call__(self) -> Means:
         """Evaluate the weights as they are now."""

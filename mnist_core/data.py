@@ -52,8 +52,8 @@ class LabelledImages:
     def digest(self) -> str:
         """SHA-256 over shape, pixels and labels: the same for the same content in any container."""
         digest = hashlib.sha256(repr(self.images.shape).encode())
-        digest.update(np.ascontiguousarray(self.images))
-        digest.update(np.ascontiguousarray(self.labels))
+        digest.update(np.ascontiguousarray(self.images).data)
+        digest.update(np.ascontiguousarray(self.labels).data)
         return digest.hexdigest()
 
     def take(self, indices: npt.NDArray[np.intp]) -> LabelledImages:
@@ -74,7 +74,7 @@ class Split:
 
 
 def validation_count(total: int, validation: int | float) -> int:
-    """How many of ``total`` images are held out when ``validation`` (a count, or a share in (0, 1)) is asked for.
+    """How many of ``total`` images are held out for ``validation``, a count or a share in (0, 1).
 
     Raises:
         DataError: fewer than one image of each class on either side.
@@ -82,8 +82,8 @@ def validation_count(total: int, validation: int | float) -> int:
     count = round(total * validation) if isinstance(validation, float) else validation
     if not CLASSES <= count <= total - CLASSES:
         raise DataError(
-            f"data.validation: expected {CLASSES} to {total - CLASSES} of the {total:,} images, received {validation!r} "
-            f"({count:,} images). A share such as 0.1 fits any data set"
+            f"data.validation: expected {CLASSES} to {total - CLASSES} of {total:,} images, received {validation!r} "
+            f"({count:,} images). A share such as 0.1 fits any"
         )
     return count
 

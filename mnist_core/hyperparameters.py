@@ -17,7 +17,9 @@ def _integer(name: str, value: object, low: int, high: int) -> None:
         raise ParameterError(f"{name}: expected an integer from {low} to {high}, received {value!r}")
 
 
-def _real(name: str, value: object, low: float, high: float, *, low_open: bool = False, high_open: bool = False) -> None:
+def _real(
+    name: str, value: object, low: float, high: float, *, low_open: bool = False, high_open: bool = False
+) -> None:
     inside = (
         isinstance(value, int | float)
         and not isinstance(value, bool)

@@ -83,9 +83,7 @@ class DataSource:
             return _sample(part)
         if self.path.suffix == ".npz":
             return containers.read_npz(self.path, part)
-        arrays = [
-            self._read_idx(name, dimensions) for name, dimensions in zip(FILES[part], (3, 1), strict=True)
-        ]
+        arrays = [self._read_idx(name, dimensions) for name, dimensions in zip(FILES[part], (3, 1), strict=True)]
         try:
             return LabelledImages(*arrays)
         except DataError as error:

@@ -52,9 +52,7 @@ class BestEpoch:
         return epoch - self._mark_epoch >= self._stopping.patience
 
 
-def train(
-    model: keras.Model, data: Split, config: TrainingConfig, seed: int, report: Report = go_on
-) -> TrainingResult:
+def train(model: keras.Model, data: Split, config: TrainingConfig, seed: int, report: Report = go_on) -> TrainingResult:
     """Train a compiled model and leave the weights of its best epoch in it.
 
     Args:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from mnist_core.runtime import quietly
 from search.searcher import KnownPoints
 from search.spec import Engine, SweepSpec
-from search.sweep import History
+from search.sweep import NO_HISTORY, History
 
 
-def make_searcher(spec: SweepSpec, history: History = History()) -> KnownPoints:
+def make_searcher(spec: SweepSpec, history: History = NO_HISTORY) -> KnownPoints:
     """The searcher that a sweep asks for, taught what is already known.
 
     Args:

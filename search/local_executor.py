@@ -38,7 +38,7 @@ def usable_cores() -> int:
 
 def default_workers() -> int:
     """As many workers as there are cores, and memory for each; at least one."""
-    return max(1, min(usable_cores(), psutil.virtual_memory().available // WORKER_MEMORY_BYTES))
+    return max(1, min(usable_cores(), int(psutil.virtual_memory().available // WORKER_MEMORY_BYTES)))
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,11 @@ class _Worker:
     def start(self, trial: Trial) -> None:
         self.trial = trial
         self.trials_left -= 1
-        try:
-            self.connection.send(trial)
-        except OSError:
-            pass  # it has died; its sentinel says so at the next poll
+        self.send(trial)
+
+    def send(self, message: Trial | bool) -> None:
+        with suppress(OSError):  # it has died; its sentinel says so at the next poll
+            self.connection.send(message)
 
     def cause_of_death(self) -> str:
         self.process.join(GRACE_SECONDS)
@@ -139,11 +140,7 @@ class LocalExecutor:
         except (EOFError, OSError):
             return self._bury(worker)
         if isinstance(message, _EpochEnd):
-            answer = decide(worker.trial, message.epoch, message.metrics)
-            try:
-                worker.connection.send(answer)
-            except OSError:
-                pass  # it has died; its sentinel says so at the next poll
+            worker.send(decide(worker.trial, message.epoch, message.metrics))
             return []
         assert isinstance(message, TrialResult)
         trial, worker.trial = worker.trial, None

@@ -109,8 +109,7 @@ def distribution(domain: Domain) -> BaseDistribution:
         high = domain.high - (domain.high - domain.low) % domain.step
         return IntDistribution(domain.low, high, log=domain.log, step=domain.step)
     listed = domain.listed()
-    high = float(listed[-1]) if listed else domain.high
-    return FloatDistribution(domain.low, high, log=domain.log, step=domain.step)
+    return FloatDistribution(domain.low, float(listed[-1]) if listed else domain.high, log=domain.log, step=domain.step)
 
 
 def _sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:

@@ -42,7 +42,9 @@ class IntRange:
 
     def __post_init__(self) -> None:
         if not all(_is_int(bound) for bound in (self.low, self.high, self.step)):
-            raise SpecError(f"expected integers for low, high and step, received {self.low!r}, {self.high!r}, {self.step!r}")
+            raise SpecError(
+                f"expected integers for low, high and step, received {self.low!r}, {self.high!r}, {self.step!r}"
+            )
         _check_range(self.low, self.high, self.log, self.step if self.step != 1 else None)
 
     def __contains__(self, value: object) -> bool:
@@ -81,7 +83,7 @@ class FloatRange:
         """Every value where a step makes them finite in number, else None."""
         if self.step is None:
             return None
-        # A tolerance, so that 0.0 to 0.3 by 0.1 ends with 0.3; rounding, so that it holds 0.3 and not 0.30000000000000004.
+        # A tolerance, so that 0.0 to 0.3 by 0.1 ends with 0.3; rounding, so that it ends with 0.3 to the last digit.
         count = math.floor((self.high - self.low) / self.step + 1e-9)
         return tuple(round(self.low + index * self.step, 12) for index in range(count + 1))
 
@@ -125,7 +127,9 @@ class Space:
 
     def __post_init__(self) -> None:
         if not self.domains:
-            raise SpecError(f"[space]: expected at least one parameter to search (known: {', '.join(sorted(SEARCHABLE))})")
+            raise SpecError(
+                f"[space]: expected at least one parameter to search (known: {', '.join(sorted(SEARCHABLE))})"
+            )
         for name in self.domains:
             if name not in SEARCHABLE:
                 raise SpecError(f"space.{name}: no such parameter{did_you_mean(name, SEARCHABLE)}")

@@ -100,7 +100,9 @@ class SweepSpec:
         _check_word("sampler", self.sampler, SAMPLERS[self.engine], self.engine)
         _check_word("pruner", self.pruner, PRUNERS[self.engine], self.engine)
         if self.objective not in OBJECTIVES:
-            raise SpecError(f"objective: unknown value {self.objective!r}{did_you_mean(str(self.objective), OBJECTIVES)}")
+            raise SpecError(
+                f"objective: unknown value {self.objective!r}{did_you_mean(str(self.objective), OBJECTIVES)}"
+            )
         _check_seed("seed", self.seed)
         if type(self.trials) is not int or self.trials < 0:
             raise SpecError(f"trials: expected a count of trials, 1 or more, received {self.trials!r}")

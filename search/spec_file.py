@@ -114,7 +114,8 @@ def _training(table: Table) -> TrainingConfig:
     if "early_stopping" in table:
         stopping = _build(EarlyStopping, "training.early_stopping", _table(table, "early_stopping"))
         table = {**table, "early_stopping": stopping}
-    return _build(TrainingConfig, "training", table)
+    config: TrainingConfig = _build(TrainingConfig, "training", table)
+    return config
 
 
 def _engine(value: object) -> Engine:

@@ -55,6 +55,10 @@ class History:
             searcher.enqueue(trial.point)
 
 
+NO_HISTORY = History()
+"""What a new sweep starts from."""
+
+
 class Recorder(Protocol):
     """Writes down what happens. What it raises ends the sweep."""
 
@@ -68,8 +72,10 @@ class Recorder(Protocol):
         """An attempt came to no result."""
 
     def trial_ended(self, trial: Trial, result: TrialResult) -> TrialResult:
-        """A trial has its result; returns the one that stands in the record (a model that could not be kept
-        makes it FAILED)."""
+        """A trial has its result; returns the one that stands in the record.
+
+        They differ where a model could not be kept, which makes a trial FAILED.
+        """
 
 
 class Observer(Protocol):
@@ -110,7 +116,7 @@ class Sweep:
         executor: Executor,
         recorder: Recorder,
         observers: Sequence[Observer] = (),
-        history: History = History(),
+        history: History = NO_HISTORY,
     ) -> None:
         self._spec = spec
         self._searcher = searcher

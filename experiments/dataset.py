@@ -1,0 +1,82 @@
+"""A sweep's data set as it is recorded, so that runs on different data can never be compared unawares."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from experiments.records import Tag
+from mnist_core.data import validation_count
+from mnist_core.errors import DataError
+from mnist_core.sources import DataSource, name_of
+from search.spec import SweepSpec
+
+if TYPE_CHECKING:
+    from mlflow.entities import DatasetInput
+
+# Of MLflow's column for it; the whole digest is in the tags and the profile.
+LONGEST_DIGEST = 36
+
+
+@dataclass(frozen=True)
+class DataRecord:
+    """The data set of a sweep as it is recorded.
+
+    Args:
+        name: such as ``mnist``.
+        digest: SHA-256 of the training images.
+        origin: how it was come by.
+        location: where it lies.
+        size: number of training images before the split.
+    """
+
+    name: str
+    digest: str
+    origin: str
+    location: str
+    size: int
+
+    def tags(self) -> dict[str, str]:
+        """For the sweep and each of its runs."""
+        return {
+            Tag.DATASET: self.name,
+            Tag.DATASET_DIGEST: self.digest,
+            Tag.DATASET_ORIGIN: self.origin,
+            Tag.DATASET_SIZE: str(self.size),
+        }
+
+    def as_input(self) -> DatasetInput:
+        """As MLflow's own dataset input."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        dataset = Dataset(
+            name=self.name,
+            digest=self.digest[:LONGEST_DIGEST],
+            source_type="local",
+            source=json.dumps({"uri": self.location}),
+            profile=json.dumps({"num_rows": self.size, "sha256": self.digest}),
+        )
+        return DatasetInput(dataset, tags=[InputTag("mlflow.data.context", "training")])
+
+
+def describe(source: DataSource, spec: SweepSpec) -> DataRecord:
+    """Read the training images and say what they are.
+
+    Raises:
+        DataError: they cannot be read, are not what the sweep asks for, or are too few for its validation part.
+    """
+    training = source.load_training()
+    if spec.data.digest not in ("", training.digest):
+        raise DataError(
+            f"{source.location}: not the data of this sweep: expected digest {spec.data.digest}, received "
+            f"{training.digest}. Give the right one by --data"
+        )
+    validation_count(len(training), spec.data.validation)
+    return DataRecord(
+        name=name_of(source, training),
+        digest=training.digest,
+        origin=source.origin.value,
+        location=source.location,
+        size=len(training),
+    )
