@@ -124,8 +124,10 @@ def _print_result(result: SweepResult) -> None:
     else:
         console.print("no trial completed", style="red")
     if result.ending is not Ending.DONE:
-        console.print(f"go on:    mnist-search sweep --resume {name}")
-    console.print(f"all runs: mnist-search runs {name}\ncompare:  mnist-search ui")
+        console.print(f"go on:       mnist-search sweep --resume {name}")
+    elif result.spec.sampler != "grid":
+        console.print(f"more trials: mnist-search sweep --resume {name} --trials {2 * result.spec.trials}")
+    console.print(f"all runs:    mnist-search runs {name}\ncompare:     mnist-search ui")
 
 
 @app.command()

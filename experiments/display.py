@@ -160,7 +160,7 @@ class LiveDisplay(PlainDisplay):
         )
         self._bars: dict[int, TaskID] = {}
         self._sweep_bar: TaskID | None = None
-        self._live = Live(console=console, get_renderable=self._picture, refresh_per_second=4)
+        self._live = Live(console=console, get_renderable=self.picture, refresh_per_second=4)
 
     def __exit__(self, *exception: object) -> None:
         """Stop drawing."""
@@ -206,7 +206,8 @@ class LiveDisplay(PlainDisplay):
         if bar is not None:
             self._each.remove_task(bar)
 
-    def _picture(self) -> Group:
+    def picture(self) -> Group:
+        """What is drawn below the lines: a bar for each running trial, the sweep's bar, the best so far."""
         best = Text("best      ", style="bold")
         if self._tally.best:
             trial, result = self._tally.best

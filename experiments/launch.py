@@ -74,6 +74,7 @@ class SweepResult:
     """What a sweep found.
 
     Args:
+        tracking_uri: of the store that holds it.
         sweep: its parent run.
         spec: what was searched.
         ending: how this call ended.
@@ -82,6 +83,7 @@ class SweepResult:
         tracking_seconds: wall time that this call spent writing to MLflow.
     """
 
+    tracking_uri: str
     sweep: SweepRecord
     spec: SweepSpec
     ending: Ending
@@ -183,6 +185,7 @@ class _Desk:
         self.data = describe(source, spec)
         staging = stack.enter_context(tempfile.TemporaryDirectory(prefix="mnist-search-"))
         workers = launch.workers or min(default_workers(), spec.target)
+        launch.say(f"{self.data.name}: {self.data.size:,} images; starting {workers} workers")
         context = WorkerContext(
             source=source,
             digest=self.data.digest,
@@ -196,7 +199,7 @@ class _Desk:
 
     def drive(self, store: Store, sweep: SweepRecord, history: History) -> SweepResult:
         """Run the loop; close the sweep's runs however it ends."""
-        self._launch.say(f"sweep {sweep.name} (run {sweep.run_id}) on {self.data.name}, {self.data.size:,} images")
+        self._launch.say(f"sweep {sweep.name}, run {sweep.run_id}")
         recorder = tracking.SweepRecorder(store, sweep.run_id, sweep.name, self.data)
         ending = None
         try:
@@ -209,7 +212,7 @@ class _Desk:
             tracking.close_orphans(store, runs)
             tracking.end_sweep(store, sweep.run_id, ending, selection.best(runs, self._spec.objective))
         sweep, runs = past.find_sweep(store, sweep.run_id), past.read_runs(store, sweep)
-        return SweepResult(sweep, self._spec, ending, runs, self._stop, recorder.seconds)
+        return SweepResult(store.uri, sweep, self._spec, ending, runs, self._stop, recorder.seconds)
 
 
 def _check_free(sweep: SweepRecord, take_over: bool) -> None:

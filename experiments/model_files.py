@@ -34,7 +34,7 @@ def save_model(model: keras.Model, folder: Path) -> SavedModel:
     from mlflow.types import Schema, TensorSpec
 
     signature = ModelSignature(
-        inputs=Schema([TensorSpec(np.dtype(np.uint8), (-1, *model.input_shape[1:]), "pixels")]),
+        inputs=Schema([TensorSpec(np.dtype(np.uint8), (-1, *model.input_shape[1:]))]),
         outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, *model.output_shape[1:]))]),
     )
     partial = folder.with_name(folder.name + ".partial")

@@ -24,6 +24,20 @@ from search.trial import Outcome, TrialState
 NO_LIMIT = 2**31
 
 
+class _GridOracle(keras_tuner.oracles.GridSearchOracle):
+    """A grid that has a next point as soon as the last one was handed out.
+
+    KerasTuner derives a point from one that has ended, in case that one added to the space; all workers but
+    one would stand idle. Here the space is whole from the start.
+    """
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        response: dict[str, Any] = super().populate_space(trial_id)
+        if response["status"] == "RUNNING":
+            self._populate_next.append(trial_id)
+        return response
+
+
 class KerasTunerSearcher:
     """Searches a grid, at random, or by a Gaussian process, with a KerasTuner oracle.
 
@@ -44,7 +58,7 @@ class KerasTunerSearcher:
         seed = 1 + spec.seed if self._replays else 1 + spec.seed + history
         direction = {"maximize": "max", "minimize": "min"}[spec.metric.direction.value]
         oracle = {
-            "grid": keras_tuner.oracles.GridSearchOracle,
+            "grid": _GridOracle,
             "random": keras_tuner.oracles.RandomSearchOracle,
             "bayesian": keras_tuner.oracles.BayesianOptimizationOracle,
         }[spec.sampler]

@@ -180,7 +180,7 @@ def _interrupts_ignored() -> Iterator[None]:
 def _work(connection: Connection, context: WorkerContext) -> None:
     """A worker's life: trials in, epochs and results out, until the driver closes the pipe or dies."""
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    bench = Bench(context)
+    bench = Bench(context, own_process=True)
     with suppress(Exception):  # it is raised again in the first trial, which is where it is recorded
         bench.split  # noqa: B018
 

@@ -48,10 +48,16 @@ class WorkerContext:
 
 
 class Bench:
-    """A worker's place: TensorFlow configured and the data loaded, once, when the first trial asks for them."""
+    """A worker's place: TensorFlow configured and the data loaded, once, when the first trial asks for them.
 
-    def __init__(self, context: WorkerContext) -> None:
+    Args:
+        context: what the worker needs to know.
+        own_process: whether TensorFlow is this bench's to configure; in a process that has others in it, it is not.
+    """
+
+    def __init__(self, context: WorkerContext, own_process: bool = False) -> None:
         self.context = context
+        self._own_process = own_process
 
     @cached_property
     def split(self) -> Split:
@@ -62,7 +68,8 @@ class Bench:
         """
         from mnist_core import runtime
 
-        runtime.configure(self.context.threads)
+        if self._own_process:
+            runtime.configure(self.context.threads)
         training = self.context.source.load_training()
         if training.digest != self.context.digest:
             raise DataError(

@@ -1,0 +1,32 @@
+"""What the benchmarks share: the whole of MNIST, and a line that says on what they ran."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from pathlib import Path
+
+from mnist_core.download import download_mnist
+from mnist_core.sources import DataSource, find_data, name_of
+
+SEED = 0
+
+
+def whole_mnist() -> DataSource:
+    """All of MNIST, from ``MNIST_DATA``, the cache or the mirrors; the benchmarks mean nothing on the sample."""
+    source = find_data(None, download_mnist, lambda line: print(line, file=sys.stderr))
+    if name_of(source, source.load_training()) != "mnist":
+        sys.exit(f"{source.location}: the benchmarks need the whole of MNIST: MNIST_DATA=FOLDER")
+    return source
+
+
+def machine() -> str:
+    """Processor, cores and versions in one line."""
+    from experiments.provenance import versions
+
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    model = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
+    packages = ", ".join(f"{name} {version}" for name, version in versions().items())
+    return f"{model}, {os.cpu_count()} cores; {packages}; seed {SEED}"

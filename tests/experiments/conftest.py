@@ -1,0 +1,36 @@
+"""One small sweep in a store of its own, which the tests of what reads it share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_sweeps import SMALL
+
+from experiments import Launch, SweepResult, parse_spec, run_sweep
+
+
+@pytest.fixture(scope="session")
+def swept(tmp_path_factory: pytest.TempPathFactory, small_npz: Path) -> SweepResult:
+    """A finished Bayesian sweep, trained by real worker processes, in a folder of its own."""
+    uri = f"sqlite:///{tmp_path_factory.mktemp('swept')}/mlruns/mlflow.db"
+    return run_sweep(parse_spec(SMALL), Launch(data=small_npz, workers=2, tracking_uri=uri, say=lambda line: None))
+
+
+@pytest.fixture
+def swept_uri(swept: SweepResult, monkeypatch: pytest.MonkeyPatch) -> str:
+    """URI of the store of ``swept``, in the environment."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", swept.tracking_uri)
+    return os.environ["MLFLOW_TRACKING_URI"]
+
+
+@pytest.fixture
+def other_npz(small_npz: Path, tmp_path: Path) -> Path:
+    """The small data with one pixel changed."""
+    with np.load(small_npz) as archive:
+        arrays = dict(archive)
+    arrays["x_train"][0, 0, 0] ^= 1
+    np.savez_compressed(tmp_path / "other.npz", **arrays)
+    return tmp_path / "other.npz"

@@ -1,0 +1,30 @@
+"""The small sweeps that these tests run."""
+
+SMALL = """
+name = "small"
+trials = 4
+seed = 1
+pruner = "median"
+[data]
+validation = 200
+[training]
+epochs = 3
+batch_size = 64
+[space]
+hidden_size = { low = 8, high = 32, log = true }
+learning_rate = { low = 1e-3, high = 1e-2, log = true }
+"""
+
+SMALL_GRID = """
+name = "small-grid"
+engine = "keras-tuner"
+sampler = "grid"
+[data]
+validation = 200
+[training]
+epochs = 2
+batch_size = 64
+[space]
+hidden_size = [8, 16]
+dropout = [0.0, 0.25, 0.5]
+"""

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import shutil
+import socket
+import sqlite3
+import time
+from pathlib import Path
+
+import pytest
+
+from experiments.store import open_store, tracking_uri
+from mnist_core.errors import NotFoundError, StoreError
+
+
+def uri_of(path: Path) -> str:
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def test_the_default_is_mlruns_in_the_working_directory_and_the_environment_wins(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert tracking_uri() == uri_of(tmp_path / "mlruns" / "mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    assert tracking_uri() == "http://127.0.0.1:1"
+    assert tracking_uri("sqlite:///x.db") == "sqlite:///x.db"
+
+
+@pytest.mark.parametrize("uri", ["mlruns", "./mlruns", "file:///somewhere/mlruns"])
+def test_the_deprecated_file_store_is_refused_with_the_way_out(uri: str) -> None:
+    with pytest.raises(StoreError, match=r"file store is deprecated; expected .* sqlite:///"):
+        tracking_uri(uri)
+
+
+def test_a_store_is_made_only_where_that_is_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "mlflow.db"
+    with pytest.raises(NotFoundError, match="no store there yet; run a sweep first"):
+        open_store(uri_of(path))
+    assert not path.exists()
+    made = open_store(uri_of(path), create=True)
+    assert open_store(uri_of(path)).experiment_id == made.experiment_id
+
+
+def test_artifacts_lie_beside_the_database(tmp_path: Path) -> None:
+    store = open_store(uri_of(tmp_path / "mlruns" / "mlflow.db"), create=True)
+    experiment = store.client.get_experiment(store.experiment_id)
+    assert experiment.artifact_location == (tmp_path / "mlruns" / "artifacts").as_uri()
+
+
+def test_a_server_that_does_not_answer_is_named_at_once(free_port: int) -> None:
+    started = time.monotonic()
+    with pytest.raises(StoreError, match=rf"http://127.0.0.1:{free_port}: no tracking server answers there"):
+        open_store(f"http://127.0.0.1:{free_port}", create=True)
+    # Not a measure of speed: the promise is 15 seconds, where MLflow's own retries take minutes.
+    assert time.monotonic() - started < 15
+
+
+def test_a_store_of_another_mlflow_version_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    open_store(uri_of(tmp_path / "mlflow.db"), create=True)
+    # A copy, because MLflow looks at the version of a store once in a process.
+    path = shutil.copy(tmp_path / "mlflow.db", tmp_path / "copy.db")
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
+    with pytest.raises(StoreError, match=r"another version of MLflow.*mlflow db upgrade.*newer one, install that"):
+        open_store(uri_of(path))
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mlflow.db"
+    path.write_text("no database\n" * 100)
+    with pytest.raises(StoreError, match="file is not a database"):
+        open_store(uri_of(path))
+
+
+def test_errors_of_our_own_code_are_not_taken_for_errors_of_the_store(tmp_path: Path) -> None:
+    store = open_store(uri_of(tmp_path / "mlflow.db"), create=True)
+    with pytest.raises(ZeroDivisionError), store.errors("dividing"):
+        _ = 1 / 0
+    with pytest.raises(StoreError, match=r"sqlite:///.*: writing: No space left on device"), store.errors("writing"):
+        raise OSError("No space left on device")
