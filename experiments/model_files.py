@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,13 +39,16 @@ def save_model(model: keras.Model, folder: Path) -> SavedModel:
         outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, *model.output_shape[1:]))]),
     )
     partial = folder.with_name(folder.name + ".partial")
-    mlflow.tensorflow.save_model(
-        model,
-        str(partial),
-        signature=signature,
-        pip_requirements=[f"{package}=={version(package)}" for package in REQUIREMENTS],
-    )
-    partial.rename(folder)
+    try:
+        mlflow.tensorflow.save_model(
+            model,
+            str(partial),
+            signature=signature,
+            pip_requirements=[f"{package}=={version(package)}" for package in REQUIREMENTS],
+        )
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
     return SavedModel(
         folder=folder,
         file=MODEL_FILE,

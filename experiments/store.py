@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 EXPERIMENT = "mnist-search"
+# Which of its faces the UI shows: the one for training runs.
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 SQLITE = "sqlite:///"
 PROBE_SECONDS = 5.0
 
@@ -103,7 +105,7 @@ def open_store(uri: str, create: bool = False) -> Store:
         if not create:
             raise NotFoundError(f"{uri}: no sweeps there yet; run one first (mnist-search sweep quick)")
         artifacts = (database.parent / "artifacts").as_uri() if database else None
-        return Store(uri, client, client.create_experiment(name, artifact_location=artifacts))
+        return Store(uri, client, client.create_experiment(name, artifact_location=artifacts, tags=EXPERIMENT_TAGS))
 
 
 @contextmanager
@@ -148,8 +150,11 @@ def serve_ui(uri: str, port: int) -> None:
             listener.bind(("127.0.0.1", port))
         except OSError as error:
             raise StoreError(f"port {port} is taken ({error.strerror}); choose another with --port") from error
-    print(f"MLflow UI: http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
+    print(f"MLflow UI: http://127.0.0.1:{port} (starts in some seconds; Ctrl-C ends it)", flush=True)
+    # One reader needs one worker, no job runners, and none of the libraries' notes to their own developers.
+    os.environ |= {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "PYTHONWARNINGS": "ignore"}
     # The default list of hosts accepts look-alikes, so it is given.
     hosts = f"localhost:{port},127.0.0.1:{port}"
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
-    os.execv(sys.executable, [*command, "--host", "127.0.0.1", "--port", str(port), "--allowed-hosts", hosts])
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--workers", "1"]
+    network = ["--host", "127.0.0.1", "--port", str(port), "--allowed-hosts", hosts]
+    os.execv(sys.executable, [*command, *network, "--uvicorn-opts", "--log-level warning"])

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from mnist_core.data import LabelledImages
+from mnist_core.errors import ParameterError
 
 EVALUATION_BATCH = 2000
 
@@ -46,9 +47,16 @@ class CompiledEpoch:
         model: any compiled Keras model that maps pixels ``(n, height, width)`` to scores ``(n, classes)``.
         data: the training images; they stay in memory as uint8 and are gathered batch by batch.
         batch_size: images per gradient step.
+
+    Raises:
+        ParameterError: the model is not compiled.
     """
 
     def __init__(self, model: keras.Model, data: LabelledImages, batch_size: int) -> None:
+        if not model.compiled:
+            raise ParameterError("model: expected a compiled Keras model, received one that is not: call its compile()")
+        if not model.built:
+            model(data.images[:1])  # a subclassed model has no weights to train before it has seen an input
         self._count = len(data)
         images, labels = _resident(data)
         variables = model.trainable_variables

@@ -10,7 +10,6 @@ import gzip
 import hashlib
 import math
 import struct
-import zipfile
 import zlib
 from pathlib import Path
 
@@ -40,17 +39,15 @@ def read_bytes(path: Path) -> bytes:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
-def verify(path: Path, content: bytes, sha256: str) -> None:
-    """Check decompressed content against its digest.
+def verify(name: str, content: bytes, sha256: str, remedy: str = "") -> None:
+    """Check decompressed content against its digest; ``name`` and ``remedy`` go into the error.
 
     Raises:
         DataError: it is not the expected content.
     """
     actual = hashlib.sha256(content).hexdigest()
     if actual != sha256:
-        raise DataError(
-            f"{path}: altered content: expected SHA-256 {sha256}, received {actual}. Delete it to fetch it again"
-        )
+        raise DataError(f"{name}: altered content: expected SHA-256 {sha256}, received {actual}{remedy}")
 
 
 def parse_idx(path: Path, content: bytes, dimensions: int) -> Bytes:
@@ -65,7 +62,9 @@ def parse_idx(path: Path, content: bytes, dimensions: int) -> Bytes:
         DataError: the header is not that of such a file, or the data is longer or shorter than it says.
     """
     header = 4 + 4 * dimensions
-    if len(content) < header or content[:4] != bytes((0, 0, UBYTE, dimensions)):
+    if len(content) < header and content[:4] == bytes((0, 0, UBYTE, dimensions)):
+        raise DataError(f"{path}: truncated: it ends within its header of {header} bytes. Fetch it again")
+    if content[:4] != bytes((0, 0, UBYTE, dimensions)):
         raise DataError(
             f"{path}: not an IDX file of {dimensions}-dimensional bytes: expected it to begin with "
             f"{bytes((0, 0, UBYTE, dimensions)).hex()}, received {content[:4].hex() or 'nothing'}"
@@ -90,20 +89,36 @@ def read_npz(path: Path, part: str) -> LabelledImages:
     Raises:
         DataError: unreadable, altered, or without the keys ``x_…`` and ``y_…``.
     """
+    keys = (f"x_{part}", f"y_{part}")
     try:
         with np.load(path, allow_pickle=False) as archive:
-            keys = (f"x_{part}", f"y_{part}")
-            if missing := [key for key in keys if key not in archive.files]:
-                raise DataError(f"{path}: expected the arrays {', '.join(keys)}, {', '.join(missing)} is missing")
-            images, labels = (archive[key] for key in keys)
-    except DataError:
-        raise
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path}: not a whole .npz archive ({error}). Fetch it again") from error
-    return LabelledImages(images, _as_bytes(path, labels))
+            arrays = {key: archive[key] for key in keys if key in archive.files}
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file") from error
+    # NumPy has a different exception for each way in which an archive can be broken, and none of its own.
+    except Exception as error:
+        raise DataError(f"{path}: not a whole .npz archive ({type(error).__name__}). Fetch it again") from error
+    if missing := [key for key in keys if not isinstance(arrays.get(key), np.ndarray)]:
+        raise DataError(f"{path}: expected the arrays {', '.join(keys)}, {', '.join(missing)} is missing")
+    images, labels = (arrays[key] for key in keys)
+    return labelled(path, images, _as_bytes(path, labels))
 
 
 def _as_bytes(path: Path, labels: npt.NDArray[np.generic]) -> Bytes:
-    if labels.dtype.kind not in "iu" or not labels.size or labels.min() < 0 or labels.max() > 255:
-        raise DataError(f"{path}: expected integer labels from 0 to 9, received {labels.dtype} {labels.shape}")
+    if labels.dtype.kind not in "iu":
+        raise DataError(f"{path}: labels: expected integers from 0 to 9, received {labels.dtype}")
+    if no_bytes := [label for label in np.unique(labels) if not 0 <= label <= 255]:
+        raise DataError(f"{path}: labels: expected 0 to 9, received {no_bytes[0]}")
     return labels.astype(np.uint8)
+
+
+def labelled(path: Path, images: Bytes, labels: Bytes) -> LabelledImages:
+    """The arrays of a file or folder as labelled images, with its name in the error where they are none.
+
+    Raises:
+        DataError: shapes, dtypes or labels are not those of labelled images.
+    """
+    try:
+        return LabelledImages(images, labels)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error

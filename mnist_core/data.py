@@ -79,11 +79,15 @@ def validation_count(total: int, validation: int | float) -> int:
     Raises:
         DataError: fewer than one image of each class on either side.
     """
+    if total < 2 * CLASSES:
+        raise DataError(f"data.validation: {total} images are too few to divide, expected {2 * CLASSES} or more")
+    if isinstance(validation, float) and not 0 < validation < 1:
+        raise DataError(f"data.validation: expected a share between 0 and 1, received {validation!r}")
     count = round(total * validation) if isinstance(validation, float) else validation
     if not CLASSES <= count <= total - CLASSES:
         raise DataError(
             f"data.validation: expected {CLASSES} to {total - CLASSES} of {total:,} images, received {validation!r} "
-            f"({count:,} images). A share such as 0.1 fits any"
+            f"({count:,} images)"
         )
     return count
 

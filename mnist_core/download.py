@@ -28,6 +28,10 @@ def download_mnist(folder: Path, mirrors: tuple[str, ...] = MIRRORS, progress: b
     Returns:
         None, or one line on why no mirror could give them.
     """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return f"{folder}: {error.strerror}"
     failure = "no mirror is set"
     for mirror in mirrors:
         try:
@@ -45,12 +49,11 @@ def _fetch_all(folder: Path, mirror: str, progress: bool) -> None:
     pooch.get_logger().setLevel("ERROR")
     timeouts = (CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS)
     downloader = pooch.HTTPDownloader(progressbar=progress, timeout=timeouts)
-    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as staging:
         for name, sha256 in CANONICAL_SHA256.items():
             url = f"{mirror}{name}.gz"
             path = Path(pooch.retrieve(url, known_hash=None, fname=f"{name}.gz", path=staging, downloader=downloader))
-            containers.verify(path, containers.read_bytes(path), sha256)
+            containers.verify(f"{name}.gz", containers.read_bytes(path), sha256)
         for path in Path(staging).iterdir():
             path.replace(folder / path.name)
 

@@ -19,17 +19,16 @@ def _integer(name: str, value: object, low: int, high: int) -> None:
 
 def _real(
     name: str, value: object, low: float, high: float, *, low_open: bool = False, high_open: bool = False
-) -> None:
-    inside = (
-        isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and math.isfinite(value)
-        and (low < value if low_open else low <= value)
-        and (value < high if high_open else value <= high)
-    )
-    if not inside:
+) -> float:
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    inside = (low < number if low_open else low <= number) and (number < high if high_open else number <= high)
+    if not inside or isinstance(value, str):
         left, right = "(" if low_open else "[", ")" if high_open else "]"
         raise ParameterError(f"{name}: expected a number in {left}{low:g}, {high:g}{right}, received {value!r}")
+    return number
 
 
 def _word(name: str, value: object, known: tuple[str, ...]) -> None:
@@ -64,9 +63,13 @@ class Hyperparameters:
         _word("architecture", self.architecture, ARCHITECTURES)
         _integer("hidden_layers", self.hidden_layers, 0, 16)
         _integer("hidden_size", self.hidden_size, 1, 16384)
-        _real("learning_rate", self.learning_rate, 0, 10, low_open=True)
-        _real("dropout", self.dropout, 0, 1, high_open=True)
-        _real("l2", self.l2, 0, 1)
+        reals = {
+            "learning_rate": _real("learning_rate", self.learning_rate, 0, 10, low_open=True),
+            "dropout": _real("dropout", self.dropout, 0, 1, high_open=True),
+            "l2": _real("l2", self.l2, 0, 1),
+        }
+        for name, value in reals.items():
+            object.__setattr__(self, name, value)  # 1 is a number, and Keras wants it as 1.0
 
 
 @dataclass(frozen=True)
@@ -75,8 +78,8 @@ class EarlyStopping:
 
     Args:
         monitor: the metric watched, by its name in :class:`~mnist_core.metrics.Metric`.
-        patience: epochs without an improvement of at least ``min_delta`` before training stops.
-        min_delta: smallest change that counts as an improvement, in the metric's unit, 0 or more.
+        patience: epochs without an improvement of more than ``min_delta`` before training stops.
+        min_delta: change that an improvement has to exceed, in the metric's unit, 0 or more.
 
     Raises:
         ParameterError: a value is of the wrong type or out of its range.

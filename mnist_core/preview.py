@@ -20,7 +20,11 @@ def preview(data: LabelledImages, count: int = 4) -> str:
         count: how many to show.
     """
     chosen = np.linspace(0, len(data) - 1, count).astype(int)
-    ink = data.images[chosen, MARGIN:-MARGIN, MARGIN:-MARGIN] >= INK
+    height, width = data.shape
+    margin = MARGIN if min(height, width) > 2 * MARGIN else 0
+    ink = data.images[chosen, margin : height - margin, margin : width - margin] >= INK
+    if ink.shape[1] % 2:
+        ink = np.pad(ink, ((0, 0), (0, 1), (0, 0)))
     rows = [
         "  ".join("".join(BLOCKS[bool(top), bool(bottom)] for top, bottom in zip(*pair, strict=True)) for pair in line)
         for line in zip(*(zip(image[0::2], image[1::2], strict=True) for image in ink), strict=True)

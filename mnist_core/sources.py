@@ -81,13 +81,10 @@ class DataSource:
     def _load(self, part: str) -> LabelledImages:
         if self.path is None:
             return _sample(part)
-        if self.path.suffix == ".npz":
+        if self.path.suffix == ".npz" and not self.path.is_dir():
             return containers.read_npz(self.path, part)
         arrays = [self._read_idx(name, dimensions) for name, dimensions in zip(FILES[part], (3, 1), strict=True)]
-        try:
-            return LabelledImages(*arrays)
-        except DataError as error:
-            raise DataError(f"{self.path}: {error}") from error
+        return containers.labelled(self.path, *arrays)
 
     def _read_idx(self, name: str, dimensions: int) -> containers.Bytes:
         assert self.path is not None
@@ -96,7 +93,7 @@ class DataSource:
             raise DataError(f"{self.path}: expected a file {name} or {name}.gz, found neither")
         content = containers.read_bytes(path)
         if self.origin in (Origin.CACHE, Origin.DOWNLOAD):
-            containers.verify(path, content, CANONICAL_SHA256[name])
+            containers.verify(str(path), content, CANONICAL_SHA256[name], ". Delete it to fetch it again")
         return containers.parse_idx(path, content, dimensions)
 
 
@@ -104,7 +101,9 @@ def name_of(source: DataSource, training: LabelledImages) -> str:
     """What to call a data set: ``mnist`` by content wherever it lies, else by its file or folder."""
     if training.digest == CANONICAL_TRAINING_DIGEST:
         return "mnist"
-    return source.path.stem.lower() if source.path else "mnist-sample"
+    if source.path is None:
+        return "mnist-sample"
+    return (source.path.name if source.path.is_dir() else source.path.stem).lower()
 
 
 def idx_file(folder: Path, name: str) -> Path | None:
@@ -154,8 +153,12 @@ def find_data(given: Path | None, download: Download, warn: Callable[[str], None
 
 
 def _given(path: Path) -> DataSource:
-    path = path.expanduser().absolute()
-    if not path.exists():
+    try:
+        path = path.expanduser().resolve()
+        exists = path.exists()
+    except (OSError, RuntimeError):  # a name that is too long, a home that is not there
+        exists = False
+    if not exists:
         raise DataError(f"{path}: no such file or folder; expected a folder of IDX files or an .npz file")
     if path.is_dir():
         for name in FILES["train"]:

@@ -69,6 +69,7 @@ def train(model: keras.Model, data: Split, config: TrainingConfig, seed: int, re
 
     Raises:
         NonFiniteError: a loss or a weight became infinite or NaN. The model is not to be used.
+        ParameterError: the model is not compiled.
     """
     run_epoch = CompiledEpoch(model, data.train, config.batch_size)
     evaluate = CompiledEvaluation(model, data.validation)

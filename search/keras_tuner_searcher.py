@@ -24,7 +24,7 @@ from search.trial import Outcome, TrialState
 NO_LIMIT = 2**31
 
 
-class _GridOracle(keras_tuner.oracles.GridSearchOracle):
+class _GridOracle(keras_tuner.oracles.GridSearchOracle):  # type: ignore[misc]
     """A grid that has a next point as soon as the last one was handed out.
 
     KerasTuner derives a point from one that has ended, in case that one added to the space; all workers but
@@ -51,6 +51,7 @@ class KerasTunerSearcher:
     """
 
     def __init__(self, spec: SweepSpec, history: int = 0) -> None:
+        self._grid = spec.sampler == "grid"
         self._replays = spec.sampler in ("random", "grid")
         self._objective = spec.objective
         self._domains = spec.space.domains
@@ -85,8 +86,8 @@ class KerasTunerSearcher:
             self.tell(self._create_at(point).id, outcome)
 
     def enqueue(self, point: Point) -> None:
-        """Suggest this point first; an oracle that replays comes by it anyway."""
-        if not self._replays:
+        """Suggest this point first; a grid comes by it anyway."""
+        if not self._grid:
             self._queue.append(point)
 
     def ask(self) -> Suggestion | Idle:
@@ -137,9 +138,8 @@ def hyperparameters(spec: SweepSpec) -> keras_tuner.HyperParameters:
     """
     result = keras_tuner.HyperParameters()
     for name, domain in spec.space.domains.items():
-        listed = domain.listed()
-        if isinstance(domain, Choices) or (spec.sampler == "grid" and listed):
-            result.Choice(name, list(listed or ()))
+        if isinstance(domain, Choices) or spec.sampler == "grid":
+            result.Choice(name, list(domain.listed() or ()))
         else:
             _register(result, name, domain)
     return result

@@ -59,17 +59,18 @@ class OptunaSearcher:
         self._reported: dict[int, int] = {}
 
     def add(self, point: Point, outcome: Outcome) -> None:
-        """Put a finished trial into the study, unless the sampler will come by its point again."""
+        """Live through a finished trial again, unless the sampler will come by its point by itself.
+
+        ``Study.add_trial`` would do for the sampler, but Hyperband and successive halving judge by marks that
+        are left only where a trial reports and asks whether it should be pruned.
+        """
         if self._replays:
             return
-        trial = optuna.trial.create_trial(
-            params=dict(point),
-            distributions=self._distributions,
-            value=outcome.value if outcome.state is TrialState.COMPLETE else None,
-            intermediate_values=dict(enumerate(outcome.curve, start=1)),
-            state=_STATES[outcome.state],
-        )
-        self._study.add_trial(trial)
+        self._study.enqueue_trial(dict(point))
+        id = self._draw().id
+        for epoch, value in enumerate(outcome.curve, start=1):
+            self.report(id, epoch, value)
+        self.tell(id, outcome)
 
     def enqueue(self, point: Point) -> None:
         """Suggest this point first; a grid comes by it anyway."""
@@ -82,9 +83,7 @@ class OptunaSearcher:
             if not self._grid:
                 return Idle.EXHAUSTED
             self._study.enqueue_trial(dict(self._grid.popleft()))
-        trial = self._study.ask(fixed_distributions=self._distributions)
-        self._trials[trial.number] = trial
-        return Suggestion(trial.number, dict(trial.params))
+        return self._draw()
 
     def report(self, id: int, epoch: int, value: float) -> bool:
         """Whether the pruner lets the trial go on."""
@@ -99,17 +98,20 @@ class OptunaSearcher:
         value = outcome.value if outcome.state is TrialState.COMPLETE else None
         self._study.tell(self._trials.pop(id), value, _STATES[outcome.state])
 
+    def _draw(self) -> Suggestion:
+        trial = self._study.ask(fixed_distributions=self._distributions)
+        self._trials[trial.number] = trial
+        return Suggestion(trial.number, dict(trial.params))
+
 
 def distribution(domain: Domain) -> BaseDistribution:
     """A domain as Optuna knows it."""
     if isinstance(domain, Choices):
         return CategoricalDistribution(domain.values)
+    # Optuna narrows an upper end that the step does not reach, with a warning; ours says the same.
     if isinstance(domain, IntRange):
-        # Optuna narrows an upper end that the step does not reach, with a warning; ours says the same.
-        high = domain.high - (domain.high - domain.low) % domain.step
-        return IntDistribution(domain.low, high, log=domain.log, step=domain.step)
-    listed = domain.listed()
-    return FloatDistribution(domain.low, float(listed[-1]) if listed else domain.high, log=domain.log, step=domain.step)
+        return IntDistribution(domain.low, domain.last, log=domain.log, step=domain.step)
+    return FloatDistribution(domain.low, domain.last, log=domain.log, step=domain.step)
 
 
 def _sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:

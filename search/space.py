@@ -50,8 +50,18 @@ class IntRange:
     def __contains__(self, value: object) -> bool:
         return _is_int(value) and self.low <= value <= self.high and (value - self.low) % self.step == 0  # type: ignore[operator]
 
+    @property
+    def count(self) -> int | None:
+        """How many values can be listed; None for a log range, which is not meant to be."""
+        return None if self.log else (self.high - self.low) // self.step + 1
+
+    @property
+    def last(self) -> int:
+        """The greatest value that the steps reach."""
+        return self.high - (self.high - self.low) % self.step
+
     def listed(self) -> tuple[Value, ...] | None:
-        """Every value where they can be listed, None for a log range."""
+        """Every value where they can be listed, else None."""
         return None if self.log else tuple(range(self.low, self.high + 1, self.step))
 
 
@@ -77,15 +87,29 @@ class FloatRange:
     def __contains__(self, value: object) -> bool:
         if not _is_number(value) or not self.low <= value <= self.high:  # type: ignore[operator]
             return False
-        return self.step is None or any(math.isclose(value, listed) for listed in self.listed() or ())  # type: ignore[arg-type]
+        return self.step is None or math.isclose(value, self._value(round((value - self.low) / self.step)))  # type: ignore[operator, arg-type]
+
+    @property
+    def count(self) -> int | None:
+        """How many values can be listed; None where there is no step."""
+        if self.step is None:
+            return None
+        steps = (self.high - self.low) / self.step
+        return math.floor(steps + 1e-9 * max(1.0, steps)) + 1  # so that 0.0 to 0.3 by 0.1 has its 0.3
+
+    @property
+    def last(self) -> float:
+        """The greatest value that the steps reach."""
+        return self.high if self.count is None else self._value(self.count - 1)
 
     def listed(self) -> tuple[Value, ...] | None:
         """Every value where a step makes them finite in number, else None."""
-        if self.step is None:
-            return None
-        # A tolerance, so that 0.0 to 0.3 by 0.1 ends with 0.3; rounding, so that it ends with 0.3 to the last digit.
-        count = math.floor((self.high - self.low) / self.step + 1e-9)
-        return tuple(round(self.low + index * self.step, 12) for index in range(count + 1))
+        return None if self.count is None else tuple(map(self._value, range(self.count)))
+
+    def _value(self, index: int) -> float:
+        # Twelve digits, so that the third step of 0.1 is 0.3 and not 0.30000000000000004; never past the ends.
+        value = float(f"{self.low + index * (self.step or 0.0):.12g}")
+        return min(max(value, self.low), self.high)
 
 
 @dataclass(frozen=True)
@@ -106,6 +130,11 @@ class Choices:
 
     def __contains__(self, value: object) -> bool:
         return value in self.values
+
+    @property
+    def count(self) -> int:
+        """How many values there are."""
+        return len(self.values)
 
     def listed(self) -> tuple[Value, ...]:
         """The values as declared."""
@@ -144,15 +173,16 @@ class Space:
             SpecError: a domain has no list of values, or there are more than ``LARGEST_GRID`` combinations.
         """
         for name, domain in self.domains.items():
-            if domain.listed() is None:
+            if domain.count is None:
                 raise SpecError(
                     f"space.{name}: a grid needs values, received a continuous range; list them "
-                    f"({name} = [{domain.low:g}, …, {domain.high:g}])"  # type: ignore[union-attr]
+                    f"({name} = [{domain.low:g}, …, {domain.high:g}])"
                     + (" or give it a step" if isinstance(domain, FloatRange) and not domain.log else "")
                 )
-        values = [domain.listed() or () for domain in self.domains.values()]
-        if (size := math.prod(map(len, values))) > LARGEST_GRID:
+        # Counted before they are listed: a wrong step can ask for more than memory holds.
+        if (size := math.prod(domain.count or 0 for domain in self.domains.values())) > LARGEST_GRID:
             raise SpecError(f"[space]: expected a grid of at most {LARGEST_GRID:,} points, received {size:,}")
+        values = [domain.listed() or () for domain in self.domains.values()]
         return [dict(zip(self.domains, combination, strict=True)) for combination in itertools.product(*values)]
 
     def corners(self) -> Iterable[tuple[str, Value]]:

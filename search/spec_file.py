@@ -17,6 +17,8 @@ from search.spec import DataSpec, Engine, SweepSpec
 
 Table = dict[str, Any]
 
+TABLES = ("data", "model", "training", "space")
+
 
 def read_spec(path: Path, overrides: Iterable[str] = ()) -> SweepSpec:
     """Read a sweep file.
@@ -43,7 +45,7 @@ def parse_spec(text: str, overrides: Iterable[str] = (), source: str = "sweep fi
     """
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise SpecError(f"{source}: not TOML: {error}") from error
     for override in overrides:
         _override(table, override)
@@ -59,7 +61,7 @@ def to_toml(spec: SweepSpec) -> str:
     table["engine"] = spec.engine.value
     # Tables come after plain keys in TOML, and the space reads best at the end.
     table["space"] = {name: _domain_table(domain) for name, domain in spec.space.domains.items()}
-    for name in ("data", "model", "training", "space"):
+    for name in TABLES:
         table[name] = table.pop(name)
     for name in set(spec.space.domains) & set(table["model"]):
         del table["model"][name]
@@ -75,7 +77,7 @@ def _override(table: Table, override: str) -> None:
         raise SpecError(f"--set: expected key=value such as training.epochs=5, received {override!r}")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         value = text.strip()
     for key in keys[:-1]:
         table = table.setdefault(key, {})
@@ -98,7 +100,9 @@ def _spec(table: Table) -> SweepSpec:
         _check_parameter(name)
         (model if name in PARAMETER_TYPES else training)[name] = value
     domains = {name: _domain(name, value) for name, value in space.items() if name not in fixed}
-    settings = {key: value for key, value in table.items() if not isinstance(value, dict)}
+    settings = {key: value for key, value in table.items() if key not in TABLES}
+    if tables := [key for key, value in settings.items() if isinstance(value, dict)]:
+        raise SpecError(f"{tables[0]}: expected a value, received a table")
     if "engine" in settings:
         settings["engine"] = _engine(settings["engine"])
     return SweepSpec(
@@ -131,9 +135,11 @@ def _domain(name: str, value: Table | list[Any]) -> Domain:
     try:
         if isinstance(value, list):
             return Choices(tuple(_of_type(kind, item) for item in value))
+        if value.keys() == {"values"}:
+            return _domain(name, value["values"])
         if kind is str:
             raise SpecError(f"expected a list of words, received {value!r}")
-        _check_keys(value, ("low", "high", "step", "log"))
+        _check_keys(value, ("low", "high", "step", "log", "values"))
         if missing := [key for key in ("low", "high") if key not in value]:
             raise SpecError(f"expected low and high, {' and '.join(missing)} missing")
         if kind is int:
@@ -144,7 +150,7 @@ def _domain(name: str, value: Table | list[Any]) -> Domain:
 
 
 def _of_type(kind: type, value: object) -> Any:
-    if kind is float and type(value) is int:
+    if kind is float and type(value) is int and abs(value) < 2**53:
         return float(value)
     if type(value) is not kind:
         words = {int: "an integer", float: "a number", str: "a word"}
@@ -152,13 +158,9 @@ def _of_type(kind: type, value: object) -> Any:
     return value
 
 
-def _domain_table(domain: Domain) -> Table | list[Any]:
-    if isinstance(domain, Choices):
-        return list(domain.values)
-    table = {key: value for key, value in asdict(domain).items() if value is not None}
-    if isinstance(domain, IntRange) and domain.log:
-        del table["step"]  # which does not go with log
-    return table
+def _domain_table(domain: Domain) -> Table:
+    # A table for choices too: TOML puts plain lists before tables, and some samplers depend on the order.
+    return {key: value for key, value in asdict(domain).items() if value is not None}
 
 
 def _build(cls: type, prefix: str, table: Table) -> Any:

@@ -139,9 +139,9 @@ class Sweep:
             timeout: seconds after which no new trial is started; those that run are finished.
         """
         deadline = time.monotonic() + timeout if timeout is not None else None
-        for observer in self._observers:
-            observer.sweep_started(self._spec, self._history)
         try:
+            for observer in self._observers:
+                observer.sweep_started(self._spec, self._history)
             while not stop():
                 out_of_time = deadline is not None and time.monotonic() >= deadline
                 if not out_of_time:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-# One thread: the suite may share its cores, and results repeat. Before TensorFlow is imported by any test.
+# Before TensorFlow is imported by any test. One thread: the suite may share its cores, and results repeat.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
 from mnist_core.data import LabelledImages, Split, split
@@ -64,6 +64,3 @@ def full_mnist() -> Path:
     if not FULL_MNIST:
         pytest.skip("needs all of MNIST: MNIST_DATA=FOLDER")
     return Path(FULL_MNIST)
-
-
-warnings.filterwarnings("ignore", category=DeprecationWarning, module="keras_tuner")

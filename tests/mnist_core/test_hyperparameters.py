@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mnist_core.errors import MnistSearchError, ParameterError
+from mnist_core.hyperparameters import PARAMETER_TYPES, EarlyStopping, Hyperparameters, TrainingConfig
+
+# class, argument, what is expected, first and last good value, values just outside
+INTEGERS = [
+    (Hyperparameters, "hidden_layers", "an integer from 0 to 16", 0, 16, [-1, 17]),
+    (Hyperparameters, "hidden_size", "an integer from 1 to 16384", 1, 16384, [0, -8, 16385]),
+    (EarlyStopping, "patience", "an integer from 1 to 100000", 1, 100_000, [0, -1, 100_001]),
+    (TrainingConfig, "epochs", "an integer from 1 to 100000", 1, 100_000, [0, -1, 100_001]),
+    (TrainingConfig, "batch_size", "an integer from 1 to 65536", 1, 65_536, [0, -1, 65_537]),
+]
+REALS = [
+    (Hyperparameters, "learning_rate", "a number in (0, 10]", 5e-324, 10.0, [0, 0.0, -1e-3, 10.000001, 11]),
+    (Hyperparameters, "dropout", "a number in [0, 1)", 0.0, math.nextafter(1, 0), [-1e-9, 1, 1.0, 1.5]),
+    (Hyperparameters, "l2", "a number in [0, 1]", 0.0, 1.0, [-1e-9, 1.0000001]),
+    (EarlyStopping, "min_delta", "a number in [0, 1e+06]", 0.0, 1e6, [-1e-9, 1e6 + 1]),
+]
+WORDS = [
+    (Hyperparameters, "architecture", "transformer", "unknown value 'transformer' (known: mlp)"),
+    (Hyperparameters, "architecture", "mpl", "unknown value 'mpl' (did you mean 'mlp'?)"),
+    (Hyperparameters, "architecture", "MLP ", "unknown value 'MLP ' (known: mlp)"),
+    (Hyperparameters, "architecture", None, "unknown value None (known: mlp)"),
+    (EarlyStopping, "monitor", "val_acc", "unknown value 'val_acc' (did you mean 'val_accuracy'?)"),
+    (EarlyStopping, "monitor", "xyz", "unknown value 'xyz' (known: accuracy, loss, val_accuracy, val_loss)"),
+]
+
+
+@pytest.mark.parametrize(
+    ("cls", "name", "value"),
+    [(cls, name, value) for cls, name, _, low, high, _ in INTEGERS + REALS for value in (low, high)],
+)
+def test_both_ends_of_a_range_are_accepted(cls: type, name: str, value: float) -> None:
+    assert getattr(cls(**{name: value}), name) == value
+
+
+@pytest.mark.parametrize(
+    ("cls", "name", "expected", "value"),
+    [
+        (cls, name, expected, value)
+        for cls, name, expected, _, _, outside in INTEGERS
+        for value in [*outside, 4.0, "4", None, True, math.nan, math.inf, np.int64(4)]
+    ]
+    + [
+        (cls, name, expected, value)
+        for cls, name, expected, _, _, outside in REALS
+        for value in [*outside, "0.5", None, True, False, math.nan, math.inf, -math.inf, [0.5]]
+    ],
+)
+def test_a_value_out_of_range_or_of_another_type_is_refused_in_full(
+    cls: type, name: str, expected: str, value: Any
+) -> None:
+    with pytest.raises(ParameterError) as caught:
+        cls(**{name: value})
+    assert str(caught.value) == f"{name}: expected {expected}, received {value!r}"
+
+
+@pytest.mark.parametrize(("cls", "name", "value", "message"), WORDS)
+def test_an_unknown_word_is_refused_with_the_nearest_known_one(cls: type, name: str, value: Any, message: str) -> None:
+    with pytest.raises(ParameterError) as caught:
+        cls(**{name: value})
+    assert str(caught.value) == f"{name}: {message}"
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "l2"])
+def test_a_whole_number_is_a_number(name: str) -> None:
+    assert getattr(Hyperparameters(**{name: 1}), name) == 1
+
+
+def test_a_numpy_float_is_a_number() -> None:
+    assert Hyperparameters(dropout=np.float64(0.25)).dropout == 0.25
+
+
+def test_the_error_is_one_of_the_project_and_a_value_error() -> None:
+    with pytest.raises(MnistSearchError):
+        Hyperparameters(dropout=2)
+    with pytest.raises(ValueError, match="dropout"):
+        Hyperparameters(dropout=2)
+
+
+def test_the_defaults_are_the_plain_network_of_128_units() -> None:
+    assert dataclasses.asdict(Hyperparameters()) == {
+        "architecture": "mlp",
+        "hidden_layers": 1,
+        "hidden_size": 128,
+        "learning_rate": 1e-3,
+        "dropout": 0.0,
+        "l2": 0.0,
+    }
+
+
+@pytest.mark.parametrize("monitor", ["loss", "accuracy", "val_loss", "val_accuracy"])
+def test_every_curve_can_be_monitored(monitor: str) -> None:
+    assert EarlyStopping(monitor=monitor).monitor == monitor
+
+
+@pytest.mark.parametrize("values", [Hyperparameters(), EarlyStopping(), TrainingConfig()])
+def test_values_are_frozen_equal_by_content_and_hashable(values: Any) -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(values, dataclasses.fields(values)[0].name, 3)
+    assert len({values, type(values)()}) == 1
+
+
+def test_a_changed_copy_is_checked_too() -> None:
+    with pytest.raises(ParameterError, match="hidden_size"):
+        dataclasses.replace(Hyperparameters(), hidden_size=0)
+
+
+def test_parameter_types_are_those_of_the_defaults() -> None:
+    assert {name: type(value) for name, value in dataclasses.asdict(Hyperparameters()).items()} == PARAMETER_TYPES

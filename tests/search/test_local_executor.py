@@ -1,0 +1,203 @@
+"""Worker processes: what becomes of a trial, of its neighbours and of the workers when one of them dies."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+import pytest
+from fakes import context_of, small_trial
+
+from mnist_core.metrics import EpochMetrics
+from search import local_executor
+from search.executor import Ended, Finished, Lost
+from search.local_executor import WORKER_MEMORY_BYTES, LocalExecutor, default_workers, usable_cores
+from search.trial import Trial, TrialState
+
+POLLS = 600
+"""More than any machine needs; each waits up to a fifth of a second."""
+
+posix_only = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no SIGKILL here")
+
+
+def go_on(trial: Trial, epoch: int, metrics: EpochMetrics) -> bool:
+    return True
+
+
+def poll_until(executor: LocalExecutor, count: int, decide: Callable[..., bool] = go_on) -> list[Ended]:
+    ended: list[Ended] = []
+    for _ in range(POLLS):
+        ended += executor.poll(decide, timeout=0.2)
+        if len(ended) >= count:
+            break
+    return ended
+
+
+def workers() -> set[int]:
+    return {process.pid for process in multiprocessing.active_children() if process.pid is not None}
+
+
+def is_complete(end: Ended) -> bool:
+    return isinstance(end, Finished) and end.result.state is TrialState.COMPLETE
+
+
+def test_the_capacity_is_the_number_of_workers(two_workers: LocalExecutor) -> None:
+    assert two_workers.capacity == 2
+
+
+def test_more_trials_than_workers_wait_for_a_free_one(two_workers: LocalExecutor) -> None:
+    for number in (20, 21, 22):
+        two_workers.submit(small_trial(number, epochs=1))
+    ended = poll_until(two_workers, 3)
+    assert sorted(end.trial.number for end in ended) == [20, 21, 22]
+    assert all(map(is_complete, ended))
+
+
+@posix_only
+def test_a_killed_worker_loses_its_trial_and_no_other(two_workers: LocalExecutor) -> None:
+    for number in (30, 31):
+        two_workers.submit(small_trial(number, epochs=3))
+    staff = workers()
+    killed: list[int] = []
+
+    def kill_at_first_epoch(trial: Trial, epoch: int, metrics: EpochMetrics) -> bool:
+        # Both are busy, as neither has come through three epochs: whichever it hits loses its trial.
+        if not killed:
+            killed.append(min(staff))
+            os.kill(killed[0], signal.SIGKILL)
+        return True
+
+    ended = poll_until(two_workers, 2, kill_at_first_epoch)
+    assert sorted(end.trial.number for end in ended) == [30, 31]
+    (lost,) = [end for end in ended if isinstance(end, Lost)]
+    assert lost.cause == "the worker process was killed by SIGKILL"
+    (unharmed,) = [end for end in ended if isinstance(end, Finished)]
+    assert (unharmed.result.state, len(unharmed.result.history)) == (TrialState.COMPLETE, 3)
+    assert two_workers.capacity == 2
+    assert len(workers()) == len(staff) == 2
+    assert workers().isdisjoint(killed)
+
+
+@posix_only
+def test_a_worker_that_dies_idle_costs_one_attempt_and_is_replaced(two_workers: LocalExecutor) -> None:
+    # The newest, so that the one that stays has most likely loaded TensorFlow.
+    victim = max(multiprocessing.active_children(), key=lambda process: process.pid or 0)
+    assert victim.pid is not None
+    os.kill(victim.pid, signal.SIGKILL)
+    victim.join()
+    for number in (40, 41):
+        two_workers.submit(small_trial(number, epochs=1))
+    ended = poll_until(two_workers, 2)
+    assert sorted(map(is_complete, ended)) == [False, True]
+    (lost,) = [end for end in ended if isinstance(end, Lost)]
+    two_workers.submit(replace(lost.trial, attempt=2))
+    two_workers.submit(small_trial(42, epochs=1))
+    again = poll_until(two_workers, 2)
+    assert all(map(is_complete, again))
+    assert sorted((end.trial.number, end.trial.attempt) for end in again) == [(lost.trial.number, 2), (42, 1)]
+
+
+def test_a_worker_is_replaced_after_so_many_trials(
+    small_npz: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_executor, "TRIALS_PER_WORKER", 2)
+    others = workers()
+    executor = LocalExecutor(context_of(small_npz, tmp_path), workers=1)
+    try:
+        (first,) = workers() - others
+        for number in range(2):
+            assert first in workers()
+            executor.submit(small_trial(number, epochs=1))
+            assert all(map(is_complete, poll_until(executor, 1)))
+        assert executor.capacity == 1
+        assert len(workers() - others - {first}) == 1
+        for _ in range(150):
+            if first not in workers():
+                break
+            time.sleep(0.1)
+        assert first not in workers()
+    finally:
+        executor.close()
+
+
+DRIVER = """
+import multiprocessing, sys, time
+from pathlib import Path
+
+from fakes import context_of, small_trial
+from search.local_executor import LocalExecutor
+
+def decide(trial, epoch, metrics):
+    print(*(child.pid for child in multiprocessing.active_children()), flush=True)
+    time.sleep(600)
+
+if __name__ == "__main__":
+    executor = LocalExecutor(context_of(Path(sys.argv[1]), Path(sys.argv[2])), workers=2)
+    executor.submit(small_trial(0))
+    while True:
+        executor.poll(decide, 0.2)
+"""
+
+
+@posix_only
+def test_workers_die_with_a_driver_that_is_killed(small_npz: Path, tmp_path: Path) -> None:
+    script = tmp_path / "driver.py"
+    script.write_text(DRIVER, encoding="utf-8")
+    path = os.pathsep.join(entry for entry in sys.path if entry)
+    driver = subprocess.Popen(
+        [sys.executable, str(script), str(small_npz), str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert driver.stdout is not None
+        # One worker waits for an answer that never comes, the other for a trial.
+        orphans = [psutil.Process(int(pid)) for pid in driver.stdout.readline().split()]
+        assert len(orphans) == 2
+    finally:
+        driver.kill()
+        driver.communicate()
+    for _ in range(150):
+        if not any(is_alive(process) for process in orphans):
+            break
+        time.sleep(0.1)
+    assert [process.pid for process in orphans if is_alive(process)] == []
+
+
+def is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("memory", "cores", "count"),
+    [
+        (100 * WORKER_MEMORY_BYTES, 4, 4),
+        (3 * WORKER_MEMORY_BYTES, 4, 3),
+        (3 * WORKER_MEMORY_BYTES - 1, 4, 2),
+        (3 * WORKER_MEMORY_BYTES, 2, 2),
+        (0, 4, 1),
+    ],
+)
+def test_there_are_as_many_workers_as_cores_and_memory_allow(
+    monkeypatch: pytest.MonkeyPatch, memory: int, cores: int, count: int
+) -> None:
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=memory))
+    monkeypatch.setattr(local_executor, "usable_cores", lambda: cores)
+    assert default_workers() == count
+
+
+def test_usable_cores_are_those_that_this_process_may_run_on() -> None:
+    assert 1 <= usable_cores() <= (os.cpu_count() or 1)

@@ -1,0 +1,310 @@
+"""What every searcher keeps to, whichever engine and sampler is behind it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+
+import pytest
+from fakes import history_of, outcome_of, result_of
+
+from search.engines import make_searcher
+from search.searcher import Idle, KnownPoints, Suggestion
+from search.space import Choices, FloatRange, IntRange, Point, Space, Value, key_of
+from search.spec import Engine, SweepSpec
+from search.sweep import NO_HISTORY, History
+from search.trial import TrialState
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning:keras_tuner"),
+    pytest.mark.filterwarnings("ignore:The optimal value found for dimension"),  # of the Gaussian process's kernel
+]
+
+MIXED = Space(
+    {
+        "hidden_size": IntRange(8, 64, log=True),
+        "hidden_layers": IntRange(1, 3),
+        "learning_rate": FloatRange(1e-4, 1e-2, log=True),
+        "dropout": FloatRange(0.0, 0.5),
+        "l2": FloatRange(0.0, 0.3, step=0.1),
+        "batch_size": Choices((32, 64, 128)),
+        "architecture": Choices(("mlp",)),
+    }
+)
+CONTINUOUS = Space({"learning_rate": FloatRange(1e-4, 1e-2, log=True), "dropout": FloatRange(0.0, 0.5)})
+LISTED = Space(
+    {
+        "hidden_size": IntRange(8, 24, step=8),
+        "dropout": FloatRange(0.0, 0.3, step=0.3),
+        "l2": Choices((1e-4, 0.0)),
+        "architecture": Choices(("mlp",)),
+    }
+)
+TYPES = {"hidden_size": int, "hidden_layers": int, "batch_size": int, "architecture": str}
+
+
+def value_of(point: Point) -> float:
+    """A validation accuracy that the numbers of a point decide."""
+    return 0.5 + 0.4 * sum(float(value) for value in point.values() if not isinstance(value, str)) / 400
+
+
+class Desk:
+    """Asks a searcher for points and tells it what became of them, some being open at a time."""
+
+    def __init__(self, searcher: KnownPoints) -> None:
+        self.searcher = searcher
+        self.open: dict[int, Point] = {}
+        self.points: list[Point] = []
+        self.ids: list[int] = []
+
+    def ask(self) -> Suggestion | Idle:
+        suggestion = self.searcher.ask()
+        if isinstance(suggestion, Suggestion):
+            self.open[suggestion.id] = suggestion.point
+            self.points.append(suggestion.point)
+            self.ids.append(suggestion.id)
+        else:
+            assert suggestion is Idle.EXHAUSTED or self.open, "told to wait with nothing to wait for"
+        return suggestion
+
+    def tell(self, id: int, state: TrialState = TrialState.COMPLETE) -> None:
+        outcome = outcome_of(value_of(self.open.pop(id)), state)
+        for epoch, value in enumerate(outcome.curve, start=1):
+            self.searcher.report(id, epoch, value)
+        self.searcher.tell(id, outcome)
+
+    def run(
+        self,
+        trials: int,
+        at_a_time: int = 1,
+        states: Iterable[TrialState] = (TrialState.COMPLETE,),
+        order: random.Random | None = None,
+    ) -> Idle | None:
+        """Run this many more trials; what was answered instead of a suggestion where there were not so many."""
+        states, end = tuple(states), None
+        goal = len(self.points) + trials
+        while (end is not Idle.EXHAUSTED and len(self.points) < goal) or self.open:
+            end = None
+            while end is None and len(self.open) < at_a_time and len(self.points) < goal:
+                answer = self.ask()
+                end = answer if isinstance(answer, Idle) else None
+            if self.open:
+                waiting = list(self.open)
+                self.tell(order.choice(waiting) if order else waiting[-1], states[len(self.points) % len(states)])
+        return end
+
+
+class SearcherContract:
+    """Inherited by the tests of every engine and sampler."""
+
+    engine: Engine
+    sampler: str
+    space: Space = MIXED
+    trials = 8
+
+    def spec(self, seed: int = 3) -> SweepSpec:
+        trials = 0 if self.sampler == "grid" else 50
+        return SweepSpec("contract", self.space, self.engine, self.sampler, trials=trials, seed=seed)
+
+    def desk(self, history: History = NO_HISTORY, seed: int = 3) -> Desk:
+        return Desk(make_searcher(self.spec(seed), history))
+
+    def test_suggests_plain_values_of_the_space(self) -> None:
+        desk = self.desk()
+        desk.run(self.trials)
+        assert len(desk.points) == self.trials
+        assert all(point in self.space for point in desk.points)
+        for point in desk.points:
+            assert {name: type(value) for name, value in point.items()} == {
+                name: TYPES.get(name, float) for name in self.space.domains
+            }
+
+    def test_gives_each_suggestion_an_id_and_a_point_of_its_own(self) -> None:
+        desk = self.desk()
+        desk.run(self.trials, at_a_time=3)
+        assert len(desk.ids) == len(set(desk.ids)) == self.trials
+        assert len({key_of(point) for point in desk.points}) == self.trials
+
+    @pytest.mark.parametrize("order", [0, 1])
+    def test_lets_several_be_open_and_end_in_any_order(self, order: int) -> None:
+        desk = self.desk()
+        # How many can be open at a time is for the engine to say; two always can at the start.
+        assert all(isinstance(desk.ask(), Suggestion) for _ in range(2))
+        desk.tell(desk.ids[1])
+        desk.run(self.trials - 2, at_a_time=3, order=random.Random(order))
+        assert len({key_of(point) for point in desk.points}) == self.trials
+
+    def test_takes_failed_and_pruned_trials(self) -> None:
+        desk = self.desk()
+        desk.run(self.trials, at_a_time=2, states=(TrialState.FAILED, TrialState.COMPLETE, TrialState.PRUNED))
+        assert len({key_of(point) for point in desk.points}) == self.trials
+
+    def test_is_not_broken_by_failures_in_a_row(self) -> None:
+        desk = self.desk()
+        desk.run(12, states=(TrialState.FAILED,))
+        assert len({key_of(point) for point in desk.points}) == 12
+
+    def test_repeats_itself_for_the_same_seed_and_events(self) -> None:
+        states = (TrialState.COMPLETE, TrialState.COMPLETE, TrialState.FAILED)
+        desks = [self.desk(), self.desk()]
+        for desk in desks:
+            desk.run(self.trials, at_a_time=2, states=states)
+        assert desks[0].points == desks[1].points
+
+    @pytest.mark.parametrize("finished", [0, 1, 4])
+    def test_resumes_from_any_prefix(self, finished: int) -> None:
+        before = self.desk()
+        before.run(finished + 1)
+        past = {number: (point, result_of(value_of(point))) for number, point in enumerate(before.points[:finished])}
+        lost = self.spec().trial(finished, before.points[finished])
+        desk = self.desk(history_of(self.spec(), past, [lost]))
+        desk.run(4, at_a_time=2)
+        assert lost.point in desk.points[:2]
+        known = {key_of(point) for point in before.points[:finished]}
+        assert known.isdisjoint(key_of(point) for point in desk.points)
+        assert len({key_of(point) for point in desk.points}) == 4
+
+    def test_learns_from_failed_and_pruned_trials_of_a_resumed_sweep(self) -> None:
+        before = self.desk()
+        before.run(3)
+        states = (TrialState.FAILED, TrialState.PRUNED, TrialState.COMPLETE)
+        past = {
+            number: (point, result_of(value_of(point), state))
+            for number, (point, state) in enumerate(zip(before.points, states, strict=True))
+        }
+        desk = self.desk(history_of(self.spec(), past))
+        desk.run(3)
+        known = {key_of(point) for point in before.points}
+        assert len({key_of(point) for point in desk.points} - known) == 3
+
+    def test_takes_values_at_the_very_ends_of_every_range(self) -> None:
+        low, high = self.ends()
+        desk = self.desk(history_of(self.spec(), {0: (low, result_of(0.8)), 1: (high, result_of(0.6))}))
+        desk.run(4)
+        assert len(desk.points) == 4
+        assert low not in desk.points
+        assert high not in desk.points
+
+    def ends(self) -> tuple[Point, Point]:
+        """The point of all lowest or first values, and that of all highest or last ones."""
+        ends: tuple[dict[str, Value], dict[str, Value]] = ({}, {})
+        for name, domain in self.space.domains.items():
+            values = domain.listed() or [value for corner, value in self.space.corners() if corner == name]
+            ends[0][name], ends[1][name] = values[0], values[-1]
+        return ends
+
+
+class SeededContract(SearcherContract):
+    """For samplers that draw."""
+
+    def test_another_seed_suggests_other_points(self) -> None:
+        desks = [self.desk(seed=3), self.desk(seed=4)]
+        for desk in desks:
+            desk.run(3)
+        assert desks[0].points != desks[1].points
+
+    def test_goes_on_with_other_points_than_it_began_with(self) -> None:
+        before = self.desk()
+        before.run(4)
+        past = {number: (point, result_of(value_of(point))) for number, point in enumerate(before.points)}
+        desk = self.desk(history_of(self.spec(), past))
+        desk.run(4)
+        assert {key_of(point) for point in before.points}.isdisjoint(key_of(point) for point in desk.points)
+
+
+class EnqueueingContract(SeededContract):
+    """For samplers that can be handed a point of another's choice, as a sweep begun elsewhere leaves behind."""
+
+    def test_suggests_a_lost_point_of_any_origin(self) -> None:
+        low, high = self.ends()
+        spec = self.spec()
+        desk = self.desk(history_of(spec, {0: (low, result_of(0.8))}, [spec.trial(1, high)]))
+        desk.run(2)
+        assert high in desk.points
+
+
+class GridContract(SearcherContract):
+    """For samplers that try every point of a space."""
+
+    space = LISTED
+    sampler = "grid"
+
+    @pytest.mark.parametrize("at_a_time", [1, 2, 3])
+    def test_ends_after_every_point_was_tried_once(self, at_a_time: int) -> None:
+        desk = self.desk()
+        end = desk.run(100, at_a_time, order=random.Random(at_a_time))
+        assert end is Idle.EXHAUSTED
+        assert sorted(map(key_of, desk.points)) == sorted(map(key_of, self.space.grid()))
+
+    def test_ends_after_every_point_also_where_all_fail(self) -> None:
+        desk = self.desk()
+        assert desk.run(100, at_a_time=2, states=(TrialState.FAILED,)) is Idle.EXHAUSTED
+        assert sorted(map(key_of, desk.points)) == sorted(map(key_of, self.space.grid()))
+
+    def test_stays_at_its_end(self) -> None:
+        desk = self.desk()
+        desk.run(100)
+        assert [desk.ask(), desk.ask()] == [Idle.EXHAUSTED, Idle.EXHAUSTED]
+
+    @pytest.mark.parametrize("at_a_time", [1, 2])
+    @pytest.mark.parametrize("finished", range(len(LISTED.grid())))
+    def test_tries_exactly_what_is_missing_when_resumed(self, finished: int, at_a_time: int) -> None:
+        points = list(self.space.grid())
+        random.Random(finished).shuffle(points)
+        spec = self.spec()
+        past = {number: (point, result_of(value_of(point))) for number, point in enumerate(points[:finished])}
+        lost = [spec.trial(number, point) for number, point in enumerate(points)][finished : finished + at_a_time]
+        desk = self.desk(history_of(spec, past, lost))
+        assert desk.run(100, at_a_time) is Idle.EXHAUSTED
+        assert sorted(map(key_of, desk.points)) == sorted(map(key_of, points[finished:]))
+
+
+class TestOptunaTpe(EnqueueingContract):
+    engine, sampler = Engine.OPTUNA, "tpe"
+    trials = 14  # ten are drawn at random before the estimator has its say
+
+
+class TestOptunaCmaes(EnqueueingContract):
+    engine, sampler, space = Engine.OPTUNA, "cmaes", CONTINUOUS
+    trials = 14
+
+
+class TestOptunaCmaesWithChoices(EnqueueingContract):
+    engine, sampler = Engine.OPTUNA, "cmaes"
+
+
+class TestOptunaRandom(EnqueueingContract):
+    engine, sampler = Engine.OPTUNA, "random"
+
+
+class TestOptunaQuasiRandom(EnqueueingContract):
+    engine, sampler = Engine.OPTUNA, "qmc"
+
+
+class TestOptunaGrid(GridContract):
+    engine = Engine.OPTUNA
+
+
+class TestKerasTunerRandom(EnqueueingContract):
+    engine, sampler = Engine.KERAS_TUNER, "random"
+
+
+class TestKerasTunerBayesian(EnqueueingContract):
+    engine, sampler = Engine.KERAS_TUNER, "bayesian"
+    # It draws at random three times as often as there are parameters; fewer of them let it come to its own.
+    space = Space({name: MIXED.domains[name] for name in ("hidden_size", "learning_rate", "batch_size")})
+    trials = 11
+
+
+class TestKerasTunerGrid(GridContract):
+    engine = Engine.KERAS_TUNER
+
+
+@pytest.mark.parametrize(
+    ("engine", "sampler"), [(Engine.OPTUNA, "tpe"), (Engine.OPTUNA, "random"), (Engine.KERAS_TUNER, "random")]
+)
+def test_a_space_with_no_more_points_is_exhausted(engine: Engine, sampler: str) -> None:
+    space = Space({"hidden_size": Choices((8, 16)), "batch_size": Choices((32, 64))})
+    desk = Desk(make_searcher(SweepSpec("small", space, engine, sampler, trials=50)))
+    assert desk.run(50, at_a_time=2) is Idle.EXHAUSTED
+    assert 1 <= len(desk.points) == len({key_of(point) for point in desk.points}) <= 4
