@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -39,12 +40,15 @@ DataOption = Annotated[
 
 
 def main() -> None:
-    """Entry point: a user's mistake becomes one line and exit code 2."""
+    """Entry point: a user's mistake becomes one line and exit code 2, Ctrl-C exit code 130."""
     try:
         app()
     except MnistSearchError as error:
         print(f"mnist-search: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(USER_ERROR)
+    except KeyboardInterrupt:  # before a sweep's first trial, or a second time in it
+        print("mnist-search: interrupted", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
 
 
 @app.command()

@@ -91,7 +91,8 @@ def read_npz(path: Path, part: str) -> LabelledImages:
     """
     keys = (f"x_{part}", f"y_{part}")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Opened here: NumPy leaves a file open that turns out to be no archive.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in keys if key in archive.files}
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error

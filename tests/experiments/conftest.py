@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from mlflow import MlflowClient
 from small_sweeps import SMALL
 
 from experiments import Launch, SweepResult, parse_spec, run_sweep
@@ -34,3 +36,18 @@ def other_npz(small_npz: Path, tmp_path: Path) -> Path:
     arrays["x_train"][0, 0, 0] ^= 1
     np.savez_compressed(tmp_path / "other.npz", **arrays)
     return tmp_path / "other.npz"
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store's database before its first sweep: MLflow takes seconds to make one."""
+    path = tmp_path_factory.mktemp("empty") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def store_at_hand(empty_database: Path, tmp_path: Path) -> None:
+    """The default store of this test's working directory, made already."""
+    (tmp_path / "mlruns").mkdir()
+    shutil.copy(empty_database, tmp_path / "mlruns" / "mlflow.db")

@@ -30,6 +30,8 @@ from search.spec import SweepSpec
 from search.sweep import Ending, History
 from search.trial import SavedModel, Trial, TrialResult, TrialState
 
+pytestmark = pytest.mark.usefixtures("store_at_hand")
+
 
 class Watcher:
     """An observer that keeps what it was shown, and does something when a given trial ends."""
@@ -281,7 +283,7 @@ def test_a_count_of_validation_images_that_the_data_does_not_have_is_refused_bef
 ) -> None:
     with pytest.raises(DataError, match=r"data.validation: expected 10 to 990 of 1,000 images, received 6000"):
         run_sweep(parse_spec(SMALL, ["data.validation=6000"]), here(small_npz))
-    assert not Path("mlruns").exists()
+    assert MlflowClient(tracking_uri()).get_experiment_by_name("mnist-search") is None
 
 
 @pytest.mark.parametrize(("settings", "message"), [({"workers": -1}, "workers: "), ({"timeout": 0.0}, "timeout: ")])
@@ -324,7 +326,6 @@ def test_a_tracking_server_is_as_good_as_the_embedded_store(
     result = resume_sweep("small-grid", here(small_npz))
     assert points(result.runs) == EVERY_GRID_POINT_ONCE
     assert result.best is not None
-    assert not Path("mlruns").exists()
     client = MlflowClient(server)
     experiments = {experiment.name for experiment in client.search_experiments(view_type=ViewType.ALL)}
     assert "mnist-search" in experiments
