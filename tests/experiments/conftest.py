@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import importlib
 import os
 import shutil
 from pathlib import Path
@@ -36,6 +38,14 @@ def other_npz(small_npz: Path, tmp_path: Path) -> Path:
     arrays["x_train"][0, 0, 0] ^= 1
     np.savez_compressed(tmp_path / "other.npz", **arrays)
     return tmp_path / "other.npz"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _libraries_are_no_garbage() -> None:
+    """What is loaded by now stays: Keras would look it through before each of the many small models here."""
+    importlib.import_module("mlflow.tensorflow")
+    importlib.import_module("keras_tuner")
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
