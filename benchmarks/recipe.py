@@ -40,8 +40,9 @@ def main() -> None:
                     keras.layers.Dense(10, activation="softmax"),
                 ]
             )
-            model.compile(keras.optimizers.Adam(learning_rate), "sparse_categorical_crossentropy", ["accuracy"])
-            stop = keras.callbacks.EarlyStopping("val_accuracy", patience=settings["epochs"], restore_best_weights=True)
+            model.compile(keras.optimizers.Adam(learning_rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
+            patience = settings["epochs"]
+            stop = keras.callbacks.EarlyStopping("val_accuracy", patience=patience, restore_best_weights=True)
             history = model.fit(
                 data.train.images,
                 data.train.labels,
