@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from experiments.store import calm_mlflow
 from search.trial import SavedModel
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def save_model(model: keras.Model, folder: Path) -> SavedModel:
     Raises:
         OSError: it could not be written, as on a full disk.
     """
+    calm_mlflow()
     import mlflow.tensorflow
     import numpy as np
     from mlflow.models import ModelSignature

@@ -88,10 +88,7 @@ def open_store(uri: str, create: bool = False) -> Store:
     database = Path(uri.removeprefix(SQLITE)).absolute() if uri.startswith(SQLITE) else None
     if database and not create and not database.exists():
         raise NotFoundError(f"{database}: no store there yet; run a sweep first (mnist-search sweep quick)")
-    # Retries that back off for minutes leave a user in the dark; bars for files of a kilobyte tell nothing.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "4")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+    calm_mlflow()
     with _translated(uri, "opening the store"):
         if database and create:
             database.parent.mkdir(parents=True, exist_ok=True)
@@ -106,6 +103,17 @@ def open_store(uri: str, create: bool = False) -> Store:
             raise NotFoundError(f"{uri}: no sweeps there yet; run one first (mnist-search sweep quick)")
         artifacts = (database.parent / "artifacts").as_uri() if database else None
         return Store(uri, client, client.create_experiment(name, artifact_location=artifacts, tags=EXPERIMENT_TAGS))
+
+
+def calm_mlflow() -> None:
+    """Set what the user has not: to be called before MLflow is imported.
+
+    Retries that back off for minutes leave a user in the dark; bars for files of a kilobyte, and notes on what is
+    stated and not inferred here, tell nothing.
+    """
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "4")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
 
 
 @contextmanager

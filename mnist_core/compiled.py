@@ -8,13 +8,12 @@ optimizer. What it gains is measured by ``benchmarks/epoch.py``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from mnist_core.data import LabelledImages
+from mnist_core.data import LabelledImages, Split
 from mnist_core.errors import ParameterError
 
 EVALUATION_BATCH = 2000
@@ -29,10 +28,43 @@ class Means:
     finite: bool
 
 
-@lru_cache(maxsize=4)
-def _resident(data: LabelledImages) -> tuple[tf.Tensor, tf.Tensor]:
-    """The images (uint8) and labels (int32) as tensors, made once for all the models that train on them."""
-    return tf.identity(data.images), tf.constant(data.labels.astype(np.int32))
+@dataclass(frozen=True, eq=False)
+class ResidentImages:
+    """Labelled images as tensors, where the model computes.
+
+    Args:
+        images: shape ``(n, height, width)``, uint8.
+        labels: shape ``(n,)``, int32.
+    """
+
+    images: tf.Tensor
+    labels: tf.Tensor
+
+    @classmethod
+    def load(cls, data: LabelledImages) -> ResidentImages:
+        """Copy the images; the arrays are not held on to."""
+        return cls(tf.identity(data.images), tf.constant(data.labels.astype(np.int32)))
+
+    def __len__(self) -> int:
+        return int(self.images.shape[0])
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of an image, in pixels."""
+        return int(self.images.shape[1]), int(self.images.shape[2])
+
+
+@dataclass(frozen=True, eq=False)
+class ResidentSplit:
+    """A split that is loaded once for all the models that train on it."""
+
+    train: ResidentImages
+    validation: ResidentImages
+
+    @classmethod
+    def load(cls, data: Split) -> ResidentSplit:
+        """Copy both parts; the arrays are not held on to."""
+        return cls(ResidentImages.load(data.train), ResidentImages.load(data.validation))
 
 
 def _correct(probabilities: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
@@ -45,20 +77,20 @@ class CompiledEpoch:
 
     Args:
         model: any compiled Keras model that maps pixels ``(n, height, width)`` to scores ``(n, classes)``.
-        data: the training images; they stay in memory as uint8 and are gathered batch by batch.
+        data: the training images; they stay uint8 and are gathered batch by batch.
         batch_size: images per gradient step.
 
     Raises:
         ParameterError: the model is not compiled.
     """
 
-    def __init__(self, model: keras.Model, data: LabelledImages, batch_size: int) -> None:
+    def __init__(self, model: keras.Model, data: ResidentImages, batch_size: int) -> None:
         if not model.compiled:
             raise ParameterError("model: expected a compiled Keras model, received one that is not: call its compile()")
         if not model.built:
             model(data.images[:1])  # a subclassed model has no weights to train before it has seen an input
         self._count = len(data)
-        images, labels = _resident(data)
+        images, labels = data.images, data.labels
         variables = model.trainable_variables
         # The optimizer's own variables have to exist before tracing, which may not create any.
         model.optimizer.build(variables)
@@ -91,8 +123,8 @@ class CompiledEpoch:
 class CompiledEvaluation:
     """Loss and accuracy of the model's present weights over a fixed set of images, dropout off."""
 
-    def __init__(self, model: keras.Model, data: LabelledImages) -> None:
-        images, labels = _resident(data)
+    def __init__(self, model: keras.Model, data: ResidentImages) -> None:
+        images, labels = data.images, data.labels
         count = len(data)
 
         @tf.function(autograph=True)

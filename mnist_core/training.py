@@ -8,7 +8,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from mnist_core.compiled import CompiledEpoch, CompiledEvaluation
+from mnist_core.compiled import CompiledEpoch, CompiledEvaluation, ResidentSplit
 from mnist_core.data import Split
 from mnist_core.errors import NonFiniteError
 from mnist_core.hyperparameters import EarlyStopping, TrainingConfig
@@ -52,13 +52,15 @@ class BestEpoch:
         return epoch - self._mark_epoch >= self._stopping.patience
 
 
-def train(model: keras.Model, data: Split, config: TrainingConfig, seed: int, report: Report = go_on) -> TrainingResult:
+def train(
+    model: keras.Model, data: Split | ResidentSplit, config: TrainingConfig, seed: int, report: Report = go_on
+) -> TrainingResult:
     """Train a compiled model and leave the weights of its best epoch in it.
 
     Args:
         model: any compiled Keras model from pixels ``(n, height, width)`` to scores ``(n, classes)``; it need
             not be Sequential. It is changed in place.
-        data: training and validation images.
+        data: training and validation images; resident ones spare a copy where several models train on them.
         config: epochs, batch size and early stopping.
         seed: decides the order of the images, and it alone; initial weights and dropout were seeded where
             the model was built.
@@ -71,6 +73,8 @@ def train(model: keras.Model, data: Split, config: TrainingConfig, seed: int, re
         NonFiniteError: a loss or a weight became infinite or NaN. The model is not to be used.
         ParameterError: the model is not compiled.
     """
+    if isinstance(data, Split):
+        data = ResidentSplit.load(data)
     run_epoch = CompiledEpoch(model, data.train, config.batch_size)
     evaluate = CompiledEvaluation(model, data.validation)
     rng = np.random.default_rng(seed)

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnist_core.data import Split, split
+from mnist_core.data import split
 from mnist_core.errors import DataError, NonFiniteError
 from mnist_core.metrics import EpochMetrics, StopReason
 from mnist_core.sources import DataSource
@@ -20,6 +20,8 @@ from search.trial import SavedModel, Trial, TrialResult, TrialState
 
 if TYPE_CHECKING:
     import keras
+
+    from mnist_core.compiled import ResidentSplit
 
 Report = Callable[[int, EpochMetrics], bool]
 SaveModel = Callable[[Any, Path], SavedModel]
@@ -60,7 +62,7 @@ class Bench:
         self._own_process = own_process
 
     @cached_property
-    def split(self) -> Split:
+    def split(self) -> ResidentSplit:
         """The images of every trial of this worker.
 
         Raises:
@@ -70,13 +72,15 @@ class Bench:
 
         if self._own_process:
             runtime.configure(self.context.threads)
+        from mnist_core.compiled import ResidentSplit
+
         training = self.context.source.load_training()
         if training.digest != self.context.digest:
             raise DataError(
                 f"{self.context.source.location}: altered since the sweep began: expected digest "
                 f"{self.context.digest}, received {training.digest}"
             )
-        return split(training, self.context.data.validation, self.context.data.seed)
+        return ResidentSplit.load(split(training, self.context.data.validation, self.context.data.seed))
 
 
 def run_trial(trial: Trial, bench: Bench, report: Report) -> TrialResult:

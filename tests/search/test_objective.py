@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from fakes import DISK_FULL, context_of, small_trial
 
-from mnist_core.data import Split
 from mnist_core.hyperparameters import EarlyStopping, TrainingConfig
 from mnist_core.metrics import EpochMetrics, StopReason
 from search.objective import Bench, run_trial
@@ -58,7 +57,7 @@ def test_the_saved_model_is_that_of_the_best_epoch(bench: Bench) -> None:
     assert result.best is not None
     model = keras.saving.load_model(result.model.folder / result.model.file, safe_mode=True)
     validation = bench.split.validation
-    right = model.predict(validation.images, verbose=0).argmax(axis=1) == validation.labels
+    right = model.predict(np.asarray(validation.images), verbose=0).argmax(axis=1) == np.asarray(validation.labels)
     assert float(np.mean(right)) == pytest.approx(result.best.val_accuracy)
 
 
@@ -153,6 +152,6 @@ def test_data_that_cannot_be_read_fails_the_trial(bench: Bench, tmp_path: Path) 
 
 
 def test_a_bench_reads_its_data_once(bench: Bench) -> None:
-    split: Split = bench.split
+    split = bench.split
     assert bench.split is split
     assert (len(split.train), len(split.validation)) == (800, 200)
