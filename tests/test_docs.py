@@ -1,0 +1,54 @@
+"""The README says what is there: its commands, its words, its sweep file."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from experiments.cli import SHIPPED, app
+from search.spec import PRUNERS, SAMPLERS
+from search.spec_file import parse_spec
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_in_the_readme_and_has_a_help_text(name: str) -> None:
+    assert f"mnist-search {name}" in README
+    assert COMMANDS[name].help
+
+
+def test_every_option_has_a_help_text() -> None:
+    bare = [
+        f"{name} {option.name}" for name, command in COMMANDS.items() for option in command.params if not option.help
+    ]
+    assert bare == []
+
+
+def test_every_word_of_make_is_described_in_contributing() -> None:
+    words = re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(), re.M)
+    contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert {word for word in words if f"make {word}`" not in contributing} == {"help", "clean"}
+
+
+def test_the_sweep_file_in_the_readme_is_the_one_that_ships() -> None:
+    (text,) = re.findall(r"```toml\n(.*?)```", README, re.S)
+    assert parse_spec(text) == parse_spec((SHIPPED / "bayesian.toml").read_text())
+    assert tomllib.loads(text) == tomllib.loads((SHIPPED / "bayesian.toml").read_text())
+
+
+def test_every_sampler_and_pruner_is_in_the_readme() -> None:
+    words = {word for known in (SAMPLERS, PRUNERS) for names in known.values() for word in names}
+    assert {word for word in words if not re.search(rf"\b{word}\b", README)} == set()
+
+
+def test_every_picture_and_page_that_the_readme_shows_is_there() -> None:
+    targets = re.findall(r"\]\(([^):]+)\)", README)
+    assert targets
+    assert [target for target in targets if not (ROOT / target).is_file()] == []
