@@ -1,13 +1,22 @@
 """What is recorded and decided, and the commands.
 
-For notebooks, the two calls behind ``mnist-search sweep``::
+For notebooks, the calls behind the commands::
 
-    from pathlib import Path
-    from experiments import read_spec, run_sweep
+    from experiments import Launch, read_spec, resume_sweep, run_sweep
 
-    result = run_sweep(read_spec(Path("experiments/sweeps/quick.toml")))
+    result = run_sweep(read_spec("quick"), Launch(workers=2))   # mnist-search sweep quick --workers 2
     result.best      # the best early-stopped run
     result.trials    # all runs as a pandas DataFrame
+    resume_sweep("quick", overrides=["trials=12"])               # mnist-search sweep --resume quick --trials 12
+
+    from experiments import find_sweep, list_sweeps, open_store, read_runs, tracking_uri
+
+    store = open_store(tracking_uri())
+    list_sweeps(store)                                           # mnist-search sweeps
+    read_runs(store, find_sweep(store, "quick"))                 # mnist-search runs quick
+
+In a script, call them below ``if __name__ == "__main__":``, as for all of Python's process pools: workers are
+processes that import the script.
 """
 
 from __future__ import annotations
@@ -16,12 +25,35 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from experiments.history import find_sweep, list_sweeps, read_runs
     from experiments.launch import Launch, SweepResult, resume_sweep, run_sweep
-    from search.spec_file import parse_spec, read_spec
+    from experiments.shipped import read_spec
+    from experiments.store import open_store, tracking_uri
+    from search.spec_file import parse_spec
 
-__all__ = ["Launch", "SweepResult", "parse_spec", "read_spec", "resume_sweep", "run_sweep"]
+__all__ = [
+    "Launch",
+    "SweepResult",
+    "find_sweep",
+    "list_sweeps",
+    "open_store",
+    "parse_spec",
+    "read_runs",
+    "read_spec",
+    "resume_sweep",
+    "run_sweep",
+    "tracking_uri",
+]
 
-_HOMES = {"parse_spec": "search.spec_file", "read_spec": "search.spec_file"}
+_HOMES = {
+    "find_sweep": "experiments.history",
+    "list_sweeps": "experiments.history",
+    "open_store": "experiments.store",
+    "parse_spec": "search.spec_file",
+    "read_runs": "experiments.history",
+    "read_spec": "experiments.shipped",
+    "tracking_uri": "experiments.store",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mnist_core.errors import MnistSearchError, SpecError, did_you_mean
+from experiments.shipped import SHIPPED, read_spec
+from mnist_core.errors import MnistSearchError, SpecError
 
 if TYPE_CHECKING:
     from experiments.launch import SweepResult
 
-SHIPPED = Path(__file__).parent / "sweeps"
+NOTHING_FOUND = 1
 USER_ERROR = 2
 
 app = typer.Typer(
@@ -40,15 +41,12 @@ DataOption = Annotated[
 
 
 def main() -> None:
-    """Entry point: a user's mistake becomes one line and exit code 2, Ctrl-C exit code 130."""
+    """Entry point: a user's mistake becomes one line and exit code 2."""
     try:
         app()
     except MnistSearchError as error:
         print(f"mnist-search: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(USER_ERROR)
-    except KeyboardInterrupt:  # before a sweep's first trial, or a second time in it
-        print("mnist-search: interrupted", file=sys.stderr)
-        sys.exit(128 + signal.SIGINT)
 
 
 @app.command()
@@ -97,10 +95,9 @@ def sweep(
 
     from experiments.display import LiveDisplay, PlainDisplay, make_console
     from experiments.launch import Launch, resume_sweep, run_sweep
-    from search.spec_file import read_spec
 
     console = make_console()
-    display = LiveDisplay(console) if console.is_terminal else PlainDisplay(console)
+    display = LiveDisplay(console) if sys.stdout.isatty() else PlainDisplay(console)
 
     def say(line: str) -> None:
         console.print(line, style="bold yellow" if "EMBEDDED" in line else None, soft_wrap=True)
@@ -110,34 +107,39 @@ def sweep(
         if resume is not None:
             result = resume_sweep(resume, launch, overrides, take_over)
         else:
-            result = run_sweep(read_spec(find_sweep_file(sweep_file or ""), overrides), launch)
+            result = run_sweep(read_spec(sweep_file or "", overrides), launch)
     _print_result(result)
-    raise typer.Exit(result.stop.exit_code)
+    raise typer.Exit(result.exit_code or (NOTHING_FOUND if result.best is None else 0))
 
 
 def _print_result(result: SweepResult) -> None:
-    from experiments.display import make_console, runs_table
+    from experiments.display import make_console, print_table, runs_table
     from search.sweep import Ending
+    from search.trial import TrialState
 
     console = make_console()
     name, best = result.sweep.name, result.best
-    console.print(f"\nsweep {name} {result.ending.value}", style="bold")
+    why = ": its space has no more points" if result.ending is Ending.EXHAUSTED else ""
+    console.print(f"\nsweep {name} {result.ending.value}{why}", style="bold")
     if best:
-        console.print(runs_table(result.ranked[:5], [], list(result.spec.space.domains)))
+        print_table(console, runs_table(result.ranked[:5], [], list(result.spec.space.domains)))
         console.print(f"\nbest run: {best.name}, id {best.run_id}", style="green")
     else:
         console.print("no trial completed", style="red")
-    if result.ending is not Ending.DONE:
+    if result.ending in (Ending.INTERRUPTED, Ending.TIMED_OUT):
         console.print(f"go on:       mnist-search sweep --resume {name}")
-    elif result.spec.sampler != "grid":
-        console.print(f"more trials: mnist-search sweep --resume {name} --trials {2 * result.spec.trials}")
+    elif any(run.state is TrialState.FAILED for run in result.runs):
+        console.print(f"try again:   mnist-search sweep --resume {name}    (the failed trials)")
+    elif result.spec.largest_target > result.spec.target and result.ending is Ending.DONE:
+        more = min(2 * result.spec.target, result.spec.largest_target)
+        console.print(f"more trials: mnist-search sweep --resume {name} --trials {more}")
     console.print(f"all runs:    mnist-search runs {name}\ncompare:     mnist-search ui")
 
 
 @app.command()
 def sweeps() -> None:
     """List the sweeps that ship and those in the store."""
-    from experiments.display import make_console, sweeps_table
+    from experiments.display import make_console, print_table, sweeps_table
     from experiments.history import list_sweeps
     from experiments.store import open_store, tracking_uri
     from mnist_core.errors import NotFoundError
@@ -150,7 +152,7 @@ def sweeps() -> None:
     uri = tracking_uri()
     console.print(f"\nin {uri}", style="bold")
     try:
-        console.print(sweeps_table(list_sweeps(open_store(uri))))
+        print_table(console, sweeps_table(list_sweeps(open_store(uri))))
     except NotFoundError:
         console.print("  none yet")
 
@@ -163,7 +165,7 @@ def runs(
 ) -> None:
     """List the runs of a sweep, best first."""
     from experiments import history, selection
-    from experiments.display import make_console, runs_table
+    from experiments.display import make_console, print_table, runs_table
     from experiments.store import open_store, tracking_uri
 
     store = open_store(tracking_uri())
@@ -171,7 +173,7 @@ def runs(
     records = history.read_runs(store, found)
     searched = list(history.read_spec(store, found).space.domains)
     ranked = selection.rank(records, found.objective)
-    make_console().print(runs_table(ranked, selection.others(records, found.objective), searched))
+    print_table(make_console(), runs_table(ranked, selection.others(records, found.objective), searched))
 
 
 @app.command()
@@ -189,6 +191,8 @@ def data(path: DataOption = None) -> None:
     console.print(f"location   {source.location}", soft_wrap=True)
     console.print(f"training   {len(training):,} images of {training.shape[0]} × {training.shape[1]} pixels")
     console.print(f"digest     {training.digest}")
+    for name, array in (("images", training.images), ("labels", training.labels)):
+        console.print(f"  {name}   {hashlib.sha256(array.data).hexdigest()}")
     console.print("test set   left unread: it is for the evaluation of the chosen run alone\n")
     console.print(preview(training))
 
@@ -199,22 +203,6 @@ def ui(port: Annotated[int, typer.Option(help="Port on 127.0.0.1.", min=1, max=6
     from experiments.store import serve_ui, tracking_uri
 
     serve_ui(tracking_uri(), port)
-
-
-def find_sweep_file(file_or_name: str) -> Path:
-    """A path as it is, or the file of a sweep that ships.
-
-    Raises:
-        SpecError: there is neither.
-    """
-    path = Path(file_or_name)
-    if path.is_file():
-        return path
-    shipped = SHIPPED / f"{file_or_name}.toml"
-    if shipped.is_file():
-        return shipped
-    known = [path.stem for path in SHIPPED.glob("*.toml")]
-    raise SpecError(f"{file_or_name}: no such sweep file{did_you_mean(file_or_name, known)}")
 
 
 def parse_duration(text: str) -> float:

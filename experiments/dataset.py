@@ -29,6 +29,8 @@ class DataRecord:
         origin: how it was come by.
         location: where it lies.
         size: number of training images before the split.
+        validation: how many of them are held out, as the sweep says it: a share or a count.
+        split_seed: of the split.
     """
 
     name: str
@@ -36,6 +38,8 @@ class DataRecord:
     origin: str
     location: str
     size: int
+    validation: int | float
+    split_seed: int
 
     def tags(self) -> dict[str, str]:
         """For the sweep and each of its runs."""
@@ -44,6 +48,8 @@ class DataRecord:
             Tag.DATASET_DIGEST: self.digest,
             Tag.DATASET_ORIGIN: self.origin,
             Tag.DATASET_SIZE: str(self.size),
+            Tag.VALIDATION: str(self.validation),
+            Tag.SPLIT_SEED: str(self.split_seed),
         }
 
     def as_input(self) -> DatasetInput:
@@ -79,4 +85,6 @@ def describe(source: DataSource, spec: SweepSpec) -> DataRecord:
         origin=source.origin.value,
         location=source.location,
         size=len(training),
+        validation=spec.data.validation,
+        split_seed=spec.data.seed,
     )

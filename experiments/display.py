@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from search.sweep import History
 
 WIDTH_OF_FILES = 160
+# Columns of a terminal from which bars and parameters of running trials find room.
+ROOMY = 110
 COLOURS = {
     TrialState.COMPLETE: "green",
     TrialState.PRUNED: "yellow",
@@ -38,10 +42,24 @@ COLOURS = {
 }
 
 
-def make_console(stderr: bool = False) -> Console:
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Go on without a reader: a sweep is not lost because `head` has seen enough."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def make_console() -> Console:
     """A console that is as wide as the terminal, and wide enough for tables where there is none."""
-    console = Console(stderr=stderr, highlight=False)
-    return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=WIDTH_OF_FILES)
+    # What is printed holds paths and names of the user's, so square brackets are no markup.
+    if sys.stdout.isatty():
+        return _Console(highlight=False, markup=False)
+    return _Console(highlight=False, markup=False, width=WIDTH_OF_FILES, force_terminal=False)
+
+
+def print_table(console: Console, table: Table) -> None:
+    """Print a table at its own width: a narrow terminal wraps its lines, but nothing is cut from them."""
+    console.print(table, width=max(console.width, console.measure(table).maximum), crop=False)
 
 
 def in_words(values: Mapping[str, object]) -> str:
@@ -91,8 +109,14 @@ def line_of(trial: Trial, result: TrialResult, spec: SweepSpec) -> Text:
         line.append(f"  epoch {result.best_epoch} of {len(result.history)}")
     line.append(f"  {in_words(trial.point)}  {result.training_seconds + result.saving_seconds:.1f} s")
     if result.error:
-        line.append(f"  {result.error.splitlines()[0]}", style="red")
+        line.append(f"  {gist(result.error)}", style="red")
     return line
+
+
+def gist(error: str) -> str:
+    """The line of an error that says most: its first, or its last where the first only announces it."""
+    lines = [line.strip() for line in error.splitlines() if line.strip()]
+    return lines[-1] if lines[0].endswith(":") else lines[0]
 
 
 class PlainDisplay:
@@ -139,23 +163,24 @@ class LiveDisplay(PlainDisplay):
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
+        roomy = console.width >= ROOMY
         self._whole = Progress(
             TextColumn("[bold]sweep    "),
-            BarColumn(30),
+            *([BarColumn(30)] if roomy else []),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("ETA"),
             TimeRemainingColumn(compact=True),
-            TextColumn("{task.fields[counts]}"),
+            *([TextColumn("{task.fields[counts]}")] if roomy else []),
             console=console,
             speed_estimate_period=3600,
         )
         self._each = Progress(
             TextColumn("{task.description}"),
-            BarColumn(30),
+            *([BarColumn(30)] if roomy else []),
             TextColumn("epoch {task.completed}/{task.total}"),
             TextColumn("{task.fields[value]}"),
-            TextColumn("[dim]{task.fields[point]}"),
+            *([TextColumn("[dim]{task.fields[point]}")] if roomy else []),
             console=console,
         )
         self._bars: dict[int, TaskID] = {}
@@ -236,8 +261,8 @@ def runs_table(ranked: Sequence[RunRecord], others: Iterable[RunRecord], names: 
     for rank, run in [*enumerate(ranked, start=1), *((None, run) for run in others)]:
         figures = (
             str(run.best_epoch or ""),
-            _figure(run.best("val_accuracy"), ".4f"),
-            _figure(run.best("val_loss"), ".4f"),
+            _figure(run.value("val_accuracy"), ".4f"),
+            _figure(run.value("val_loss"), ".4f"),
             _figure(run.seconds, ".1f"),
         )
         parameters = (_trim(run.params.get(name, "")) for name in names)

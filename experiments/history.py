@@ -6,12 +6,12 @@ import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from experiments.records import SPEC_FILE, Kind, RunRecord, SweepRecord, SweepState, Tag
 from experiments.store import Store
 from mnist_core.errors import NotFoundError, did_you_mean
-from mnist_core.metrics import EpochMetrics, Metric
+from mnist_core.metrics import EpochMetrics, Metric, StopReason
 from search.spec import SweepSpec
 from search.spec_file import parse_spec
 from search.sweep import History, PastTrial
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 PAGE = 1000
 SHORTEST_ID = 6
-
-Item = TypeVar("Item")
 
 
 def list_sweeps(store: Store) -> list[SweepRecord]:
@@ -39,9 +37,12 @@ def find_sweep(store: Store, name: str) -> SweepRecord:
         NotFoundError: there is none.
     """
     sweeps = list_sweeps(store)
-    for sweep in sweeps:
-        if sweep.name == name or (len(name) >= SHORTEST_ID and sweep.run_id.startswith(name)):
-            return sweep
+    by_name = [sweep for sweep in sweeps if sweep.name == name]
+    by_id = [sweep for sweep in sweeps if len(name) >= SHORTEST_ID and sweep.run_id.startswith(name)]
+    if by_name or len(by_id) == 1:
+        return (by_name or by_id)[0]
+    if by_id:
+        raise NotFoundError(f"{name!r} is the beginning of {len(by_id)} sweeps' run ids; give more of it")
     raise NotFoundError(f"no sweep {name!r} in {store.uri}{did_you_mean(name, {sweep.name for sweep in sweeps})}")
 
 
@@ -75,18 +76,26 @@ def read_runs(store: Store, sweep: SweepRecord) -> list[RunRecord]:
 
 
 def read_history(store: Store, runs: Iterable[RunRecord], spec: SweepSpec) -> History:
-    """What a sweep is resumed from: finished trials with their curves, and the last attempt at each lost one."""
+    """What a sweep is resumed from: finished trials with their curves, and the last attempt at each other one.
+
+    Trials that failed for another reason than their numbers are tried again: a disk may have space by now.
+    """
     finished: dict[int, PastTrial] = {}
     lost: dict[int, Trial] = {}
     with store.errors("reading the history of the sweep"):
         for run in runs:
             trial = spec.trial(run.number, spec.space.parse(run.params), run.attempt)
-            if run.state.is_finished:
+            if run.state.is_finished and not _may_be_retried(run):
                 finished[run.number] = PastTrial(trial, _result(store, run))
             else:
                 lost[run.number] = trial
     unfinished = [trial for number, trial in lost.items() if number not in finished]
     return History(tuple(finished.values()), tuple(unfinished))
+
+
+def _may_be_retried(run: RunRecord) -> bool:
+    """Whether a failure may have been the machine's, such as a full disk; numbers that overflow would again."""
+    return run.state is TrialState.FAILED and run.stop_reason != StopReason.NON_FINITE.value
 
 
 def _result(store: Store, run: RunRecord) -> TrialResult:
@@ -150,6 +159,7 @@ def _run(run: Run, ready: set[str]) -> RunRecord:
         params=run.data.params,
         metrics=run.data.metrics,
         model_id=model_id if model_id in ready else None,
+        stop_reason=tags.get(Tag.STOP_REASON),
         error=tags.get(Tag.ERROR),
     )
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a wish that is granted at the next safe moment."""
+"""Ctrl-C, SIGTERM and a closed terminal as a wish that is granted at the next safe moment."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class StopRequest:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Note SIGINT and SIGTERM while the block runs; a second one ends the process at once.
+    """Note SIGINT, SIGTERM and SIGHUP while the block runs; a second one ends the process at once.
 
     Outside the main thread, where Python delivers no signals, the request stays unset.
     """
@@ -38,10 +38,12 @@ def stop_on_signals() -> Iterator[StopRequest]:
 
     def note(number: int, frame: FrameType | None) -> None:
         if request.signal is not None:
-            raise KeyboardInterrupt
+            raise SystemExit(128 + number)
         request.signal = signal.Signals(number)
 
-    previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    names = ("SIGINT", "SIGTERM", "SIGHUP")
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    previous = {number: signal.signal(number, note) for number in numbers}
     try:
         yield request
     finally:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,14 +20,14 @@ from experiments.provenance import Driver
 from experiments.records import RunRecord, SweepRecord, SweepState, Tag
 from experiments.store import Store, open_store, probe, tracking_uri
 from mnist_core.download import download_mnist
-from mnist_core.errors import SpecError, SweepInUseError
+from mnist_core.errors import SpecError, StoreError, SweepInUseError
 from mnist_core.sources import find_data
 from search.engines import make_searcher
 from search.executor import Executor
 from search.local_executor import LocalExecutor, default_workers, usable_cores
 from search.objective import WorkerContext
 from search.spec import SweepSpec
-from search.sweep import Ending, History, Observer, Sweep
+from search.sweep import NO_HISTORY, Ending, History, Observer, Sweep
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 
 def _to_stderr(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
+
+
+def _never() -> bool:
+    return False
 
 
 @dataclass(frozen=True)
@@ -48,28 +52,30 @@ class Launch:
         tracking_uri: MLflow store; None takes ``MLFLOW_TRACKING_URI``, else ``mlruns/mlflow.db``.
         observers: are shown what happens.
         say: told in one line of what the user should know.
+        stop: asked several times a second; True ends the sweep as Ctrl-C does. For sweeps run in a thread.
         executor: makes the executor from what a worker needs to know and the number of workers.
 
     Raises:
         SpecError: a value is out of its range.
     """
 
-    data: Path | None = None
+    data: str | Path | None = None
     workers: int = 0
     timeout: float | None = None
     tracking_uri: str | None = None
     observers: Sequence[Observer] = ()
     say: Callable[[str], None] = _to_stderr
+    stop: Callable[[], bool] = _never
     executor: Callable[[WorkerContext, int], Executor] = LocalExecutor
 
     def __post_init__(self) -> None:
-        if self.workers < 0:
-            raise SpecError(f"workers: expected 1 or more, received {self.workers}")
-        if self.timeout is not None and self.timeout <= 0:
-            raise SpecError(f"timeout: expected more than 0 seconds, received {self.timeout:g}")
+        if not isinstance(self.workers, int) or self.workers < 0:
+            raise SpecError(f"workers: expected 1 or more, or 0 for one for each core, received {self.workers}")
+        if self.timeout is not None and not (isinstance(self.timeout, int | float) and self.timeout > 0):
+            raise SpecError(f"timeout: expected more than 0 seconds, received {self.timeout!r}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SweepResult:
     """What a sweep found.
 
@@ -79,7 +85,7 @@ class SweepResult:
         spec: what was searched.
         ending: how this call ended.
         runs: every attempt at every trial, those of earlier calls too.
-        stop: the wish to stop, if there was one.
+        exit_code: 128 plus the number of the signal that ended it, by the convention of shells; else 0.
         tracking_seconds: wall time that this call spent writing to MLflow.
     """
 
@@ -88,8 +94,12 @@ class SweepResult:
     spec: SweepSpec
     ending: Ending
     runs: Sequence[RunRecord]
-    stop: StopRequest
+    exit_code: int
     tracking_seconds: float
+
+    def __repr__(self) -> str:
+        best = f"{self.best.name} {self.best.value(self.spec.objective):.4f}" if self.best else "none"
+        return f"<SweepResult {self.sweep.name!r} {self.ending.value}, {len(self.runs)} runs, best {best}>"
 
     @property
     def ranked(self) -> list[RunRecord]:
@@ -126,7 +136,7 @@ def run_sweep(spec: SweepSpec, launch: Launch = Launch()) -> SweepResult:
     Ctrl-C or SIGTERM ends it cleanly; what was recorded stays, and :func:`resume_sweep` goes on from there.
 
     Args:
-        spec: what to search; :func:`search.spec_file.read_spec` reads one from a file.
+        spec: what to search; :func:`experiments.read_spec` reads one from a file.
         launch: how to run it.
 
     Raises:
@@ -135,12 +145,13 @@ def run_sweep(spec: SweepSpec, launch: Launch = Launch()) -> SweepResult:
     """
     uri = tracking_uri(launch.tracking_uri)
     probe(uri)
-    with stop_on_signals() as stop, ExitStack() as stack:
-        desk = _Desk(spec, launch, stop, stack)
+    with ExitStack() as stack:
+        desk = _Desk(spec, launch, stack, missing=spec.target)
         store = open_store(uri, create=True)
-        name = past.free_name(store, spec.name)
-        sweep_id = tracking.begin_sweep(store, spec, name, desk.data, desk.executor.capacity)
-        return desk.drive(store, past.find_sweep(store, sweep_id), History())
+        with stop_on_signals() as stop:
+            name = past.free_name(store, spec.name)
+            sweep_id = tracking.begin_sweep(store, spec, name, desk.data, desk.executor.capacity)
+            return desk.drive(store, sweep_id, NO_HISTORY, stop)
 
 
 def resume_sweep(
@@ -158,34 +169,38 @@ def resume_sweep(
         NotFoundError: no such sweep.
         SweepInUseError: it is being driven by another process.
         DataError: the data cannot be read, or is not that of the sweep.
-        SpecError: the overrides change the space or do not fit.
+        SpecError: the overrides change anything but the number of trials, or make that smaller than what is done.
     """
-    uri = tracking_uri(launch.tracking_uri)
-    store = open_store(uri)
+    store = open_store(tracking_uri(launch.tracking_uri))
     sweep = past.find_sweep(store, name)
     _check_free(sweep, take_over)
-    spec = past.read_spec(store, sweep, overrides)
-    if spec.space != past.read_spec(store, sweep).space:
-        raise SpecError(f"sweep {sweep.name}: its space cannot be changed by resuming; run a new sweep for that")
-    with stop_on_signals() as stop, ExitStack() as stack:
-        spec = replace(spec, data=replace(spec.data, digest=sweep.tags[Tag.DATASET_DIGEST]))
-        desk = _Desk(spec, launch, stop, stack)
-        runs = past.read_runs(store, sweep)
-        tracking.close_orphans(store, runs)
-        tracking.reopen_sweep(store, sweep.run_id, spec, desk.executor.capacity)
-        return desk.drive(store, sweep, past.read_history(store, runs, spec))
+    old, spec = past.read_spec(store, sweep), past.read_spec(store, sweep, overrides)
+    _check_unchanged(old, spec)
+    runs = past.read_runs(store, sweep)
+    history = past.read_history(store, runs, spec)
+    missing = spec.target - len(history.finished)
+    if missing < 0:
+        raise SpecError(f"trials: expected {len(history.finished)} or more, which are done, received {spec.target}")
+    # Whatever path is given, it has to hold the data of the first trial.
+    spec = replace(spec, data=replace(spec.data, digest=sweep.tags[Tag.DATASET_DIGEST]))
+    with ExitStack() as stack:
+        desk = _Desk(spec, launch, stack, missing)
+        with stop_on_signals() as stop:
+            tracking.claim_sweep(store, sweep.run_id, spec, desk.executor.capacity)
+            tracking.close_orphans(store, runs)
+            return desk.drive(store, sweep.run_id, history, stop)
 
 
 class _Desk:
     """What a sweep needs on this machine: its data, and workers that warm up while the store is being opened."""
 
-    def __init__(self, spec: SweepSpec, launch: Launch, stop: StopRequest, stack: ExitStack) -> None:
-        self._spec, self._launch, self._stop = spec, launch, stop
-        source = find_data(launch.data, download_mnist, launch.say)
+    def __init__(self, spec: SweepSpec, launch: Launch, stack: ExitStack, missing: int) -> None:
+        self._spec, self._launch = spec, launch
+        source = find_data(Path(launch.data) if launch.data else None, download_mnist, launch.say)
         self.data = describe(source, spec)
         staging = stack.enter_context(tempfile.TemporaryDirectory(prefix="mnist-search-"))
-        workers = launch.workers or min(default_workers(), spec.target)
-        launch.say(f"{self.data.name}: {self.data.size:,} images; starting {workers} workers")
+        workers = max(1, min(launch.workers or default_workers(), missing))
+        launch.say(f"{self.data.name}: {self.data.size:,} images; starting {workers} worker{'s' * (workers > 1)}")
         context = WorkerContext(
             source=source,
             digest=self.data.digest,
@@ -197,22 +212,49 @@ class _Desk:
         self.executor = launch.executor(context, workers)
         stack.callback(self.executor.close)
 
-    def drive(self, store: Store, sweep: SweepRecord, history: History) -> SweepResult:
+    def drive(self, store: Store, sweep_id: str, history: History, stop: StopRequest) -> SweepResult:
         """Run the loop; close the sweep's runs however it ends."""
-        self._launch.say(f"sweep {sweep.name}, run {sweep.run_id}")
-        recorder = tracking.SweepRecorder(store, sweep.run_id, sweep.name, self.data)
-        ending = None
+        ending: Ending | None = None
         try:
+            sweep = past.find_sweep(store, sweep_id)
+            self._launch.say(f"sweep {sweep.name}, run {sweep.run_id}")
+            recorder = tracking.SweepRecorder(store, sweep.run_id, sweep.name, self.data)
             searcher = make_searcher(self._spec, history)
             loop = Sweep(self._spec, searcher, self.executor, recorder, self._launch.observers, history)
-            ending = loop.run(self._stop, self._launch.timeout)
+            ending = loop.run(lambda: stop() or self._launch.stop(), self._launch.timeout)
+        except (KeyboardInterrupt, SystemExit):
+            ending = Ending.INTERRUPTED
+            raise
+        except StoreError:
+            # A store that failed may fail again; what it holds is put in order by the next --resume.
+            with suppress(StoreError):
+                self._close(store, sweep_id, ending)
+            raise
         finally:
             self.executor.close()
-            runs = past.read_runs(store, sweep)
-            tracking.close_orphans(store, runs)
-            tracking.end_sweep(store, sweep.run_id, ending, selection.best(runs, self._spec.objective))
-        sweep, runs = past.find_sweep(store, sweep.run_id), past.read_runs(store, sweep)
-        return SweepResult(store.uri, sweep, self._spec, ending, runs, self._stop, recorder.seconds)
+            if not isinstance(sys.exception(), StoreError):
+                self._close(store, sweep_id, ending)
+        sweep, runs = past.find_sweep(store, sweep_id), past.read_runs(store, sweep)
+        return SweepResult(store.uri, sweep, self._spec, ending, runs, stop.exit_code, recorder.seconds)
+
+    def _close(self, store: Store, sweep_id: str, ending: Ending | None) -> None:
+        runs = past.read_runs(store, past.find_sweep(store, sweep_id))
+        tracking.close_orphans(store, runs)
+        tracking.end_sweep(store, sweep_id, ending, selection.best(runs, self._spec.objective))
+
+
+def _check_unchanged(old: SweepSpec, new: SweepSpec) -> None:
+    """Only the number of trials may change: all else decides what a trial's figures mean.
+
+    Raises:
+        SpecError: something else differs.
+    """
+    parts = [field.name for field in fields(SweepSpec) if field.name not in ("trials",)]
+    if changed := [name for name in parts if getattr(old, name) != getattr(new, name)]:
+        raise SpecError(
+            f"{changed[0]}: cannot be changed by resuming, or old and new trials could not be compared; "
+            "run a new sweep for that"
+        )
 
 
 def _check_free(sweep: SweepRecord, take_over: bool) -> None:
@@ -225,4 +267,6 @@ def _check_free(sweep: SweepRecord, take_over: bool) -> None:
             "if it is gone, give --take-over"
         )
     if driver.is_alive:
-        raise SweepInUseError(f"sweep {sweep.name}: process {driver.pid} is driving it; end that first")
+        raise SweepInUseError(
+            f"sweep {sweep.name}: process {driver.pid} is driving it; end that first, or give --take-over if it hangs"
+        )

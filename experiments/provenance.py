@@ -85,6 +85,8 @@ class Driver:
         """Whether it still runs, if it is here."""
         try:
             # A tolerance: the boot time from which start times are counted is not read to the second.
-            return bool(abs(psutil.Process(self.pid).create_time() - self.started) < 3)
+            process = psutil.Process(self.pid)
+            same = abs(process.create_time() - self.started) < 3
+            return bool(same and process.status() != psutil.STATUS_ZOMBIE)
         except psutil.Error:
             return False

@@ -42,6 +42,8 @@ class Tag(StrEnum):
     BEST_RUN_ID = "best_run_id"
     BEST_RUN = "best_run"
     GIT_DIRTY = "git_dirty"
+    VALIDATION = "validation"
+    SPLIT_SEED = "split_seed"
 
 
 class Kind(StrEnum):
@@ -101,6 +103,7 @@ class RunRecord:
         params: every logged parameter, as text.
         metrics: every metric's last value; those of an unfinished run may be few.
         model_id: of its logged model if that is READY.
+        stop_reason: why its training ended; None where something else failed.
         error: one line on why it failed.
     """
 
@@ -112,6 +115,7 @@ class RunRecord:
     params: Mapping[str, str]
     metrics: Mapping[str, float]
     model_id: str | None = None
+    stop_reason: str | None = None
     error: str | None = None
 
     @property
@@ -125,7 +129,7 @@ class RunRecord:
         """Wall time of training and saving."""
         return self.metrics.get("seconds")
 
-    def best(self, metric: str) -> float | None:
+    def value(self, metric: str) -> float | None:
         """A metric of the saved weights, by its name among the curves, such as ``val_accuracy``; finite or None."""
         value = self.metrics.get(f"best_{metric}")
         return value if value is not None and math.isfinite(value) else None

@@ -15,7 +15,7 @@ STORED_INFINITY = 1.7e308
 
 def selectable(run: RunRecord) -> bool:
     """Whether a run may win: complete, both validation metrics finite, its model READY."""
-    values = (run.best("val_accuracy"), run.best("val_loss"))
+    values = (run.value("val_accuracy"), run.value("val_loss"))
     return (
         run.state is TrialState.COMPLETE
         and run.model_id is not None
@@ -51,7 +51,7 @@ def _order(run: RunRecord, objective: str) -> tuple[float, float]:
 
 
 def _cost(run: RunRecord, name: str) -> float:
-    value = run.best(name)
+    value = run.value(name)
     if value is None:
         return math.inf
     return -value if Metric(name).direction is Direction.MAXIMIZE else value

@@ -13,6 +13,11 @@ from typing import TYPE_CHECKING
 
 from mnist_core.errors import MnistSearchError, NotFoundError, StoreError
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
@@ -50,6 +55,10 @@ def tracking_uri(uri: str | None = None) -> str:
     if uri.startswith("file:") or ("://" not in uri and not uri.startswith("databricks")):
         raise StoreError(
             f"{uri}: MLflow's file store is deprecated; expected a server (http://…) or {SQLITE}path/mlflow.db"
+        )
+    if uri.startswith(SQLITE) and (odd := set("?#%") & set(uri)):
+        raise StoreError(
+            f"{uri}: a database's path cannot hold {' '.join(sorted(odd))}; set MLFLOW_TRACKING_URI to another"
         )
     return uri
 
@@ -94,15 +103,27 @@ def open_store(uri: str, create: bool = False) -> Store:
             database.parent.mkdir(parents=True, exist_ok=True)
         from mlflow import MlflowClient
 
-        client = MlflowClient(uri)
-        name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
-        experiment = client.get_experiment_by_name(name)
-        if experiment is not None:
-            return Store(uri, client, experiment.experiment_id)
-        if not create:
-            raise NotFoundError(f"{uri}: no sweeps there yet; run one first (mnist-search sweep quick)")
-        artifacts = (database.parent / "artifacts").as_uri() if database else None
-        return Store(uri, client, client.create_experiment(name, artifact_location=artifacts, tags=EXPERIMENT_TAGS))
+        name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
+        with _one_at_a_time(database):
+            client = MlflowClient(uri)
+            experiment = client.get_experiment_by_name(name)
+            if experiment is not None:
+                return Store(uri, client, experiment.experiment_id)
+            if not create:
+                raise NotFoundError(f"{uri}: no sweeps in experiment {name!r} yet; run one (mnist-search sweep quick)")
+            place = (database.parent / "artifacts").as_uri() if database else None
+            return Store(uri, client, client.create_experiment(name, artifact_location=place, tags=EXPERIMENT_TAGS))
+
+
+@contextmanager
+def _one_at_a_time(database: Path | None) -> Iterator[None]:
+    """Keep two processes from making the same new database, which MLflow does not survive."""
+    if database is None or fcntl is None or not os.access(database.parent, os.W_OK):
+        yield
+        return
+    with (database.parent / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def calm_mlflow() -> None:

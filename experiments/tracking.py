@@ -17,7 +17,7 @@ from experiments import provenance
 from experiments.dataset import DataRecord
 from experiments.records import SPEC_FILE, TRACEBACK_FILE, Kind, RunRecord, SweepState, Tag
 from experiments.store import Store
-from mnist_core.errors import StoreError
+from mnist_core.errors import StoreError, SweepInUseError
 from mnist_core.metrics import EpochMetrics
 from search.spec import SweepSpec
 from search.spec_file import to_toml
@@ -28,11 +28,13 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric
 
 FLUSH_SECONDS = 1.0
+CLAIM_SECONDS = 0.5
 LONGEST_TAG = 4000
 
 _RUN_STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.PRUNED: "FINISHED", TrialState.FAILED: "FAILED"}
 _SWEEP_STATE = {
     Ending.DONE: SweepState.FINISHED,
+    Ending.EXHAUSTED: SweepState.FINISHED,
     Ending.TIMED_OUT: SweepState.FINISHED,
     Ending.INTERRUPTED: SweepState.KILLED,
 }
@@ -74,11 +76,20 @@ def close_orphans(store: Store, runs: Iterable[RunRecord]) -> None:
                 store.client.set_terminated(run.run_id, "KILLED")
 
 
-def reopen_sweep(store: Store, run_id: str, spec: SweepSpec, workers: int) -> None:
-    """Take over the parent run of a sweep that was left."""
+def claim_sweep(store: Store, run_id: str, spec: SweepSpec, workers: int) -> None:
+    """Take over the parent run of a sweep that was left.
+
+    Raises:
+        SweepInUseError: another process took it over at the same moment.
+    """
     with store.errors("reopening the sweep"):
         store.client.update_run(run_id, status="RUNNING")
         _set_tags(store, run_id, _driving(spec, workers))
+        # Of two that come at once, the one that wrote last goes on.
+        time.sleep(CLAIM_SECONDS)
+        driver = store.client.get_run(run_id).data.tags[Tag.DRIVER]
+        if driver != str(provenance.Driver.this()):
+            raise SweepInUseError(f"sweep {run_id}: {driver} took it over at the same moment; leave it to that process")
         store.client.log_text(run_id, to_toml(spec), SPEC_FILE)
 
 
@@ -236,7 +247,7 @@ class SweepRecorder:
 def parameters(trial: Trial) -> dict[str, object]:
     """The flat parameters of a trial, by the model factory's and the trainer's own names; the same for each engine."""
     training = {"batch_size": trial.training.batch_size, "epochs": trial.training.epochs}
-    return {**asdict(trial.hyperparameters), **training, "seed": trial.seed}
+    return {**asdict(trial.hyperparameters), **training, **asdict(trial.training.early_stopping), "seed": trial.seed}
 
 
 def summary(result: TrialResult) -> dict[str, float]:

@@ -7,6 +7,7 @@
     ├── NonFiniteError (ArithmeticError)   training left the finite numbers
     ├── NotFoundError (LookupError)        no sweep or run of that name
     ├── SweepInUseError (RuntimeError)     another process is driving this sweep
+    ├── WorkerError (RuntimeError)         worker processes cannot be started
     └── StoreError (RuntimeError)          the tracking store cannot be reached, read or written
 
 Each message names what was wrong, what was expected, what was received, and what to do. The command
@@ -45,6 +46,10 @@ class NotFoundError(MnistSearchError, LookupError):
 
 class SweepInUseError(MnistSearchError, RuntimeError):
     """Another process is driving this sweep."""
+
+
+class WorkerError(MnistSearchError, RuntimeError):
+    """Worker processes cannot be started."""
 
 
 class StoreError(MnistSearchError, RuntimeError):

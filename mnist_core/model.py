@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import keras
 
+from mnist_core.data import CLASSES
 from mnist_core.hyperparameters import Hyperparameters
-
-CLASSES = 10
 
 
 def build_model(hyperparameters: Hyperparameters, input_shape: tuple[int, int] = (28, 28)) -> keras.Model:

@@ -12,8 +12,10 @@ from contextlib import contextmanager
 def quietly() -> Iterator[None]:
     """Import TensorFlow in this block, without the lines that it prints whatever its log level.
 
-    They come from its compiled core, so the file descriptor itself is turned away.
+    They come from its compiled core, so the file descriptor itself is turned away. Keras is told to compute with
+    TensorFlow, whatever the user's own setting for other projects.
     """
+    os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)

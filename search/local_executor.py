@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection, wait
 
 import psutil
 
+from mnist_core.errors import WorkerError
 from mnist_core.metrics import EpochMetrics
 from search.executor import Decide, Ended, Finished, Lost
 from search.objective import Bench, WorkerContext, run_trial
@@ -27,6 +28,7 @@ from search.trial import Trial, TrialResult
 TRIALS_PER_WORKER = 40
 WORKER_MEMORY_BYTES = 1_200_000_000
 GRACE_SECONDS = 3.0
+MOST_STILLBORN = 3
 
 _SPAWN = multiprocessing.get_context("spawn")
 
@@ -39,6 +41,11 @@ def usable_cores() -> int:
 def default_workers() -> int:
     """As many workers as there are cores, and memory for each; at least one."""
     return max(1, min(usable_cores(), int(psutil.virtual_memory().available // WORKER_MEMORY_BYTES)))
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A worker's first word."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +80,7 @@ class _Worker:
     def cause_of_death(self) -> str:
         self.process.join(GRACE_SECONDS)
         code = self.process.exitcode
-        if code is not None and code < 0:
+        if code is not None and -code in set(signal.Signals):
             return f"the worker process was killed by {signal.Signals(-code).name}"
         return f"the worker process ended with exit code {code}"
 
@@ -86,6 +93,8 @@ class _Worker:
 class LocalExecutor:
     """Runs trials in worker processes on this machine, each with its share of the cores.
 
+    ``poll`` raises WorkerError where no worker ever comes to life.
+
     Args:
         context: what the workers need; its ``threads`` is what one of them computes with.
         workers: how many; they start at once, and are replaced when they die or have run many trials.
@@ -95,6 +104,8 @@ class LocalExecutor:
         self._context = context
         self._workers = [_Worker(context) for _ in range(workers)]
         self._waiting: deque[Trial] = deque()
+        self._any_was_ready = False
+        self._stillborn = 0
 
     @property
     def capacity(self) -> int:
@@ -139,6 +150,9 @@ class LocalExecutor:
             message = worker.connection.recv()
         except (EOFError, OSError):
             return self._bury(worker)
+        if isinstance(message, _Ready):
+            self._any_was_ready = True
+            return []
         if isinstance(message, _EpochEnd):
             worker.send(decide(worker.trial, message.epoch, message.metrics))
             return []
@@ -151,6 +165,12 @@ class LocalExecutor:
     def _bury(self, worker: _Worker) -> list[Ended]:
         assert worker.trial is not None
         lost = Lost(worker.trial, worker.cause_of_death())
+        self._stillborn += not self._any_was_ready
+        if self._stillborn == MOST_STILLBORN:
+            raise WorkerError(
+                f"no worker process could start ({lost.cause}). In a script of your own, make the call below "
+                'if __name__ == "__main__": — workers import the script'
+            )
         self._replace(worker)
         return [lost]
 
@@ -189,6 +209,7 @@ def _work(connection: Connection, context: WorkerContext) -> None:
         return bool(connection.recv())
 
     try:
+        connection.send(_Ready())
         while True:
             connection.send(run_trial(connection.recv(), bench, report))
     except (EOFError, OSError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -124,10 +125,12 @@ class SweepSpec:
     @property
     def target(self) -> int:
         """How many points this sweep will have tried when it is done."""
-        if self.sampler != "grid":
-            return self.trials
-        size = len(self.space.grid())
-        return min(size, self.trials) if self.trials else size
+        return int(min(self.trials or math.inf, self.largest_target))
+
+    @property
+    def largest_target(self) -> float:
+        """How many points there are to try: the size of a grid, infinity elsewhere."""
+        return len(self.space.grid()) if self.sampler == "grid" else math.inf
 
     def trial(self, number: int, point: Point, attempt: int = 1) -> Trial:
         """The trial that trains ``point``: the searched values over the fixed ones.

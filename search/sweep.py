@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -23,6 +24,8 @@ class Ending(Enum):
     """How a sweep ended."""
 
     DONE = "done"
+    EXHAUSTED = "exhausted"
+    """The searcher has no more points, although more were asked for."""
     TIMED_OUT = "timed out"
     INTERRUPTED = "interrupted"
 
@@ -129,6 +132,7 @@ class Sweep:
         self._next_number = 1 + max((trial.number for trial in past), default=-1)
         self._again: dict[PointKey, Trial] = {key_of(trial.point): trial for trial in history.unfinished}
         self._running: dict[int, tuple[int, Trial]] = {}
+        self._deaths: Counter[int] = Counter()
         self._epochs: list[tuple[Trial, int, EpochMetrics]] = []
 
     def run(self, stop: Callable[[], bool] = lambda: False, timeout: float | None = None) -> Ending:
@@ -147,17 +151,25 @@ class Sweep:
                 if not out_of_time:
                     self._fill()
                 if not self._running:
-                    return Ending.TIMED_OUT if out_of_time and self._missing() else Ending.DONE
+                    return self._ending(out_of_time)
                 ended = self._executor.poll(self._decide, POLL_SECONDS)
                 self._deliver_epochs()
+                # Who stops a sweep may stop its workers with it: those are interrupted, and not to be replaced.
+                stopping = stop()
                 for end in ended:
-                    self._settle(end)
+                    if not (stopping and isinstance(end, Lost)):
+                        self._settle(end)
             self._executor.close()
             for _, trial in self._running.values():
                 self._lose(trial, "the sweep was interrupted")
             return Ending.INTERRUPTED
         finally:
             self._executor.close()
+
+    def _ending(self, out_of_time: bool) -> Ending:
+        if not self._missing():
+            return Ending.DONE
+        return Ending.TIMED_OUT if out_of_time else Ending.EXHAUSTED
 
     def _missing(self) -> int:
         return self._spec.target - self._finished - len(self._running)
@@ -198,7 +210,10 @@ class Sweep:
     def _settle(self, end: Ended) -> None:
         if not isinstance(end, Lost):
             self._finish(end.trial, end.result)
-        elif end.trial.attempt < MOST_ATTEMPTS:
+            return
+        # Counted here and not by the trial's attempts: that a sweep was interrupted is no fault of a trial.
+        self._deaths[end.trial.number] += 1
+        if self._deaths[end.trial.number] < MOST_ATTEMPTS:
             self._lose(end.trial, end.cause)
             suggestion, _ = self._running[end.trial.number]
             self._start(suggestion, replace(end.trial, attempt=end.trial.attempt + 1))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import functools
 import socket
 import subprocess
 import sys
@@ -11,8 +13,10 @@ from pathlib import Path
 import pytest
 from small_sweeps import SMALL
 
-from experiments import SweepResult, cli
+from experiments import SweepResult, cli, display, find_sweep, launch, open_store, read_runs, tracking_uri
 from mnist_core.errors import SpecError
+from search.executor import InProcessExecutor
+from search.trial import TrialState
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -44,7 +48,7 @@ def test_runs_are_listed_best_first_with_each_searched_parameter(
     assert header.split()[5:] == ["best", "epoch", "val", "accuracy", "val", "loss", "seconds"]
     assert [row.split()[1] for row in rows if row.split()[0] == "1"] == [swept.best.name if swept.best else None]
     assert len(rows) == 4
-    assert f"{swept.ranked[0].best('val_accuracy'):.4f}" in rows[0]
+    assert f"{swept.ranked[0].value('val_accuracy'):.4f}" in rows[0]
 
 
 def test_a_sweep_may_be_named_by_the_start_of_its_run_id(command: Run, swept: SweepResult, swept_uri: str) -> None:
@@ -120,7 +124,7 @@ BAD_SWEEPS = {
     "no trials by option": (["--trials", "0"], ["--trials: expected 1 or more, received 0"]),
     "unknown sampler": (["--set", "sampler=tpee"], ["no sampler 'tpee'", "did you mean 'tpe'?"]),
     "time without a unit that is known": (["--timeout", "10x"], ["--timeout", "10m", "'10x'"]),
-    "negative workers": (["--workers", "-1"], ["workers: expected 1 or more, received -1"]),
+    "negative workers": (["--workers", "-1"], ["workers: expected 1 or more, or 0", "received -1"]),
     "no such data": (["--data", "nowhere"], ["nowhere: no such file or folder"]),
     "a folder without MNIST": (["--data", "."], ["no MNIST in this folder", "train-images-idx3-ubyte"]),
     "override without a value": (["--set", "trials"], ["--set: expected key=value", "'trials'"]),
@@ -202,3 +206,60 @@ def test_durations_are_read_as_written(text: str, seconds: float) -> None:
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(SpecError, match="--timeout: expected a time such as 90s, 10m or 2h"):
         cli.parse_duration(text)
+
+
+def test_a_reader_that_leaves_early_does_not_end_the_sweep(small_npz: Path, tmp_path: Path) -> None:
+    (tmp_path / "small.toml").write_text(SMALL)
+    words = ["sweep", "small.toml", "--trials", "2", "--workers", "1", "--set", "training.epochs=1"]
+    sweep = subprocess.Popen(
+        [sys.executable, "-m", "experiments", *words, "--data", str(small_npz)],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert sweep.stdout is not None
+    assert sweep.stderr is not None
+    sweep.stdout.readline()
+    sweep.stdout.close()
+    errors = sweep.stderr.read()
+    sweep.stderr.close()
+    assert (sweep.wait(), errors) == (0, "")
+    store = open_store(tracking_uri())
+    runs = read_runs(store, find_sweep(store, "small"))
+    assert [run.state for run in runs] == [TrialState.COMPLETE] * 2
+
+
+def full_disk(model: object, folder: Path) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_sweep_without_a_complete_trial_says_so_by_its_exit_code(
+    command: Run, small_npz: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("small.toml").write_text(SMALL)
+    monkeypatch.setattr(launch, "save_model", full_disk)
+    in_process = functools.partial(launch.Launch, executor=lambda context, workers: InProcessExecutor(context))
+    monkeypatch.setattr(launch, "Launch", in_process)
+    code, out, err = command("sweep", "small.toml", "--data", str(small_npz), "--trials", "1")
+    assert (code, err) == (1, "")
+    assert "No space left on device" in out
+    assert "no trial completed" in out
+    assert "try again:   mnist-search sweep --resume small" in out
+
+
+def test_a_script_without_a_main_guard_is_told_so(small_npz: Path, tmp_path: Path) -> None:
+    call = f"run_sweep(parse_spec({SMALL!r}), Launch(data={str(small_npz)!r}, workers=1))"
+    (tmp_path / "script.py").write_text(f"from experiments import Launch, parse_spec, run_sweep\n{call}\n")
+    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "WorkerError: no worker process could start" in done.stderr
+    assert 'if __name__ == "__main__"' in done.stderr
+
+
+def test_a_narrow_terminal_wraps_tables_but_cuts_nothing(
+    command: Run, swept: SweepResult, swept_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = command("runs", "small")[1].splitlines()
+    monkeypatch.setattr(display, "WIDTH_OF_FILES", 40)
+    assert [line.rstrip() for line in command("runs", "small")[1].splitlines()] == [line.rstrip() for line in wide]

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
@@ -98,7 +99,7 @@ def test_a_signal_ends_a_sweep_cleanly_and_resuming_runs_exactly_what_is_missing
     watcher = Watcher(after=2, do=lambda: signal.raise_signal(number))
     interrupted = run_sweep(parse_spec(SMALL_GRID), here(small_npz, watcher))
     assert interrupted.ending is Ending.INTERRUPTED
-    assert interrupted.stop.exit_code == exit_code
+    assert interrupted.exit_code == exit_code
     assert interrupted.sweep.state is SweepState.KILLED
     assert states(interrupted)[TrialState.COMPLETE] == 2
     assert states(interrupted)[TrialState.RUNNING] == 0
@@ -175,10 +176,27 @@ def test_resuming_on_other_data_is_refused_with_both_digests_and_changes_nothing
     assert stored_sweep("small") == before
 
 
-def test_resuming_cannot_change_the_space(small_npz: Path) -> None:
+def test_resuming_cannot_change_what_trials_are_compared_by(small_npz: Path) -> None:
     run_sweep(parse_spec(SMALL, ["trials=1"]), here(small_npz))
-    with pytest.raises(SpecError, match="its space cannot be changed by resuming"):
-        resume_sweep("small", here(small_npz), overrides=["space.hidden_size.high=64"])
+    for override in (
+        "space.hidden_size.high=64",
+        "data.validation=100",
+        "seed=7",
+        "training.epochs=2",
+        "objective=val_loss",
+        "engine=keras-tuner",
+        "name=other",
+    ):
+        changed = override.partition(".")[0].partition("=")[0]
+        extra = ["sampler=random", "pruner=none"] if "engine" in override else []
+        with pytest.raises(SpecError, match=rf"{changed}: cannot be changed by resuming"):
+            resume_sweep("small", here(small_npz), overrides=[override, *extra])
+
+
+def test_resuming_cannot_ask_for_fewer_trials_than_are_done(small_npz: Path) -> None:
+    run_sweep(parse_spec(SMALL, ["trials=2"]), here(small_npz))
+    with pytest.raises(SpecError, match="trials: expected 2 or more, which are done, received 1"):
+        resume_sweep("small", here(small_npz), overrides=["trials=1"])
 
 
 def test_an_unknown_sweep_is_named_with_the_nearest_known_one(small_npz: Path) -> None:
@@ -209,11 +227,10 @@ def full_disk(model: Any, folder: Path) -> SavedModel:
     return save_model(model, folder)
 
 
-def test_a_disk_that_is_full_while_a_worker_saves_fails_that_trial_and_the_sweep_goes_on(
-    small_npz: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(launch, "save_model", full_disk)
-    result = run_sweep(parse_spec(SMALL_GRID), here(small_npz))
+def test_a_disk_that_is_full_while_a_worker_saves_fails_that_trial_and_the_sweep_goes_on(small_npz: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(launch, "save_model", full_disk)
+        result = run_sweep(parse_spec(SMALL_GRID), here(small_npz))
     assert states(result) == {TrialState.COMPLETE: 5, TrialState.FAILED: 1}
     (failed,) = (run for run in result.runs if run.state is TrialState.FAILED)
     assert failed.error is not None
@@ -222,6 +239,13 @@ def test_a_disk_that_is_full_while_a_worker_saves_fails_that_trial_and_the_sweep
     client = MlflowClient(tracking_uri())
     files = [file.path for file in client.list_artifacts(failed.run_id)]
     assert files == ["traceback.txt"]
+
+    # With space again, the failed trial and it alone is tried once more.
+    watcher = Watcher()
+    resumed = resume_sweep("small-grid", here(small_npz, watcher))
+    assert [(trial.number, trial.attempt) for trial, _ in watcher.ended] == [(1, 2)]
+    assert resumed.ranked[-1].state is TrialState.COMPLETE
+    assert len(resumed.ranked) == 6
 
 
 def test_a_model_that_cannot_be_stored_fails_its_trial_and_is_never_ready(
@@ -241,7 +265,7 @@ def test_a_model_that_cannot_be_stored_fails_its_trial_and_is_never_ready(
     result = run_sweep(parse_spec(SMALL_GRID), here(small_npz, watcher))
     assert states(result) == {TrialState.COMPLETE: 5, TrialState.FAILED: 1}
     (failed,) = (run for run in result.runs if run.state is TrialState.FAILED)
-    assert failed.best("val_accuracy") is None
+    assert failed.value("val_accuracy") is None
     assert MlflowClient(tracking_uri()).get_logged_model(calls[1]).status.value == "FAILED"
     assert [shown.state for _, shown in watcher.ended].count(TrialState.FAILED) == 1
 
@@ -331,3 +355,65 @@ def test_a_tracking_server_is_as_good_as_the_embedded_store(
     assert "mnist-search" in experiments
     assert result.best.model_id is not None
     assert client.get_logged_model(result.best.model_id).status.value == "READY"
+
+
+def test_a_space_with_fewer_points_than_trials_ends_exhausted(small_npz: Path) -> None:
+    spec = parse_spec(SMALL_GRID, ["engine=optuna", "sampler=random", "trials=9", "space.dropout=0.0"])
+    result = run_sweep(spec, here(small_npz))
+    assert result.ending is Ending.EXHAUSTED
+    assert result.sweep.state is SweepState.FINISHED
+    assert sorted(run.params["hidden_size"] for run in result.runs) == ["16", "8"]
+
+
+def test_a_sweep_can_be_stopped_by_its_caller(small_npz: Path) -> None:
+    watcher = Watcher()
+    result = run_sweep(parse_spec(SMALL_GRID), here(small_npz, watcher, stop=lambda: len(watcher.ended) == 1))
+    assert result.ending is Ending.INTERRUPTED
+    assert result.exit_code == 0
+    assert states(result)[TrialState.COMPLETE] == 1
+
+
+def test_a_second_signal_ends_at_once_and_is_recorded_as_an_interruption(small_npz: Path) -> None:
+    def twice() -> None:
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(SystemExit) as end:
+        run_sweep(parse_spec(SMALL_GRID), here(small_npz, Watcher(after=1, do=twice)))
+    assert end.value.code == 143
+    sweep, runs = stored_sweep("small-grid")
+    assert sweep.state is SweepState.KILLED
+    assert TrialState.RUNNING not in {run.state for run in runs}
+
+
+def test_of_two_processes_that_resume_at_once_one_goes_on(small_npz: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_sweep(parse_spec(SMALL, ["trials=1"]), here(small_npz))
+    client = MlflowClient(tracking_uri())
+
+    def another_comes(seconds: float) -> None:
+        sweep, _ = stored_sweep("small")
+        client.set_tag(sweep.run_id, Tag.DRIVER, str(Driver("another-machine", 1, 1)))
+
+    monkeypatch.setattr("experiments.tracking.time.sleep", another_comes)
+    with pytest.raises(SweepInUseError, match="another-machine 1 1 took it over"):
+        resume_sweep("small", here(small_npz), overrides=["trials=2"])
+
+
+def test_a_driver_that_is_dead_but_not_buried_does_not_stand_in_the_way() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "pass"])
+    try:
+        driver = Driver(socket.gethostname(), child.pid, int(psutil.Process(child.pid).create_time()))
+        for _ in range(200):
+            if psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE:
+                break
+            time.sleep(0.05)
+        assert not driver.is_alive
+        assert Driver.this().is_alive
+    finally:
+        child.wait()
+
+
+def test_a_result_says_in_one_line_what_it_is(swept: SweepResult) -> None:
+    assert swept.best is not None
+    accuracy = swept.best.value("val_accuracy")
+    assert repr(swept) == f"<SweepResult 'small' done, 4 runs, best {swept.best.name} {accuracy:.4f}>"

@@ -29,6 +29,9 @@ PARAMETERS = {
     "l2",
     "batch_size",
     "epochs",
+    "monitor",
+    "patience",
+    "min_delta",
     "seed",
 }
 

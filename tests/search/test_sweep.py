@@ -131,7 +131,7 @@ class TestSearcher:
 
     def test_may_end_the_sweep_before_its_target(self) -> None:
         scene = Scene(trials=6, script=POINTS[:2])
-        assert scene.sweep.run() is Ending.DONE
+        assert scene.sweep.run() is Ending.EXHAUSTED
         assert len(scene.recorded("ended")) == 2
 
     def test_is_told_failed_trials_and_they_count(self) -> None:
@@ -352,3 +352,12 @@ def test_an_observer_that_fails_at_the_start_leaves_no_worker_behind() -> None:
     with pytest.raises(OSError, match="no terminal"):
         sweep.run()
     assert scene.executor.closed
+
+
+class TestAttempts:
+    def test_of_a_sweep_that_was_interrupted_often_are_not_held_against_a_trial(self) -> None:
+        before = replace(spec_of(1).trial(0, POINTS[0]), attempt=5)
+        scene = Scene(trials=1, executor=FakeExecutor(deaths={0: 1}), history=History(unfinished=[before]))
+        assert scene.sweep.run() is Ending.DONE
+        assert scene.recorded("started") == [(0, 6), (0, 7)]
+        assert scene.recorded("ended") == [(0, TrialState.COMPLETE)]
