@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from search.sweep import History
 
 WIDTH_OF_FILES = 160
+WIDEST = 10_000
 # Columns of a terminal from which bars and parameters of running trials find room.
 ROOMY = 110
 COLOURS = {
@@ -59,7 +60,12 @@ def make_console() -> Console:
 
 def print_table(console: Console, table: Table) -> None:
     """Print a table at its own width: a narrow terminal wraps its lines, but nothing is cut from them."""
-    console.print(table, width=max(console.width, console.measure(table).maximum), crop=False)
+    given, console.width = console.width, WIDEST
+    console.width = console.measure(table).maximum
+    try:
+        console.print(table)
+    finally:
+        console.width = given
 
 
 def in_words(values: Mapping[str, object]) -> str:

@@ -125,8 +125,9 @@ class SweepResult:
             for run in runs
         ]
         table = pd.DataFrame(rows)
-        for name in dict.fromkeys(name for run in runs for name in run.params if name != "architecture"):
-            table[name] = pd.to_numeric(table[name])
+        for name in dict.fromkeys(name for run in runs for name in run.params):
+            with suppress(ValueError):  # a word, and no number
+                table[name] = pd.to_numeric(table[name])
         return table
 
 

@@ -11,7 +11,7 @@ import pytest
 # Before TensorFlow is imported by any test. One thread: the suite may share its cores, and results repeat.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
-os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_LOGGING_LEVEL": "ERROR"}
 
 from mnist_core.data import LabelledImages, Split, split
 from mnist_core.sources import DataSource, Origin
