@@ -101,7 +101,7 @@ def main() -> None:
         rate = 60 * len(points) / seconds
         print(f"  {name:<14} {seconds:6.1f} s  {rate:5.1f} trials a minute  best val accuracy {best:.4f}")
     print(f"{recipe / ours:.1f} times the trials a minute (at least 4 wanted)")
-    print(f"recording the trials takes {100 * told['tracking'] / ours:.1f}% of the sweep's wall time (at most 5% wanted)")
+    print(f"recording the trials takes {100 * told['tracking'] / ours:.1f}% of the wall time (at most 5% wanted)")
     print(f"a worker takes at most {memory['pss']:.0f} MB (pages shared between workers counted once; 900 wanted), ")
     print(f"resident {memory['rss']:.0f} MB (counting them in each)")
 
