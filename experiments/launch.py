@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -226,14 +226,10 @@ class _Desk:
         except (KeyboardInterrupt, SystemExit):
             ending = Ending.INTERRUPTED
             raise
-        except StoreError:
-            # A store that failed may fail again; what it holds is put in order by the next --resume.
-            with suppress(StoreError):
-                self._close(store, sweep_id, ending)
-            raise
         finally:
             self.executor.close()
-            if not isinstance(sys.exception(), StoreError):
+            # A store that failed may fail again; what it holds is put in order by the next --resume.
+            with suppress(StoreError) if isinstance(sys.exception(), StoreError) else nullcontext():
                 self._close(store, sweep_id, ending)
         sweep, runs = past.find_sweep(store, sweep_id), past.read_runs(store, sweep)
         return SweepResult(store.uri, sweep, self._spec, ending, runs, stop.exit_code, recorder.seconds)
@@ -250,7 +246,7 @@ def _check_unchanged(old: SweepSpec, new: SweepSpec) -> None:
     Raises:
         SpecError: something else differs.
     """
-    parts = [field.name for field in fields(SweepSpec) if field.name not in ("trials",)]
+    parts = [field.name for field in fields(SweepSpec) if field.name != "trials"]
     if changed := [name for name in parts if getattr(old, name) != getattr(new, name)]:
         raise SpecError(
             f"{changed[0]}: cannot be changed by resuming, or old and new trials could not be compared; "
