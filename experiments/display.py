@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console, Group
@@ -47,7 +48,8 @@ class _Console(Console):
     def on_broken_pipe(self) -> None:
         """Go on without a reader: a sweep is not lost because `head` has seen enough."""
         self.quiet = True
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def make_console() -> Console:

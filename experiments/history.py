@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,8 +53,8 @@ def free_name(store: Store, name: str) -> str:
     return next(candidate for candidate in candidates if candidate not in taken)
 
 
-def read_spec(store: Store, sweep: SweepRecord, overrides: Sequence[str] = ()) -> SweepSpec:
-    """The sweep as it was begun, or last resumed; ``overrides`` as in :func:`search.spec_file.parse_spec`.
+def read_spec(store: Store, sweep: SweepRecord) -> SweepSpec:
+    """The sweep as it was begun, or last resumed.
 
     Raises:
         StoreError: its sweep file is not in the store.
@@ -63,7 +63,7 @@ def read_spec(store: Store, sweep: SweepRecord, overrides: Sequence[str] = ()) -
     with store.errors(f"reading {SPEC_FILE} of sweep {sweep.name}"), tempfile.TemporaryDirectory() as folder:
         path = Path(store.client.download_artifacts(sweep.run_id, SPEC_FILE, folder))
         text = path.read_text(encoding="utf-8")
-    return parse_spec(text, overrides, source=f"{SPEC_FILE} of sweep {sweep.name}")
+    return parse_spec(text, source=f"{SPEC_FILE} of sweep {sweep.name}")
 
 
 def read_runs(store: Store, sweep: SweepRecord) -> list[RunRecord]:

@@ -27,6 +27,7 @@ from search.executor import Executor
 from search.local_executor import LocalExecutor, default_workers, usable_cores
 from search.objective import WorkerContext
 from search.spec import SweepSpec
+from search.spec_file import parse_spec, to_toml
 from search.sweep import NO_HISTORY, Ending, History, Observer, Sweep
 
 if TYPE_CHECKING:
@@ -175,7 +176,8 @@ def resume_sweep(
     store = open_store(tracking_uri(launch.tracking_uri))
     sweep = past.find_sweep(store, name)
     _check_free(sweep, take_over)
-    old, spec = past.read_spec(store, sweep), past.read_spec(store, sweep, overrides)
+    old = past.read_spec(store, sweep)
+    spec = parse_spec(to_toml(old), overrides, source=f"sweep {sweep.name}")
     _check_unchanged(old, spec)
     runs = past.read_runs(store, sweep)
     history = past.read_history(store, runs, spec)
