@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from experiments.cli import SHIPPED, app
+from experiments.cli import app
+from experiments.shipped import SHIPPED
 from search.spec import PRUNERS, SAMPLERS
 from search.spec_file import parse_spec
 
