@@ -69,10 +69,37 @@ def read_spec(store: Store, sweep: SweepRecord) -> SweepSpec:
 def read_runs(store: Store, sweep: SweepRecord) -> list[RunRecord]:
     """Every attempt at every trial of a sweep, by trial number."""
     with store.errors(f"reading the runs of sweep {sweep.name}"):
-        ready = _ready_models(store, sweep)
+        ready = _ready_models(store, sweep.run_id)
         runs = _search_runs(store, f"tags.`mlflow.parentRunId` = '{sweep.run_id}'")
     records = [_run(run, ready) for run in runs]
     return sorted(records, key=lambda run: (run.number, run.attempt))
+
+
+def find_run(store: Store, text: str) -> RunRecord:
+    """One run: by the beginning of its id, or as ``SWEEP/trial-007`` or ``SWEEP/7`` (the last attempt at it).
+
+    Raises:
+        NotFoundError: there is none, or more than one.
+    """
+    name, slash, trial = text.rpartition("/")
+    if slash:
+        sweep = find_sweep(store, name)
+        runs = [run for run in read_runs(store, sweep) if trial in (run.name, str(run.number))]
+        if not runs:
+            raise NotFoundError(f"no run {trial!r} in sweep {sweep.name!r}; see: mnist-search runs {sweep.name}")
+        return runs[-1]
+    found: list[Run] = []
+    if len(text) >= SHORTEST_ID and text.isalnum():
+        with store.errors(f"reading run {text}"):
+            found = _search_runs(store, f"tags.{Tag.KIND} = '{Kind.TRIAL}' AND attributes.run_id LIKE '{text}%'")
+    if len(found) > 1:
+        raise NotFoundError(f"{text!r} is the beginning of {len(found)} run ids; give more of it")
+    if not found:
+        raise NotFoundError(
+            f"no run {text!r} in {store.uri}; expected {SHORTEST_ID} or more digits of a run id, or SWEEP/trial-007"
+        )
+    with store.errors(f"reading the model of run {text}"):
+        return _run(found[0], _ready_models(store, found[0].data.tags["mlflow.parentRunId"]))
 
 
 def read_history(store: Store, runs: Iterable[RunRecord], spec: SweepSpec) -> History:
@@ -110,10 +137,10 @@ def _result(store: Store, run: RunRecord) -> TrialResult:
     return TrialResult(run.state, history, best_epoch=run.best_epoch if history else None)
 
 
-def _ready_models(store: Store, sweep: SweepRecord) -> set[str]:
+def _ready_models(store: Store, sweep_id: str) -> set[str]:
     def page(token: str | None) -> Any:
         return store.client.search_logged_models(
-            [store.experiment_id], f"tags.{Tag.SWEEP_RUN_ID} = '{sweep.run_id}'", page_token=token
+            [store.experiment_id], f"tags.{Tag.SWEEP_RUN_ID} = '{sweep_id}'", page_token=token
         )
 
     return {model.model_id for model in _all_pages(page) if model.status.value == "READY"}
@@ -161,6 +188,7 @@ def _run(run: Run, ready: set[str]) -> RunRecord:
         model_id=model_id if model_id in ready else None,
         stop_reason=tags.get(Tag.STOP_REASON),
         error=tags.get(Tag.ERROR),
+        tags=tags,
     )
 
 

@@ -1,4 +1,4 @@
-"""A trained model as an MLflow model folder. Runs in the workers, where TensorFlow is loaded already."""
+"""A trained model as an MLflow model folder: written by the workers, fetched and checked by those who load it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experiments.store import calm_mlflow
+from experiments.records import RunRecord, Tag
+from experiments.store import Store, calm_mlflow
+from mnist_core.errors import ModelError, StoreError
 from search.trial import SavedModel
 
 if TYPE_CHECKING:
@@ -58,6 +60,56 @@ def save_model(model: keras.Model, folder: Path) -> SavedModel:
         size=(folder / MODEL_FILE).stat().st_size,
         weights=model.count_params(),
     )
+
+
+def fetch_model(store: Store, run: RunRecord, folder: Path) -> Path:
+    """Copy a run's model file out of the store, and see that it is the one that was saved.
+
+    Args:
+        store: where the run is.
+        run: any; it needs a READY model.
+        folder: where to put the copy.
+
+    Returns:
+        Path of the ``.keras`` file, whose content nobody can change under the caller any more.
+
+    Raises:
+        ModelError: the run has no READY model, or its file is missing or not the one that was logged.
+    """
+    recorded = run.tags.get(Tag.MODEL_SHA256, "none")
+    if run.model_id is None:
+        kept = f"; {run.tags[Tag.MODEL_ID]}, SHA-256 {recorded}, was deleted" if Tag.MODEL_ID in run.tags else ""
+        raise ModelError(
+            f"run {run.title} ({run.run_id}): expected a model that is READY, found none{kept}; "
+            f"the run is {run.state.value}"
+        )
+    with store.errors(f"reading the model of run {run.title}"):
+        place = store.client.get_logged_model(run.model_id).artifact_location
+    try:
+        path = fetch_file(store, f"{place}/{MODEL_FILE}", folder)
+    except StoreError as error:
+        raise ModelError(
+            f"model {run.model_id} of run {run.title}: its file {MODEL_FILE} is missing or unreadable (logged with "
+            f"SHA-256 {recorded}): {error}"
+        ) from error
+    if (found := sha256_of(path)) != recorded:
+        raise ModelError(
+            f"model {run.model_id} of run {run.title}: altered after it was logged: expected SHA-256 {recorded}, "
+            f"received {found}. It will not be loaded"
+        )
+    return path
+
+
+def fetch_file(store: Store, uri: str, folder: Path) -> Path:
+    """Copy one artifact out of the store.
+
+    Raises:
+        StoreError: it is not there, or cannot be read.
+    """
+    from mlflow.artifacts import download_artifacts
+
+    with store.errors(f"reading {uri.rpartition('/')[2]}"):
+        return Path(download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=store.uri))
 
 
 def sha256_of(path: Path) -> str:

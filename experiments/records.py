@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, StrEnum
 
@@ -105,6 +105,7 @@ class RunRecord:
         model_id: of its logged model if that is READY.
         stop_reason: why its training ended; None where something else failed.
         error: one line on why it failed.
+        tags: all its tags, by :class:`Tag`.
     """
 
     run_id: str
@@ -117,6 +118,12 @@ class RunRecord:
     model_id: str | None = None
     stop_reason: str | None = None
     error: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """For people, wherever runs of several sweeps may meet: ``bayesian/trial-007``."""
+        return f"{self.tags.get(Tag.SWEEP, '')}/{self.name}"
 
     @property
     def best_epoch(self) -> int | None:

@@ -4,6 +4,7 @@
     ├── DataError (ValueError)             a data set is missing, unreadable, truncated or altered
     ├── ParameterError (ValueError)        a hyperparameter or training setting is out of its range
     ├── SpecError (ValueError)             a sweep file or an option says something that cannot be run
+    ├── ModelError (ValueError)            a saved model is missing, altered, or cannot be loaded
     ├── NonFiniteError (ArithmeticError)   training left the finite numbers
     ├── NotFoundError (LookupError)        no sweep or run of that name
     ├── SweepInUseError (RuntimeError)     another process is driving this sweep
@@ -34,6 +35,10 @@ class ParameterError(MnistSearchError, ValueError):
 
 class SpecError(MnistSearchError, ValueError):
     """A sweep file or an option says something that cannot be run."""
+
+
+class ModelError(MnistSearchError, ValueError):
+    """A saved model is missing, altered, or cannot be loaded."""
 
 
 class NonFiniteError(MnistSearchError, ArithmeticError):

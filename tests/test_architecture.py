@@ -24,6 +24,7 @@ AT_HOME = {
     "optuna": {"search"},
     "keras_tuner": {"search"},
     "mlflow": {"experiments"},
+    "matplotlib": {"mnist_core", "experiments"},
     "typer": {"experiments"},
     "rich": {"experiments"},
 }
