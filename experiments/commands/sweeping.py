@@ -58,7 +58,8 @@ def sweep(
     overrides = [*(settings or ()), *([f"trials={trials}"] if trials is not None else ())]
     seconds = parse_duration(timeout) if timeout else None
 
-    from experiments.display import LiveDisplay, PlainDisplay, make_console
+    from experiments.console import make_console
+    from experiments.display import LiveDisplay, PlainDisplay
     from experiments.launch import Launch, resume_sweep, run_sweep
 
     console = make_console()
@@ -78,7 +79,8 @@ def sweep(
 
 
 def _print_result(result: SweepResult) -> None:
-    from experiments.display import make_console, print_table, runs_table
+    from experiments.console import make_console, print_table
+    from experiments.tables import runs_table
     from search.sweep import Ending
     from search.trial import TrialState
 
