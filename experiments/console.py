@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from rich.console import Console
@@ -38,6 +38,15 @@ def make_console() -> Console:
     return _Console(highlight=False, markup=False, width=WIDTH_OF_FILES, force_terminal=False)
 
 
+def say_on(console: Console) -> Callable[[str], None]:
+    """Prints a line; one that tells of the embedded sample in a way that is not overlooked."""
+
+    def say(line: str) -> None:
+        console.print(line, style="bold yellow" if "EMBEDDED" in line else None, soft_wrap=True)
+
+    return say
+
+
 def print_table(console: Console, table: Table) -> None:
     """Print a table at its own width: a narrow terminal wraps its lines, but nothing is cut from them."""
     given, console.width = console.width, WIDEST
@@ -56,3 +65,16 @@ def in_words(values: Mapping[str, object]) -> str:
 def short(value: object) -> str:
     """A value in at most four significant digits."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def figure(value: float | None, form: str = ".4f") -> str:
+    """A number in the given format; nothing where there is none."""
+    return "" if value is None else format(value, form)
+
+
+def short_text(text: str) -> str:
+    """The text of a value in at most four significant digits; words and integers as they are."""
+    try:
+        return short(float(text)) if "." in text or "e" in text else text
+    except ValueError:
+        return text
