@@ -92,11 +92,10 @@ def _against(candidate: Candidate, champion: Candidate | None) -> Check:
         return Check("champion", True, "it is the champion")
     labels = candidate.evaluation.labels
     test = mcnemar(candidate.evaluation.answers, champion.evaluation.answers, labels)
-    differs = test.p_value < SIGNIFICANT
-    worse = differs and test.second_only > test.first_only
-    word = (
-        "significantly worse than" if worse else "significantly better than" if differs else "not significantly unlike"
-    )
+    worse = test.p_value < SIGNIFICANT and test.second_only > test.first_only
+    word = "not significantly unlike"
+    if test.p_value < SIGNIFICANT:
+        word = "significantly worse than" if worse else "significantly better than"
     return Check(
         "champion",
         not worse,
