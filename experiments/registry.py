@@ -16,7 +16,7 @@ from experiments.history import all_pages
 from experiments.records import REGISTERED_MODEL, Alias, VersionRecord, VersionTag
 from experiments.reigns import Act, Change, reigns
 from experiments.store import Store
-from mnist_core.errors import NotFoundError, SpecError
+from mnist_core.errors import NotFoundError, SpecError, StoreError
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
@@ -60,12 +60,15 @@ def champion(store: Store, name: str = REGISTERED_MODEL) -> VersionRecord | None
 
 
 def read_changes(store: Store, name: str) -> list[Change]:
-    """The history of the champion, oldest first."""
+    """The history of the champion, oldest first.
+
+    Raises:
+        StoreError: it cannot be read, or was altered.
+    """
     with store.errors(f"reading the history of {name}"):
         registered = _registered(store, name)
     tags = registered.tags if registered else {}
-    texts = [text for key, text in sorted(tags.items()) if key.startswith(HISTORY_PREFIX)]
-    return [Change(**{**fields, "act": Act(fields["act"])}) for fields in map(json.loads, texts)]
+    return [_change(name, key, tags[key]) for key in sorted(tags) if key.startswith(HISTORY_PREFIX)]
 
 
 def register(
@@ -150,6 +153,16 @@ def _point(store: Store, name: str, alias: Alias, version: int) -> None:
 def _note(store: Store, name: str, change: Change) -> None:
     text = json.dumps({**asdict(change), "act": change.act.value})
     store.client.set_registered_model_tag(name, f"{HISTORY_PREFIX}{change.at.replace(':', '.')}", text)
+
+
+def _change(name: str, key: str, text: str) -> Change:
+    try:
+        fields = json.loads(text)
+        return Change(**{**fields, "act": Act(fields["act"])})
+    except (ValueError, TypeError, KeyError) as error:
+        raise StoreError(
+            f"{name}: its tag {key!r} was altered: expected a change of champion, received {text}"
+        ) from error
 
 
 def _registered(store: Store, name: str) -> RegisteredModel | None:
