@@ -11,7 +11,7 @@ from experiments import gate, registry
 from experiments import history as past
 from experiments.choosing import Chosen
 from experiments.console import figure, in_words, short_text
-from experiments.evaluation import EvaluationRecord, TestSet, evaluate_file, read_evaluation
+from experiments.evaluation import EvaluationRecord, TestSet, evaluate_file, others_evaluated, read_evaluation
 from experiments.gate import Candidate, Check, Verdict
 from experiments.model_card import Subject, model_card
 from experiments.model_files import fetch_model
@@ -137,7 +137,8 @@ def _register(
     sweep = past.find_sweep(store, run.tags["mlflow.parentRunId"])
     spec = past.read_spec(store, sweep)
     trials = sum(one.state.is_finished for one in past.read_runs(store, sweep))
-    card = model_card(Subject(run, sweep, spec, trials, evaluation, checks))
+    others = others_evaluated(store, run, evaluation.digest)
+    card = model_card(Subject(run, sweep, spec, trials, evaluation, checks, others))
     searched = {name: short_text(run.params[name]) for name in spec.space.domains}
     change = Change.now(0, Act.PROMOTED)
     tags: dict[str, str] = {

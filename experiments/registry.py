@@ -160,9 +160,7 @@ def _change(name: str, key: str, text: str) -> Change:
         fields = json.loads(text)
         return Change(**{**fields, "act": Act(fields["act"])})
     except (ValueError, TypeError, KeyError) as error:
-        raise StoreError(
-            f"{name}: its tag {key!r} was altered: expected a change of champion, received {text}"
-        ) from error
+        raise StoreError(f"{name}: tag {key!r}: expected a change of champion, received {text}") from error
 
 
 def _registered(store: Store, name: str) -> RegisteredModel | None:

@@ -41,8 +41,8 @@ def evaluate(
     again: Annotated[bool, typer.Option("--again", help="Also where it is recorded already.")] = False,
 ) -> None:
     """Let a run's model see the test set, once, and record what it is worth."""
-    from experiments.console import make_console, print_table
-    from experiments.evaluation import TestSet, evaluate_run, read_evaluation
+    from experiments.console import counted, make_console, print_table
+    from experiments.evaluation import TestSet, evaluate_run, others_evaluated, read_evaluation
     from experiments.history import find_run
     from experiments.store import open_store, tracking_uri
     from experiments.tables import evaluation_tables
@@ -68,6 +68,10 @@ def evaluate(
     weights = int(run.metrics.get("weights", 0))
     console.print(f"model file          {record.model_bytes / 1e6:.2f} MB, {weights:,} weights")
     console.print("intervals           accuracy: Wilson; others: bootstrap over images")
+    if others := others_evaluated(store, run, record.digest):
+        seen = counted(others, "other run")
+        note = f"{seen} of this sweep saw this test set too: to choose among them by it is to tune on it"
+        console.print(note, style="yellow")
 
 
 def reproduce(target: RunArgument, data: DataOption = None) -> None:
