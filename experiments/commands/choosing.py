@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from experiments.commands.options import NOTHING_FOUND, DataOption, RuleOption, RunArgument, SweepArgument, find_source
+from experiments.records import Tag
 from experiments.selection import Rule
 
 
@@ -53,6 +54,8 @@ def evaluate(
     if data is None:
         # What is found by itself may be the sample; what the user names is what the user wants.
         test.check_belongs_to(run)
+    elif test.training_digest != run.tags[Tag.DATASET_DIGEST]:
+        console.print(f"{test.location}: other data than the run was trained on", style="yellow", soft_wrap=True)
     record = None if again else read_evaluation(store, run, test.data.digest)
     if record:
         console.print(f"evaluated already, on {record.evaluated:%Y-%m-%d %H:%M}; --again does it anew")
