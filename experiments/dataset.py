@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from experiments.records import Tag
-from mnist_core.data import validation_count
+from experiments.records import RunRecord, Tag
+from mnist_core.data import LabelledImages, split, validation_count
 from mnist_core.errors import DataError
 from mnist_core.sources import DataSource, name_of
 from search.spec import SweepSpec
@@ -64,6 +64,27 @@ class DataRecord:
             profile=json.dumps({"num_rows": self.size, "sha256": self.digest}),
         )
         return DatasetInput(dataset, tags=[InputTag("mlflow.data.context", "training")])
+
+
+def held_out(source: DataSource, run: RunRecord) -> LabelledImages:
+    """The validation images of a run: the same that it was chosen by.
+
+    Args:
+        source: where the data set lies now.
+        run: a trial, whose tags say which data it was trained on and how they were divided.
+
+    Raises:
+        DataError: the data cannot be read, or are not those of the run.
+    """
+    training = source.load_training()
+    if training.digest != (wanted := run.tags[Tag.DATASET_DIGEST]):
+        raise DataError(
+            f"{source.location}: not the data of run {run.title}: expected digest {wanted}, received "
+            f"{training.digest}. Give the right one by --data"
+        )
+    validation = run.tags[Tag.VALIDATION]
+    share = int(validation) if validation.isdigit() else float(validation)
+    return split(training, share, int(run.tags[Tag.SPLIT_SEED])).validation
 
 
 def describe(source: DataSource, spec: SweepSpec) -> DataRecord:
