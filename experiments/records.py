@@ -55,6 +55,8 @@ class Kind(StrEnum):
 
 SPEC_FILE = "sweep.toml"
 TRACEBACK_FILE = "traceback.txt"
+# A metric of the parent run.
+TRACKING_SECONDS = "tracking_seconds"
 
 
 class SweepState(Enum):

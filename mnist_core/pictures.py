@@ -17,6 +17,8 @@ PURPLE, SKY, YELLOW, BLACK = "#CC79A7", "#56B4E9", "#F0E442", "#000000"
 CYCLE = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK)
 # One hue from light to dark for amounts; two hues around white for what has a sign.
 AMOUNTS, SIGNED = "Blues", "RdBu_r"
+# For lines and dots, which have to stand out from white whatever they stand for.
+SCORES = "cividis_r"
 DPI = 110
 
 _STYLE: dict[Any, Any] = {
@@ -62,3 +64,13 @@ def whole_numbers(axis: Axis) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axis.set_major_locator(MaxNLocator(integer=True))
+
+
+def plain_logarithmic(axis: Axis) -> None:
+    """Label a logarithmic axis with a few plain numbers, however short or long it is."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    low, high = sorted(axis.get_view_interval())
+    axis.set_major_locator(LogLocator(subs=(1.0,) if high >= 50 * low else (1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
