@@ -8,7 +8,7 @@ import typer
 
 from experiments.commands.looking import data, runs, sweeps, ui
 from experiments.commands.options import USER_ERROR
-from experiments.commands.showing import explain
+from experiments.commands.showing import compare, explain, report
 from experiments.commands.sweeping import sweep
 from mnist_core.errors import MnistSearchError
 
@@ -21,7 +21,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-COMMANDS = (sweep, sweeps, runs, explain, data, ui)
+COMMANDS = (sweep, sweeps, runs, compare, report, explain, data, ui)
 for command in COMMANDS:
     app.command()(command)
 

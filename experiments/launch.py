@@ -255,7 +255,7 @@ class _Desk:
             missing = report_sweep(store, sweep, stop).missing
         except Exception as error:
             reason = str(error).partition("\n")[0] or type(error).__name__
-            self._launch.say(f"no report: {reason}; again with: mnist-search report {sweep.name}")
+            self._launch.say(f"no report: {reason}; draw it by: mnist-search report {sweep.name}")
             return
         for picture in missing:
             self._launch.say(f"not in the report: {picture.title}: {picture.problem}")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from experiments.commands.options import DataOption
+from experiments.commands.options import DataOption, SweepArgument
+from mnist_core.errors import SpecError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,3 +47,50 @@ def _print_pictures(console: Console, pictures: Iterable[Picture], folder: str) 
             console.print(f"{folder}/{picture.file:<26} {picture.title}", soft_wrap=True)
         else:
             console.print(f"{folder}/{picture.file:<26} not drawn: {picture.problem}", style="yellow", soft_wrap=True)
+
+
+def report(
+    name: SweepArgument,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also write the page to this file, such as report.html.", show_default=False),
+    ] = None,
+) -> None:
+    """Draw what a sweep found; pictures, page and summary go to the sweep in MLflow."""
+    from experiments.display import make_console
+    from experiments.history import find_sweep
+    from experiments.report.making import FOLDER, PAGE, report_sweep
+    from experiments.store import open_store, tracking_uri
+
+    if out is not None and not out.absolute().parent.is_dir():
+        raise SpecError(f"--out {out}: expected a file in a folder that exists; there is no {out.absolute().parent}")
+    console = make_console()
+    store = open_store(tracking_uri())
+    sweep = find_sweep(store, name)
+    made = report_sweep(store, sweep)
+    _print_pictures(console, made.pictures, FOLDER)
+    console.print(f"{FOLDER}/{PAGE:<26} all of them, with the numbers behind them")
+    if out is not None:
+        out.write_text(made.page, encoding="utf-8")
+    console.print(f"\nsweep {sweep.name}, run {sweep.run_id}: see its artifacts (mnist-search ui)", soft_wrap=True)
+
+
+def compare(
+    names: Annotated[
+        list[str], typer.Argument(metavar="SWEEP SWEEP…", help="Sweeps of the store, by name or start of run id.")
+    ],
+) -> None:
+    """Put sweeps side by side: what each reached, how soon, and what it spent."""
+    from experiments.compare import compare as side_by_side
+    from experiments.compare import differences
+    from experiments.display import comparison_table, make_console, print_table
+    from experiments.history import find_sweep
+    from experiments.report.story import read_story
+    from experiments.store import open_store, tracking_uri
+
+    console = make_console()
+    store = open_store(tracking_uri())
+    stories = [read_story(store, find_sweep(store, name)) for name in names]
+    print_table(console, comparison_table([side_by_side(story) for story in stories]))
+    for difference in differences(stories):
+        console.print(difference, style="bold yellow", soft_wrap=True)

@@ -49,6 +49,9 @@ def sweep(
         bool,
         typer.Option("--take-over", help="Resume although a process on another machine may still drive the sweep."),
     ] = False,
+    report: Annotated[
+        bool, typer.Option("--report/--no-report", help="Draw what was found when the sweep has ended by itself.")
+    ] = True,
 ) -> None:
     """Run a sweep, or resume one. Ctrl-C ends it cleanly; nothing that was recorded is lost."""
     if (sweep_file is None) == (resume is None):
@@ -67,7 +70,7 @@ def sweep(
     def say(line: str) -> None:
         console.print(line, style="bold yellow" if "EMBEDDED" in line else None, soft_wrap=True)
 
-    launch = Launch(data=data, workers=workers, timeout=seconds, observers=[display], say=say)
+    launch = Launch(data=data, workers=workers, timeout=seconds, observers=[display], say=say, report=report)
     with display:
         if resume is not None:
             result = resume_sweep(resume, launch, overrides, take_over)
@@ -98,4 +101,4 @@ def _print_result(result: SweepResult) -> None:
     elif result.spec.largest_target > result.spec.target and result.ending is Ending.DONE:
         more = min(2 * result.spec.target, result.spec.largest_target)
         console.print(f"more trials: mnist-search sweep --resume {name} --trials {more}")
-    console.print(f"all runs:    mnist-search runs {name}\ncompare:     mnist-search ui")
+    console.print(f"all runs:    mnist-search runs {name}\npictures:    mnist-search ui")

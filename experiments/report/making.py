@@ -50,13 +50,17 @@ def make_report(story: SweepStory, stop: Callable[[], bool] = _never) -> Report:
 
     Args:
         story: of the sweep.
-        stop: asked before each picture; True leaves the rest undrawn, and says so in the report.
+        stop: asked before each picture.
+
+    Raises:
+        InterruptedError: it was to stop.
     """
     chapters = Chapters(story)
-    shown = [
-        Shown(chapter, _stopped(chapter.sketch.name, chapter.sketch.title) if stop() else attempt(chapter.sketch))
-        for chapter in chapters
-    ]
+    shown = []
+    for chapter in chapters:
+        if stop():
+            raise InterruptedError("interrupted")
+        shown.append(Shown(chapter, attempt(chapter.sketch)))
     facts = facts_of(story, chapters.importances)
     missing = [each.picture.title for each in shown if each.picture.problem]
     summary = description(facts, f"{FOLDER}/{PAGE}", missing)
@@ -69,9 +73,10 @@ def report_sweep(store: Store, sweep: SweepRecord, stop: Callable[[], bool] = _n
     Args:
         store: where the sweep is, open for writing.
         sweep: its parent run.
-        stop: asked before each picture.
+        stop: asked before each picture; nothing is logged where it says so.
 
     Raises:
+        InterruptedError: it was to stop.
         StoreError: the store cannot be read or written.
         SpecError: the sweep's file in the store is not one.
     """
@@ -84,7 +89,3 @@ def report_sweep(store: Store, sweep: SweepRecord, stop: Callable[[], bool] = _n
         store.client.log_artifacts(sweep.run_id, place, FOLDER)
         store.client.set_tag(sweep.run_id, DESCRIPTION, report.summary)
     return report
-
-
-def _stopped(name: str, title: str) -> Picture:
-    return Picture(name, title, problem="interrupted; mnist-search report draws it")
