@@ -27,7 +27,6 @@ from experiments.records import Tag
 from search.trial import Trial, TrialResult, TrialState
 
 if TYPE_CHECKING:
-    from experiments.compare import Comparison
     from experiments.records import RunRecord, SweepRecord
     from mnist_core.metrics import EpochMetrics
     from search.spec import SweepSpec
@@ -291,27 +290,13 @@ def _trim(text: str) -> str:
         return text
 
 
-def comparison_table(comparisons: Sequence[Comparison]) -> Table:
-    """Sweeps side by side, a row for each; times in seconds."""
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 1))
-    table.add_column("sweep", no_wrap=True)
-    table.add_column("searched by", no_wrap=True)
-    marks = list(comparisons[0].reached) if comparisons else []
-    to_reach = [f"s to {mark:.1%}".replace(".0%", "%") for mark in marks]
-    spent = ("wall s", "training s", "saving s", "tracking s", "lost s", "waiting s")
-    for name in ("workers", "trials", "complete", "best", "median", *to_reach, *spent):
-        table.add_column(name, justify="right")
-    for each in comparisons:
-        seconds = (each.spent.training, each.spent.saving, each.spent.tracking, each.spent.lost, each.spent.waiting)
-        table.add_row(
-            each.name,
-            each.searcher,
-            *map(str, (each.workers, each.attempts, each.complete)),
-            _figure(each.best, ".4f"),
-            _figure(each.median, ".4f"),
-            *(_figure(time, ".0f") or "never" for time in each.reached.values()),
-            *(_figure(time, ",.1f") or "?" for time in (each.seconds, *seconds)),
-        )
+def side_by_side(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """A column for each head; the first text of each row names it."""
+    table = Table("", box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for head in heads:
+        table.add_column(head, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
     return table
 
 

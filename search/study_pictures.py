@@ -43,6 +43,7 @@ def draw_parallel_coordinates(study: optuna.Study, objective: str) -> Figure:
         axes.set_title("Each trial as a line across its parameters", y=1.03)
         best_is_high = study.direction is optuna.study.StudyDirection.MAXIMIZE
         axes.collections[0].set_cmap(SCORES if best_is_high else SCORES.removesuffix("_r"))
+        axes.collections[0].set_linewidth(min(1.5, 150 / len(study.trials)))
         axes.tick_params(axis="x", rotation=0)
         figure = _sized(axes, 4.6)
         for each in figure.axes:
@@ -61,17 +62,22 @@ def draw_importances(study: optuna.Study, objective: str) -> Figure:
         axes.set(xlabel="importance (PED-ANOVA; shares of 1)", ylabel="")
         if legend := axes.get_legend():
             legend.remove()
-        for bar in axes.patches:
+        for bar, text in zip(axes.patches, axes.texts, strict=True):
             bar.set_color(BLUE)
+            text.set_text(f" {text.get_text()}")
         return _sized(axes, 0.4 * len(axes.patches) + 1.4)
 
 
 def draw_slices(study: optuna.Study, objective: str) -> Figure:
     """Value against each parameter alone, later trials darker."""
     with _without_windows():
+        from matplotlib.ticker import MaxNLocator
         from optuna.visualization.matplotlib import plot_slice
 
         axes = plot_slice(study, target_name=objective)
+        for each in np.ravel(np.asarray(axes)):
+            if each.get_xscale() == "linear":
+                each.xaxis.set_major_locator(MaxNLocator(3))
         return _sized(axes, 3.6, "Each parameter alone (darker: later trials)")
 
 
@@ -127,6 +133,7 @@ def _without_windows() -> Iterator[None]:
 def _sized(drawn: Axes | np.ndarray[Any, Any], height: float, title: str = "") -> Figure:
     """The figure of the axes, at the size of all pictures, forgotten by pyplot."""
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import ScalarFormatter
 
     figure = np.ravel(np.asarray(drawn))[0].figure
     figure.set_layout_engine("constrained")
@@ -136,5 +143,7 @@ def _sized(drawn: Axes | np.ndarray[Any, Any], height: float, title: str = "") -
     for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
         if axis.get_scale() == "log":
             plain_logarithmic(axis)
+        elif isinstance(axis.get_major_formatter(), ScalarFormatter):
+            axis.set_major_formatter(lambda value, _: f"{value:g}")
     plt.close(figure)
     return figure  # type: ignore[no-any-return]

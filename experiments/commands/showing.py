@@ -81,9 +81,8 @@ def compare(
     ],
 ) -> None:
     """Put sweeps side by side: what each reached, how soon, and what it spent."""
-    from experiments.compare import compare as side_by_side
-    from experiments.compare import differences
-    from experiments.display import comparison_table, make_console, print_table
+    from experiments import compare
+    from experiments.display import make_console, print_table, side_by_side
     from experiments.history import find_sweep
     from experiments.report.story import read_story
     from experiments.store import open_store, tracking_uri
@@ -91,6 +90,7 @@ def compare(
     console = make_console()
     store = open_store(tracking_uri())
     stories = [read_story(store, find_sweep(store, name)) for name in names]
-    print_table(console, comparison_table([side_by_side(story) for story in stories]))
-    for difference in differences(stories):
+    measured = [compare.measure(story) for story in stories]
+    print_table(console, side_by_side([each.name for each in measured], compare.rows(measured)))
+    for difference in compare.differences(stories):
         console.print(difference, style="bold yellow", soft_wrap=True)

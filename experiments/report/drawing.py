@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDTH = 8.2
+# Bars of a timeline beyond which gaps between them would hide the narrow ones.
+MOST_SEPARATED = 100
 LABELS = {Metric.VAL_ACCURACY: "validation accuracy", Metric.VAL_LOSS: "validation loss (nats)"}
 COLOURS = {
     TrialState.COMPLETE: BLUE,
@@ -40,15 +42,16 @@ def draw_curves(story: SweepStory) -> Figure:
     best = story.ranked[0].run_id if story.ranked else ""
     figure = new_figure(WIDTH, 4.6)
     axes = figure.subplots()
+    alpha = max(0.1, min(0.5, 25 / len(told)))
     for trial in told:
         epochs = range(1, len(trial.curve) + 1)
         pruned = trial.run.state is TrialState.PRUNED
         if trial.run.run_id == best:
             axes.plot(epochs, trial.curve, ".-", color=GREEN, linewidth=2.2, zorder=4, label=f"best: {trial.run.name}")
         else:
-            axes.plot(epochs, trial.curve, color=COLOURS[trial.run.state], alpha=0.45, linewidth=1)
+            axes.plot(epochs, trial.curve, color=COLOURS[trial.run.state], alpha=alpha, linewidth=1)
         if pruned:
-            axes.plot(len(trial.curve), trial.curve[-1], "x", color=ORANGE, zorder=3)
+            axes.plot(len(trial.curve), trial.curve[-1], "x", color=ORANGE, alpha=min(1.0, 2 * alpha), zorder=3)
     for state, marker in ((TrialState.COMPLETE, ""), (TrialState.PRUNED, "x")):
         if count := sum(trial.run.state is state for trial in told):
             axes.plot([], [], color=COLOURS[state], marker=marker, label=f"{state.value}: {count}")
@@ -81,7 +84,7 @@ def draw_timeline(story: SweepStory) -> Figure:
                 height=0.8,
                 color=colour,
                 edgecolor="white",
-                linewidth=0.5,
+                linewidth=0.5 if len(story.trials) <= MOST_SEPARATED else 0.0,
                 label=f"{state.value}: {len(mine)}",
             )
     for pause in story.pauses:
