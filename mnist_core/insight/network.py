@@ -129,7 +129,7 @@ def _compute(
 ) -> list[Array]:
     if not outputs:
         return []
-    part = keras.Model(model.inputs, outputs)
+    part = keras.Model(model.inputs[0], outputs)
     batches = []
     for start in range(0, len(images), PREDICTION_BATCH):
         computed = part(images[start : start + PREDICTION_BATCH], training=False)
