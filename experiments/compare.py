@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from experiments.dataset import SHOWN_DIGEST
 from experiments.records import Tag
 from experiments.report.figures import TimeSpent, accuracy_of, seconds_to_reach, time_spent
 from experiments.report.story import SweepStory, workers_of
@@ -98,8 +99,9 @@ def differences(stories: Sequence[SweepStory]) -> list[str]:
     """Why the figures of these sweeps are not to be compared, one sentence for each reason."""
     sentences = []
     for tag, what in COMMON.items():
-        values = {story.sweep.name: story.sweep.tags.get(tag, "unknown") for story in stories}
-        if len(set(values.values())) > 1:
-            told = ", ".join(f"{name} {value[:12]}" for name, value in values.items())
+        values = [story.sweep.tags.get(tag, "unknown") for story in stories]
+        if len(set(values)) > 1:
+            each = zip(stories, values, strict=True)
+            told = ", ".join(f"{story.sweep.name} {value[:SHOWN_DIGEST]}" for story, value in each)
             sentences.append(f"not the same {what}: {told}; accuracies are not comparable")
     return sentences

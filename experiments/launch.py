@@ -257,8 +257,9 @@ class _Desk:
             reason = str(error).partition("\n")[0] or type(error).__name__
             self._launch.say(f"no report: {reason}; draw it by: mnist-search report {sweep.name}")
             return
-        for picture in missing:
-            self._launch.say(f"not in the report: {picture.title}: {picture.problem}")
+        if missing:
+            told = ", ".join(f"{picture.title} ({picture.problem})" for picture in missing)
+            self._launch.say(f"not in the report: {told}")
 
 
 def _check_unchanged(old: SweepSpec, new: SweepSpec) -> None:
