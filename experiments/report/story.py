@@ -70,6 +70,19 @@ class SweepStory:
         """Trials that may win, by number."""
         return [trial for trial in self.trials if selection.selectable(trial.run)]
 
+    def values(self) -> list[float]:
+        """The objective of the runs that may win, best first."""
+        return [value for run in self.ranked if (value := run.value(self.spec.objective)) is not None]
+
+    def best_point(self) -> Point:
+        """The searched parameters of the best run.
+
+        Raises:
+            IndexError: no trial completed.
+        """
+        best = self.ranked[0].run_id
+        return next(trial.point for trial in self.trials if trial.run.run_id == best)
+
     def of_state(self, state: TrialState) -> list[TrialStory]:
         """Attempts that ended so."""
         return [trial for trial in self.trials if trial.run.state is state]

@@ -8,8 +8,9 @@ from statistics import median
 from experiments.dataset import SHOWN_DIGEST
 from experiments.display import in_words
 from experiments.records import Tag
-from experiments.report.story import SweepStory, workers_of
+from experiments.report.story import SweepStory
 from experiments.report.tables import counts_of
+from experiments.report.words import shares, workers
 
 Facts = Sequence[tuple[str, str]]
 
@@ -20,20 +21,17 @@ def facts_of(story: SweepStory, importances: Mapping[str, float]) -> Facts:
     facts = [("searched by", f"{tags.get(Tag.ENGINE, '')}, {tags.get(Tag.SAMPLER, '')}, pruner {story.spec.pruner}")]
     if story.ranked:
         best = story.ranked[0]
-        point = next(trial.point for trial in story.trials if trial.run.run_id == best.run_id)
-        values = [value for run in story.ranked if (value := run.value(objective)) is not None]
         facts += [
             ("best", f"{best.name}, {objective} {best.value(objective):.4f} at epoch {best.best_epoch}"),
-            ("its parameters", in_words(point)),
-            ("median", f"{objective} {median(values):.4f}"),
+            ("its parameters", in_words(story.best_point())),
+            ("median", f"{objective} {median(story.values()):.4f}"),
         ]
     facts.append(("trials", counts_of(story) or "none"))
     if importances:
-        facts.append(("what matters", ", ".join(f"{name} {share:.0%}" for name, share in importances.items())))
-    workers = workers_of(story)
+        facts.append(("what matters", shares(importances)))
     data = f"{tags.get(Tag.DATASET, '')} ({tags.get(Tag.DATASET_DIGEST, '')[:SHOWN_DIGEST]})"
     facts += [
-        ("time", f"{story.seconds:,.0f} s on {workers} worker{'s' * (workers > 1)}"),
+        ("time", f"{story.seconds:,.0f} s on {workers(story)}"),
         ("data", f"{data}, validation {tags.get(Tag.VALIDATION, '')}; no test image seen"),
         ("run", story.sweep.run_id),
     ]

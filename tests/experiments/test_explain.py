@@ -12,16 +12,13 @@ from mlflow import MlflowClient
 from experiments import SweepResult, open_store
 from experiments.dataset import held_out
 from experiments.explain import explain_run
-from mnist_core.data import Split
 from mnist_core.errors import DataError, ModelError
 from mnist_core.gallery import explain as gallery
 from mnist_core.gallery.attempt import Sketch
 from mnist_core.sources import DataSource, Origin
 
 
-def test_the_images_are_those_that_the_run_was_chosen_by(
-    swept: SweepResult, small_npz: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_images_are_those_that_the_run_was_chosen_by(swept: SweepResult, small_npz: Path) -> None:
     source = DataSource(Origin.GIVEN, small_npz)
     assert swept.best is not None
     images = held_out(source, swept.best)
@@ -50,7 +47,7 @@ def test_pictures_are_logged_to_the_run_and_drawn_from_its_own_curves(
 
 
 def test_what_cannot_be_drawn_keeps_nothing_else_from_being_logged(
-    swept: SweepResult, small_npz: Path, small_split: Split, monkeypatch: pytest.MonkeyPatch
+    swept: SweepResult, small_npz: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken() -> None:
         raise OverflowError("too much")
