@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experiments.records import Tag
-from mnist_core.data import validation_count
+from experiments.records import RunRecord, Tag
+from mnist_core.data import LabelledImages, split, validation_count
 from mnist_core.download import download_mnist
 from mnist_core.errors import DataError
 from mnist_core.sources import DataSource, Origin, find_data, name_of
@@ -117,6 +117,25 @@ def split_of(tags: Mapping[str, str]) -> DataSpec:
 def validation_images(tags: Mapping[str, str]) -> int:
     """How many images a recorded sweep or run was judged by."""
     return validation_count(int(tags[Tag.DATASET_SIZE]), split_of(tags).validation)
+
+
+def held_out(source: DataSource, run: RunRecord) -> LabelledImages:
+    """The validation images of a run: the same that it was chosen by.
+
+    Args:
+        source: where the data set lies now.
+        run: a trial, whose tags say which data it was trained on and how they were divided.
+
+    Raises:
+        DataError: the data cannot be read, or are not those of the run.
+    """
+    training, wanted = source.load_training(), split_of(run.tags)
+    if training.digest != wanted.digest:
+        raise DataError(
+            f"{source.location}: not the data of run {run.title}: expected digest {wanted.digest}, received "
+            f"{training.digest}. Give the right one by --data"
+        )
+    return split(training, wanted.validation, wanted.seed).validation
 
 
 def describe(source: DataSource, spec: SweepSpec) -> DataRecord:

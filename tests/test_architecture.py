@@ -24,7 +24,8 @@ AT_HOME = {
     "optuna": {"search"},
     "keras_tuner": {"search"},
     "mlflow": {"experiments"},
-    "matplotlib": {"mnist_core", "experiments"},
+    "matplotlib": {"mnist_core", "search", "experiments"},
+    "jinja2": {"experiments"},
     "typer": {"experiments"},
     "rich": {"experiments"},
 }
