@@ -119,6 +119,19 @@ def validation_images(tags: Mapping[str, str]) -> int:
     return validation_count(int(tags[Tag.DATASET_SIZE]), split_of(tags).validation)
 
 
+def check_trained_on(run: RunRecord, digest: str, location: str) -> None:
+    """See that training images are those that a run was trained on.
+
+    Raises:
+        DataError: their digest is another.
+    """
+    if digest != (wanted := run.tags[Tag.DATASET_DIGEST]):
+        raise DataError(
+            f"{location}: not the data of run {run.title}: expected training images with digest {wanted}, received "
+            f"{digest}. Give the right one by --data"
+        )
+
+
 def held_out(source: DataSource, run: RunRecord) -> LabelledImages:
     """The validation images of a run: the same that it was chosen by.
 
@@ -130,11 +143,7 @@ def held_out(source: DataSource, run: RunRecord) -> LabelledImages:
         DataError: the data cannot be read, or are not those of the run.
     """
     training, wanted = source.load_training(), split_of(run.tags)
-    if training.digest != wanted.digest:
-        raise DataError(
-            f"{source.location}: not the data of run {run.title}: expected digest {wanted.digest}, received "
-            f"{training.digest}. Give the right one by --data"
-        )
+    check_trained_on(run, training.digest, source.location)
     return split(training, wanted.validation, wanted.seed).validation
 
 

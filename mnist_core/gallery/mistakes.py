@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mnist_core.data import LabelledImages
+from mnist_core.data import CLASSES, LabelledImages
+from mnist_core.evaluation import confident_mistakes, confused_pairs
 from mnist_core.gallery.grid import WIDTH, image_grid
-from mnist_core.insight.mistakes import confident_mistakes, confused_pairs
 from mnist_core.insight.network import Array
 from mnist_core.pictures import new_figure, whole_numbers
 
@@ -17,8 +17,13 @@ COLUMNS = 5
 MOST_PAIRS = 12
 
 
-def draw_mistakes(data: LabelledImages, probabilities: Array) -> Figure:
+def draw_mistakes(data: LabelledImages, probabilities: Array, part: str = "validation") -> Figure:
     """The 25 most confident mistakes with label, prediction and its probability.
+
+    Args:
+        data: the images and their labels.
+        probabilities: shape ``(n, 10)``, in the images' order.
+        part: of the data set, which the images are.
 
     Raises:
         ValueError: there are none.
@@ -31,7 +36,7 @@ def draw_mistakes(data: LabelledImages, probabilities: Array) -> Figure:
         for image in chosen
     ]
     wrong = int((probabilities.argmax(axis=1) != data.labels).sum())
-    title = f"The {len(chosen)} most confident of {wrong:,} mistakes on {len(data):,} validation images"
+    title = f"The {len(chosen)} most confident of {wrong:,} mistakes on {len(data):,} {part} images"
     return image_grid(data.images[chosen], captions, COLUMNS, title)
 
 
@@ -46,7 +51,10 @@ def draw_confused_pairs(data: LabelledImages, probabilities: Array) -> Figure:
     Raises:
         ValueError: there are none.
     """
-    pairs = confused_pairs(probabilities, data.labels)
+    from sklearn.metrics import confusion_matrix
+
+    confusion = confusion_matrix(data.labels, probabilities.argmax(axis=1), labels=range(CLASSES))
+    pairs = confused_pairs(confusion.tolist())
     if not pairs:
         raise ValueError(f"none of {len(data):,} images was mistaken")
     shown = pairs[:MOST_PAIRS]

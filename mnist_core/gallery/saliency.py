@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_core.data import LabelledImages
+from mnist_core.evaluation import confident_mistakes
 from mnist_core.gallery.grid import INK, ROOM_FOR_TITLE, WIDTH
 from mnist_core.insight.answers import one_of_each
-from mnist_core.insight.mistakes import confident_mistakes
 from mnist_core.insight.network import Array, Network
 from mnist_core.insight.saliency import Attribution, integrated_gradients
 from mnist_core.pictures import SIGNED, new_figure

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mnist_core.data import LabelledImages
+from mnist_core.evaluation import CALIBRATION_BINS
 from mnist_core.gallery.grid import WIDTH
-from mnist_core.insight.reliability import BINS, reliability
+from mnist_core.insight.reliability import reliability
 from mnist_core.metrics import EpochMetrics, Metric
 from mnist_core.pictures import BLUE, GREEN, ORANGE, new_figure, whole_numbers
 
@@ -61,6 +62,6 @@ def draw_reliability(data: LabelledImages, probabilities: Array) -> Figure:
     title = f"Reliability: expected calibration error {found.error:.2%}"
     upper.set(title=title, ylabel="share of right predictions", ylim=(0, 1.03), xlim=(0, 1.01))
     upper.legend()
-    lower.bar(found.confidence, found.counts, width=0.6 / BINS)
+    lower.bar(found.confidence, found.counts, width=0.6 / CALIBRATION_BINS)
     lower.set(yscale="log", ylabel="images (log)", xlabel="probability of the predicted digit")
     return figure

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from mnist_core.evaluation import CALIBRATION_BINS
 from mnist_core.insight.network import Array, Labels
-
-BINS = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +42,9 @@ def reliability(probabilities: Array, labels: Labels) -> Reliability:
 
     confidence = np.clip(probabilities.max(axis=1).astype(np.float64), 0, 1)
     right = probabilities.argmax(axis=1) == labels
-    accuracy, mean_confidence = calibration_curve(right, confidence, pos_label=True, n_bins=BINS)
+    accuracy, mean_confidence = calibration_curve(right, confidence, pos_label=True, n_bins=CALIBRATION_BINS)
     # The same bins as scikit-learn's, which does not return how many fell into each.
-    counts = np.bincount(np.searchsorted(np.linspace(0, 1, BINS + 1)[1:-1], confidence), minlength=BINS)
+    counts = np.bincount(
+        np.searchsorted(np.linspace(0, 1, CALIBRATION_BINS + 1)[1:-1], confidence), minlength=CALIBRATION_BINS
+    )
     return Reliability(mean_confidence, accuracy, counts[counts > 0])

@@ -9,9 +9,9 @@ from small_networks import small_cnn, small_mlp, trained
 
 from mnist_core.data import LabelledImages, Split
 from mnist_core.errors import ModelError
+from mnist_core.evaluation import confident_mistakes, confused_pairs
 from mnist_core.insight.answers import by_preference, class_means, one_of_each
 from mnist_core.insight.embedding import embed
-from mnist_core.insight.mistakes import confident_mistakes, confused_pairs
 from mnist_core.insight.network import Network
 from mnist_core.insight.reliability import reliability
 from mnist_core.insight.saliency import integrated_gradients
