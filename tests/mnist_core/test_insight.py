@@ -9,7 +9,6 @@ from small_networks import small_cnn, small_mlp, trained
 
 from mnist_core.data import LabelledImages, Split
 from mnist_core.errors import ModelError
-from mnist_core.evaluation import confident_mistakes, confused_pairs
 from mnist_core.insight.answers import by_preference, class_means, one_of_each
 from mnist_core.insight.embedding import embed
 from mnist_core.insight.network import Network
@@ -169,25 +168,6 @@ def test_one_image_of_each_digit_is_one_that_was_recognised_if_there_is_any() ->
     labels = np.array([1, 1, 0, 0], dtype=np.uint8)
     probabilities = np.eye(10, dtype=np.float32)[[3, 1, 5, 6]]
     assert list(one_of_each(labels, probabilities)) == [2, 1]
-
-
-def test_confident_mistakes_are_mistakes_most_confident_first(mlp: Network, images: LabelledImages) -> None:
-    probabilities = predict(mlp.model, images.images)
-    found = confident_mistakes(probabilities, images.labels, count=5)
-    wrong = probabilities.argmax(axis=1) != images.labels
-    assert len(found) == 5
-    assert wrong[found].all()
-    confidences = probabilities[found].max(axis=1)
-    assert np.all(np.diff(confidences) <= 0)
-    assert confidences[-1] >= np.sort(probabilities[wrong].max(axis=1))[-5]
-
-
-def test_every_mistake_is_in_one_confused_pair() -> None:
-    labels = np.array([4, 4, 4, 4, 9, 0], dtype=np.uint8)
-    probabilities = np.eye(10, dtype=np.float32)[[9, 9, 9, 4, 4, 0]]
-    most, other = confused_pairs(probabilities, labels)
-    assert (most.label, most.predicted, most.count, most.share) == (4, 9, 3, 0.75)
-    assert (other.label, other.predicted, other.count, other.share) == (9, 4, 1, 1.0)
 
 
 def test_reliability_counts_every_image_once_and_weighs_its_error_by_them(mlp: Network, images: LabelledImages) -> None:
