@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import optuna
+from optuna.distributions import IntDistribution
 
-from mnist_core.pictures import BLUE, ORANGE, SCORES, plain_logarithmic
+from mnist_core.pictures import BLUE, ORANGE, SCORES, plain_logarithmic, whole_numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,6 +31,7 @@ def draw_history(study: optuna.Study, objective: str) -> Figure:
         for line in axes.lines:
             line.set(color=ORANGE, alpha=1, drawstyle="steps-post", label="best so far")
         axes.legend(loc="best")
+        whole_numbers(axes.xaxis)
         return _sized(axes, 4.2)
 
 
@@ -77,7 +79,7 @@ def draw_slices(study: optuna.Study, objective: str) -> Figure:
         axes = plot_slice(study, target_name=objective)
         for each in np.ravel(np.asarray(axes)):
             if each.get_xscale() == "linear":
-                each.xaxis.set_major_locator(MaxNLocator(3))
+                each.xaxis.set_major_locator(MaxNLocator(3, integer=each.get_xlabel() in _integers(study)))
         return _sized(axes, 3.6, "Each parameter alone (darker: later trials)")
 
 
@@ -97,6 +99,12 @@ def draw_contours(study: optuna.Study, objective: str, parameters: Sequence[str]
             return _sized(axes, 4.6, "Pairs of parameters (dots: trials)")
         _keep_lower_triangle(np.asarray(axes))
         return _sized(axes, 6.4, "Pairs of parameters (dots: trials)")
+
+
+def _integers(study: optuna.Study) -> set[str]:
+    """Names of the parameters that are integers."""
+    known = (item for trial in study.trials for item in trial.distributions.items())
+    return {name for name, kind in known if isinstance(kind, IntDistribution)}
 
 
 def _keep_lower_triangle(axes: np.ndarray[Any, Any]) -> None:

@@ -57,7 +57,7 @@ class Chapters:
         )
         yield Chapter(
             Sketch("importances", "What matters", self._draw_importances),
-            words.of_importances(self.importances),
+            words.of_importances(story, self.importances),
             tables.importances_table(self.importances),
         )
         yield Chapter(Sketch("parallel_coordinates", "All parameters at once", parallel), best_point)

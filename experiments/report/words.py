@@ -11,6 +11,8 @@ from experiments.report.story import SweepStory, workers_of
 from search.trial import TrialState
 
 NOTHING = "No trial completed."
+# Complete trials from which importances settle.
+ENOUGH = 20
 
 
 def of_history(story: SweepStory) -> str:
@@ -24,11 +26,13 @@ def of_history(story: SweepStory) -> str:
     )
 
 
-def of_importances(importances: Mapping[str, float]) -> str:
-    """The share of each parameter."""
+def of_importances(story: SweepStory, importances: Mapping[str, float]) -> str:
+    """The share of each parameter, and whether there are trials enough to believe it."""
     if not importances:
         return "The shares of the parameters cannot be told from so few different values."
-    return f"How much of the difference between good and other trials goes with each parameter: {shares(importances)}."
+    told = f"How much of the difference between good and other trials goes with each parameter: {shares(importances)}."
+    count = len(story.complete)
+    return told if count >= ENOUGH else f"{told} From {count} complete trials, that is a hint at most."
 
 
 def of_parameters(story: SweepStory) -> str:
