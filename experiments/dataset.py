@@ -98,10 +98,11 @@ def locate(given: Path | None, say: Callable[[str], None], tags: Mapping[str, st
 
 
 def _recorded(tags: Mapping[str, str]) -> DataSource | None:
-    origin, path = tags.get(Tag.DATASET_ORIGIN), Path(tags.get(Tag.DATASET_LOCATION, ""))
+    origin, location = tags.get(Tag.DATASET_ORIGIN), tags.get(Tag.DATASET_LOCATION)
     if origin == Origin.SAMPLE.value:
         return DataSource(Origin.SAMPLE)
-    return DataSource(Origin.GIVEN, path) if origin == Origin.GIVEN.value and path.exists() else None
+    there = origin == Origin.GIVEN.value and location and Path(location).exists()
+    return DataSource(Origin.GIVEN, Path(location)) if there and location else None
 
 
 def split_of(tags: Mapping[str, str]) -> DataSpec:

@@ -12,6 +12,7 @@ import typer
 from experiments.commands.options import (
     NOTHING_FOUND,
     DataOption,
+    ReportOption,
     SweepArgument,
     TimeoutOption,
     WorkersOption,
@@ -55,9 +56,7 @@ def sweep(
         bool,
         typer.Option("--take-over", help="Resume although a process on another machine may still drive the sweep."),
     ] = False,
-    report: Annotated[
-        bool, typer.Option("--report/--no-report", help="Draw what was found when the sweep has ended by itself.")
-    ] = True,
+    report: ReportOption = True,
 ) -> None:
     """Run a sweep, or resume one. Ctrl-C ends it cleanly; nothing that was recorded is lost."""
     if (sweep_file is None) == (resume is None):
@@ -83,6 +82,7 @@ def confirm(
     workers: WorkersOption = 0,
     timeout: TimeoutOption = None,
     data: DataOption = None,
+    report: ReportOption = True,
 ) -> None:
     """Train the best of a sweep again with fresh seeds, and rank them by their means."""
 
@@ -91,11 +91,11 @@ def confirm(
 
         return confirm_sweep(name, top, seeds, launch)
 
-    _run_and_show(run, data, workers, timeout)
+    _run_and_show(run, data, workers, timeout, report)
 
 
 def _run_and_show(
-    run: Callable[[Launch], SweepResult], data: Path | None, workers: int, timeout: str | None, report: bool = True
+    run: Callable[[Launch], SweepResult], data: Path | None, workers: int, timeout: str | None, report: bool
 ) -> NoReturn:
     seconds = parse_duration(timeout) if timeout else None
 
