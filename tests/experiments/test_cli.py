@@ -7,36 +7,17 @@ import functools
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from running import Run
 from small_sweeps import SMALL
 
-from experiments import SweepResult, cli, console, find_sweep, launch, open_store, read_runs, tracking_uri
+from experiments import SweepResult, console, find_sweep, launch, open_store, read_runs, tracking_uri
 from experiments.commands.options import parse_duration
 from mnist_core.errors import SpecError
 from search.executor import InProcessExecutor
 from search.trial import TrialState
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs mnist-search with the given words; its exit code, output and errors."""
-
-    def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mnist-search", *words])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else 0
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
 
 
 def test_runs_are_listed_best_first_with_each_searched_parameter(
