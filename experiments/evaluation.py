@@ -16,6 +16,7 @@ from functools import cached_property
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -162,12 +163,14 @@ def read_evaluation(store: Store, run: RunRecord, digest: str) -> EvaluationReco
             return None
     with tempfile.TemporaryDirectory(prefix="mnist-search-") as folder:
         root = f"runs:/{run.run_id}/{place}"
-        facts = json.loads(fetch_file(store, f"{root}/{RECORD}", Path(folder)).read_text(encoding="utf-8"))
         try:
+            facts = json.loads(fetch_file(store, f"{root}/{RECORD}", Path(folder)).read_text(encoding="utf-8"))
             with np.load(fetch_file(store, f"{root}/{PREDICTIONS}", Path(folder))) as archive:
                 probabilities, labels = archive["probabilities"], archive["labels"]
-        except (ValueError, KeyError) as error:
-            raise StoreError(f"run {run.title}: its {PREDICTIONS} is damaged ({error}); evaluate it --again") from error
+        except (ValueError, KeyError, EOFError, BadZipFile) as error:
+            raise StoreError(
+                f"run {run.title}: its record ({RECORD}, {PREDICTIONS}) is damaged ({error}); evaluate it --again"
+            ) from error
     if facts["digest"] != digest:
         return None
     return EvaluationRecord(
