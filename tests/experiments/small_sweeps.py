@@ -34,8 +34,8 @@ name = "contest"
 engine = "listed"
 sampler = "listed"
 points = [
-    { hidden_layers = 1, hidden_size = 32, learning_rate = 0.01 },   # able
-    { hidden_layers = 1, hidden_size = 20, learning_rate = 0.01 },   # able too, and smaller
+    { hidden_layers = 1, hidden_size = 64, learning_rate = 0.01 },   # able
+    { hidden_layers = 1, hidden_size = 24, learning_rate = 0.01 },   # able too, and smaller
     { hidden_layers = 1, hidden_size = 8, learning_rate = 1e-5 },    # learns nothing
     { hidden_layers = 16, hidden_size = 64, learning_rate = 10.0 },  # its numbers overflow
 ]

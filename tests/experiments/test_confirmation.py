@@ -36,7 +36,7 @@ def confirmed(contest_store: Store, whole_npz: Path) -> SweepResult:
 def test_the_best_few_are_trained_again_each_with_seeds_that_were_not_used(
     confirmed: SweepResult, contest: SweepResult
 ) -> None:
-    assert tried(confirmed) == Counter((size, seed) for size in ("32", "20") for seed in ("1", "2"))
+    assert tried(confirmed) == Counter((size, seed) for size in ("64", "24") for seed in ("1", "2"))
     assert confirmed.sweep.name == "contest-confirmation"
     assert confirmed.sweep.tags["confirms"] == contest.sweep.run_id
     assert confirmed.sweep.tags["dataset_digest"] == contest.sweep.tags["dataset_digest"]
@@ -69,7 +69,7 @@ def test_a_confirmation_that_was_interrupted_is_resumed_like_any_sweep(contest_s
     stopped = confirm_sweep("contest", 1, 2, here(whole_npz, watcher, stop=lambda: len(watcher.ended) == 1))
     assert stopped.ending is Ending.INTERRUPTED
     done = resume_sweep("contest-confirmation", here(whole_npz))
-    assert tried(done) == {("32", "1"): 1, ("32", "2"): 1}
+    assert tried(done) == {("64", "1"): 1, ("64", "2"): 1}
     assert {one.run_id for one in stopped.runs if one.state is TrialState.COMPLETE} < {one.run_id for one in done.runs}
 
 

@@ -18,6 +18,7 @@ from experiments.store import Store
 ABLE, ABLE_TOO, POOR = "contest/trial-000", "contest/trial-001", "contest/trial-002"
 # The floor is of models that were trained on all of MNIST.
 LOW = ("--yes", "--floor", "0.5")
+HIGH = ("--yes", "--floor", "0.99")
 
 
 def only_version(store: Store) -> VersionRecord:
@@ -46,7 +47,7 @@ def test_every_check_is_printed_with_its_figure_and_recorded_with_who_when_and_w
         assert any(line.split() == ["passed", name, *seen.split()] for line in out.splitlines())
     assert (tags["run"], tags["sweep"], tags["gate"]) == (ABLE, "contest", "passed")
     assert (tags["model_id"], tags["model_sha256"]) == (run.model_id, run.tags["model_sha256"])
-    assert tags["parameters"] == "hidden_layers=1 hidden_size=32 learning_rate=0.01"
+    assert tags["parameters"] == "hidden_layers=1 hidden_size=64 learning_rate=0.01"
     assert tags["test_accuracy"] == f"{run.metrics['test_accuracy']:.4f}"
     assert tags["test_digest"] == run.tags["test_digest"]
     assert tags["reason"].startswith("of sweep contest, by rule best")
@@ -81,14 +82,14 @@ def test_the_next_champion_makes_the_one_before_it_previous(command: Run, judged
 
 
 def test_a_model_below_the_floor_is_refused_and_stays_as_challenger(command: Run, judged_store: Store) -> None:
-    code, out, _ = command("promote", ABLE, "--yes")
+    code, out, _ = command("promote", ABLE, *HIGH)
     assert code == 1
     assert aliases_of(judged_store) == {"challenger": 1}
     assert champion(judged_store) is None
     assert out.splitlines()[-1] == "refused: mnist-classifier version 1 is registered as challenger"
     (line,) = (line for line in out.splitlines() if line.startswith("FAILED"))
     assert line.split()[1] == "accuracy"
-    assert line.endswith("at least 0.9 asked")
+    assert line.endswith("at least 0.99 asked")
     tags = only_version(judged_store).tags
     assert tags["gate"] == "refused"
     assert tags["check.accuracy"].startswith("failed: 0.8")
@@ -124,7 +125,7 @@ def test_force_where_nothing_is_refused_is_an_ordinary_promotion(command: Run, j
 
 
 def test_a_challenger_that_comes_again_is_the_same_version(command: Run, judged_store: Store) -> None:
-    command("promote", ABLE, "--yes")
+    command("promote", ABLE, *HIGH)
     assert command("promote", ABLE, *LOW)[0] == 0
     assert only_version(judged_store).aliases == ("champion",)
     assert only_version(judged_store).tags["gate"] == "passed"
@@ -141,7 +142,7 @@ def test_the_champion_promoted_again_stays_what_it_is(command: Run, judged_store
 
 
 def test_a_run_is_evaluated_once_however_often_it_is_promoted(command: Run, contest_store: Store) -> None:
-    assert command("promote", ABLE, "--yes")[0] == 1
+    assert command("promote", ABLE, *HIGH)[0] == 1
     assert evaluations_of(contest_store, ABLE) == 1
     assert command("promote", ABLE, *LOW)[0] == 0
     assert command("promote", ABLE, *LOW, "--as", "another")[0] == 0
@@ -164,7 +165,7 @@ def test_without_a_name_the_newest_sweep_that_has_ended_is_taken(command: Run, j
 def test_the_rule_decides_which_run_of_a_sweep_it_is(command: Run, judged_store: Store) -> None:
     _, out, _ = command("promote", "contest", *LOW, "--rule", "smallest")
     assert out.startswith(f"candidate   {ABLE_TOO}")
-    assert "by rule smallest: 15,910 weights, against 25,450 of trial-000" in only_version(judged_store).tags["reason"]
+    assert "by rule smallest: 19,090 weights, against 50,890 of trial-000" in only_version(judged_store).tags["reason"]
 
 
 class Terminal(io.StringIO):

@@ -120,7 +120,7 @@ def test_the_command_shows_every_figure_with_its_interval(
         f"{ABLE} on the 250 test images of whole",
         f"commonest mistakes  {truth} taken for {answer} ({times})",
         f"{record.median_ms:.2f} ms (median)",
-        f"{record.model_bytes / 1e6:.2f} MB, 25,450 weights",
+        f"{record.model_bytes / 1e6:.2f} MB, 50,890 weights",
         "accuracy: Wilson; others: bootstrap",
     ):
         assert words in out
