@@ -98,6 +98,12 @@ def swept_uri(swept: SweepResult, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.fixture
+def swept_store(swept: SweepResult, tmp_path: Path) -> Store:
+    """A copy of the store of ``swept`` for this test alone, where the commands look by default."""
+    return copy_store(folder_of(swept), tmp_path / "mlruns")
+
+
+@pytest.fixture
 def other_npz(small_npz: Path, tmp_path: Path) -> Path:
     """The small data with one pixel changed."""
     with np.load(small_npz) as archive:

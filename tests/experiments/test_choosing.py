@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,21 +17,23 @@ from experiments.store import Store
 from mnist_core.errors import NotFoundError
 from search.sweep import Ending
 
+Rows = Callable[..., tuple[list[list[str]], list[str]]]
+
 
 @pytest.fixture
-def rows(command: Run, contest_store: Store) -> Run:
+def rows(command: Run, contest_store: Store) -> Rows:
     """Lines of the table of ``best contest`` with the given options, in words; then what is said below."""
 
-    def run(*words: str) -> tuple[list[list[str]], list[str]]:  # type: ignore[override]
+    def run(*words: str) -> tuple[list[list[str]], list[str]]:
         code, out, _ = command("best", "contest", *words)
         assert code == 0
         table, _, below = out.partition("\n\n")
         return [line.split() for line in table.splitlines()[1:]], below.splitlines()
 
-    return run  # type: ignore[return-value]
+    return run
 
 
-def test_best_lists_those_that_may_win_and_marks_the_choice_and_its_ties(rows: Run, contest_store: Store) -> None:
+def test_best_lists_those_that_may_win_and_marks_the_choice_and_its_ties(rows: Rows, contest_store: Store) -> None:
     table, below = rows()
     assert [row[:2] for row in table] == [["1", "trial-000"], ["2", "trial-001"], ["3", "trial-002"]]
     assert [row[-1] for row in table] == ["chosen", "tied", "6,370"]
@@ -39,14 +42,14 @@ def test_best_lists_those_that_may_win_and_marks_the_choice_and_its_ties(rows: R
 
 
 @pytest.mark.parametrize("rule", ["one-se", "smallest"])
-def test_other_rules_take_the_smallest_of_the_ties_and_say_what_it_costs(rows: Run, rule: str) -> None:
+def test_other_rules_take_the_smallest_of_the_ties_and_say_what_it_costs(rows: Rows, rule: str) -> None:
     table, below = rows("--rule", rule)
     assert [row[-1] for row in table[:2]] == ["tied", "chosen"]
     assert below[0].startswith(f"{rule}: trial-001, id ")
     assert below[1].startswith("19,090 weights, against 50,890 of trial-000, whose accuracy is 0.0")
 
 
-def test_a_short_list_still_holds_what_was_chosen(rows: Run) -> None:
+def test_a_short_list_still_holds_what_was_chosen(rows: Rows) -> None:
     table, _ = rows("--top", "1", "--rule", "smallest")
     assert [row[:2] for row in table] == [["1", "trial-000"], ["2", "trial-001"]]
 

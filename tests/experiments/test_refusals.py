@@ -154,6 +154,10 @@ def test_a_champion_that_never_met_this_test_set_stands_in_the_way_until_it_has(
     assert aliases_of(judged_store) == {"champion": 2, "previous": 1}
 
 
+def test_nine_of_ten_is_what_a_champion_has_to_recognise_unless_told_otherwise() -> None:
+    assert Terms().floor == 0.9
+
+
 @pytest.mark.parametrize("floor", [-0.1, 1.1, float("nan")])
 def test_a_floor_that_is_no_share_is_refused(floor: float) -> None:
     with pytest.raises(ParameterError, match=r"--floor: expected a share in \[0, 1\]"):
