@@ -64,6 +64,6 @@ def _sweep(store: Store, target: str | None) -> SweepRecord | None:
     except NotFoundError as no_sweep:
         try:
             past.find_run(store, target)
-        except NotFoundError:
-            raise no_sweep from None
+        except NotFoundError as no_run:
+            raise (no_run if "/" in target else no_sweep) from None
         return None

@@ -38,7 +38,7 @@ def confirm_sweep(name: str, top: int = 3, seeds: int = 5, launch: Launch | None
     store = open_store(tracking_uri(launch.tracking_uri))
     sweep = past.find_sweep(store, name)
     runs = past.read_runs(store, sweep)
-    spec = past.read_spec(store, sweep)
+    spec = replace(past.read_spec(store, sweep), name=sweep.name)  # its file has the name that was asked for
     best = configurations(runs, spec.objective)[:top]
     if not best:
         raise NotFoundError(f"sweep {sweep.name}: no trial that may win, so there is nothing to confirm")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import tempfile
 import time
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from functools import cached_property
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -158,12 +160,14 @@ def read_evaluation(store: Store, run: RunRecord, digest: str) -> EvaluationReco
             return None
     with tempfile.TemporaryDirectory(prefix="mnist-search-") as folder:
         root = f"runs:/{run.run_id}/{place}"
-        facts = json.loads(fetch_file(store, f"{root}/{RECORD}", Path(folder)).read_text(encoding="utf-8"))
         try:
+            facts = json.loads(fetch_file(store, f"{root}/{RECORD}", Path(folder)).read_text(encoding="utf-8"))
             with np.load(fetch_file(store, f"{root}/{PREDICTIONS}", Path(folder))) as archive:
                 probabilities, labels = archive["probabilities"], archive["labels"]
-        except (ValueError, KeyError) as error:
-            raise StoreError(f"run {run.title}: its {PREDICTIONS} is damaged ({error}); evaluate it --again") from error
+        except (ValueError, KeyError, EOFError, BadZipFile) as error:
+            raise StoreError(
+                f"run {run.title}: its record ({RECORD}, {PREDICTIONS}) is damaged ({error}); evaluate it --again"
+            ) from error
     if facts["digest"] != digest:
         return None
     return EvaluationRecord(
@@ -205,7 +209,10 @@ def _record(test: TestSet, probabilities: npt.NDArray[np.float32], timed: Latenc
 
 def _write(store: Store, run: RunRecord, test: TestSet, record: EvaluationRecord) -> None:
     """Files first and the record of them last: what is there is there whole."""
-    files, metrics = _files(test, record), _metrics(record)
+    own = test.training_digest == run.tags[Tag.DATASET_DIGEST]
+    # What it does on other data stands beside what it does on its own, not in its place.
+    part = "test" if own else re.sub(r"[^\w.-]", "-", test.name)
+    files, metrics = _files(test, record), _metrics(record, part)
     from mlflow.entities import Metric, RunTag
 
     now = int(time.time() * 1000)
@@ -222,7 +229,7 @@ def _write(store: Store, run: RunRecord, test: TestSet, record: EvaluationRecord
         )
         for name, value in metrics.items()
     ]
-    tags = [RunTag(Tag.TEST_DATASET, record.dataset), RunTag(Tag.TEST_DIGEST, record.digest)]
+    tags = [RunTag(Tag.TEST_DATASET, record.dataset), RunTag(Tag.TEST_DIGEST, record.digest)] if own else []
     with (
         store.errors(f"recording the evaluation of run {run.title}"),
         tempfile.TemporaryDirectory(prefix="mnist-search-") as folder,
@@ -239,12 +246,12 @@ def _write(store: Store, run: RunRecord, test: TestSet, record: EvaluationRecord
         client.log_text(run.run_id, json.dumps(_facts(record), indent=1), f"{place}/{RECORD}")
 
 
-def _metrics(record: EvaluationRecord) -> dict[str, float]:
+def _metrics(record: EvaluationRecord, part: str) -> dict[str, float]:
     figures = record.figures.headline()
     return {
-        **{f"test_{name}": estimate.value for name, estimate in figures.items()},
-        "test_accuracy_low": figures["accuracy"].low,
-        "test_accuracy_high": figures["accuracy"].high,
+        **{f"{part}_{name}": estimate.value for name, estimate in figures.items()},
+        f"{part}_accuracy_low": figures["accuracy"].low,
+        f"{part}_accuracy_high": figures["accuracy"].high,
         "latency_ms": record.median_ms,
         "model_bytes": record.model_bytes,
     }

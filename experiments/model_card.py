@@ -15,6 +15,8 @@ from search.spec import SweepSpec
 
 # What MLflow's databases hold of a version's description.
 LONGEST_CARD = 5000
+# Of a parameter, that are listed.
+MOST_VALUES = 12
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,8 @@ def _search(subject: Subject) -> str:
 
 def _words(domain: Domain) -> str:
     if isinstance(domain, Choices):
-        return ", ".join(short_text(str(value)) for value in domain.values)
+        more = f" and {len(domain.values) - MOST_VALUES} more" if len(domain.values) > MOST_VALUES else ""
+        return ", ".join(short_text(str(value)) for value in domain.values[:MOST_VALUES]) + more
     return f"{domain.low:g} to {domain.high:g}" + (" (log)" if domain.log else "")
 
 

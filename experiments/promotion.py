@@ -18,7 +18,7 @@ from experiments.model_files import fetch_model
 from experiments.records import FLOOR, REGISTERED_MODEL, Tag, VersionRecord, VersionTag
 from experiments.reigns import Act, Change, this_moment
 from experiments.store import Store
-from mnist_core.errors import DataError, ParameterError, StoreError
+from mnist_core.errors import DataError, NotFoundError, ParameterError, StoreError
 
 CARD_FILE = "model_card.md"
 MOST_TRIES = 5
@@ -119,7 +119,13 @@ def _rival(store: Store, reigning: VersionRecord | None, test: TestSet) -> Candi
     """
     if reigning is None:
         return None
-    run = past.find_run(store, reigning.run_id)
+    try:
+        run = past.find_run(store, reigning.run_id)
+    except NotFoundError as error:
+        raise NotFoundError(
+            f"champion {reigning.title}: its run {reigning.run_id} is gone, so nothing can be compared with it. "
+            "Promote under another name (--as NAME), or take the alias from it"
+        ) from error
     evaluation = read_evaluation(store, run, test.data.digest)
     if evaluation is None:
         known = f"{reigning.tags.get(VersionTag.TEST_DATASET)} {reigning.tags.get(VersionTag.TEST_DIGEST)}"

@@ -95,7 +95,7 @@ def _spec(table: Table) -> SweepSpec:
     _check_keys(table, (field.name for field in fields(SweepSpec)))
     if "name" not in table:
         raise SpecError("name: expected a name for the sweep, received none")
-    points = _points(table.pop("points", []))
+    points = _points(table.pop("points")) if "points" in table else ()
     if points and "space" in table:
         raise SpecError("points: the sweep has a [space] as well; keep one of them")
     space = _table(table, "space")
@@ -123,8 +123,8 @@ def _spec(table: Table) -> SweepSpec:
 
 
 def _points(value: object) -> tuple[Point, ...]:
-    if not isinstance(value, list) or not all(isinstance(point, dict) for point in value):
-        raise SpecError(f"points: expected a list of tables such as {{ hidden_size = 128 }}, received {value!r}")
+    if not isinstance(value, list) or not value or not all(isinstance(point, dict) for point in value):
+        raise SpecError(f"points: expected one or more tables such as {{ hidden_size = 128 }}, received {value!r}")
     try:
         return tuple({name: _of_type(type_of(name), item) for name, item in point.items()} for point in value)
     except SpecError as error:

@@ -59,6 +59,18 @@ def small_npz(small_split: Split, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 @pytest.fixture(scope="session")
+def whole_npz(small_npz: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same 1,000 digits to train on, with 250 others as a test set that can be read."""
+    test = DataSource(Origin.SAMPLE).load_test()
+    test = test.take(np.arange(0, len(test), 4))
+    with np.load(small_npz) as archive:
+        training = {key: archive[key] for key in ("x_train", "y_train")}
+    path = tmp_path_factory.mktemp("data") / "whole.npz"
+    np.savez_compressed(path, **training, x_test=test.images, y_test=test.labels)
+    return path
+
+
+@pytest.fixture(scope="session")
 def full_mnist() -> Path:
     """A folder with all of MNIST, from the environment that the tests were started in."""
     if not FULL_MNIST:

@@ -62,6 +62,16 @@ def test_imports_run_one_way(package: str, path: Path) -> None:
     assert {root for root in roots & set(AT_HOME) if package not in AT_HOME[root]} == set()
 
 
+def test_the_test_set_is_read_by_the_evaluation_alone() -> None:
+    readers = {
+        f"{package}/{path.name}"
+        for package, path in FILES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr == "load_test"
+    }
+    assert readers == {"experiments/evaluation.py"}
+
+
 def loaded_after(statements: str) -> set[str]:
     """Top-level modules that a fresh interpreter holds after the statements."""
     code = f"{statements}\nimport sys; print(*sorted({{name.partition('.')[0] for name in sys.modules}}))"

@@ -41,6 +41,9 @@ def promote(
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     data: DataOption = None,
+    explain: Annotated[
+        bool, typer.Option("--explain/--no-explain", help="Draw what a new champion has learned.")
+    ] = True,
 ) -> None:
     """Evaluate a run on the test set, register it, and make it champion if it passes the gate."""
     from experiments.choosing import find_candidate
@@ -63,7 +66,7 @@ def promote(
     _print_promotion(console, promotion)
     if promotion.verdict is Verdict.REFUSED:
         raise typer.Exit(NOTHING_FOUND)
-    if not promotion.already_champion:
+    if explain and not promotion.already_champion:
         _explain(store, chosen.run, source, console)
 
 

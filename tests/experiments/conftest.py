@@ -1,4 +1,4 @@
-"""One small sweep in a store of its own, which the tests of what reads it share."""
+"""What these tests share: small sweeps in stores of their own, the command line, a tracking server."""
 
 from __future__ import annotations
 
@@ -6,16 +6,81 @@ import gc
 import importlib
 import os
 import shutil
+import socket
+import subprocess
 import sys
-from collections.abc import Callable
+import time
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from mlflow import MlflowClient
-from small_sweeps import SMALL
+from running import Run, here
+from small_sweeps import CONTEST, SMALL
+from stores import copy_store
 
 from experiments import Launch, SweepResult, cli, parse_spec, run_sweep
+from experiments.evaluation import TestSet, evaluate_run
+from experiments.store import Store
+from mnist_core.sources import DataSource, Origin
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs mnist-search with the given words; its exit code, output and errors."""
+
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["mnist-search", *words])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 0
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def contest(tmp_path_factory: pytest.TempPathFactory, whole_npz: Path) -> SweepResult:
+    """A finished sweep of two able models, one that learned nothing, and one that failed; not evaluated."""
+    uri = f"sqlite:///{tmp_path_factory.mktemp('contest')}/mlruns/mlflow.db"
+    return run_sweep(parse_spec(CONTEST), here(whole_npz, tracking_uri=uri))
+
+
+@pytest.fixture(scope="session")
+def judged(contest: SweepResult, whole_npz: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a store with the same sweep, its three models evaluated on their test set."""
+    folder = tmp_path_factory.mktemp("judged") / "mlruns"
+    store, test = copy_store(folder_of(contest), folder), TestSet.load(DataSource(Origin.GIVEN, whole_npz))
+    for run in contest.ranked:
+        evaluate_run(store, run, test)
+    return folder
+
+
+def folder_of(result: SweepResult) -> Path:
+    return Path(result.tracking_uri.removeprefix("sqlite:///")).parent
+
+
+@pytest.fixture
+def contest_store(contest: SweepResult, tmp_path: Path) -> Store:
+    """A copy of the store of ``contest`` for this test alone, where the commands look by default."""
+    return copy_store(folder_of(contest), tmp_path / "mlruns")
+
+
+@pytest.fixture
+def judged_store(judged: Path, tmp_path: Path) -> Store:
+    """The same, of ``judged``."""
+    return copy_store(judged, tmp_path / "mlruns")
+
+
+@pytest.fixture
+def whole_test(whole_npz: Path) -> TestSet:
+    """The test set of ``contest``."""
+    return TestSet.load(DataSource(Origin.GIVEN, whole_npz))
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +99,12 @@ def swept_uri(swept: SweepResult, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.fixture
+def swept_store(swept: SweepResult, tmp_path: Path) -> Store:
+    """A copy of the store of ``swept`` for this test alone, where the commands look by default."""
+    return copy_store(folder_of(swept), tmp_path / "mlruns")
+
+
+@pytest.fixture
 def other_npz(small_npz: Path, tmp_path: Path) -> Path:
     """The small data with one pixel changed."""
     with np.load(small_npz) as archive:
@@ -41,6 +112,16 @@ def other_npz(small_npz: Path, tmp_path: Path) -> Path:
     arrays["x_train"][0, 0, 0] ^= 1
     np.savez_compressed(tmp_path / "other.npz", **arrays)
     return tmp_path / "other.npz"
+
+
+@pytest.fixture
+def other_test_npz(whole_npz: Path, tmp_path: Path) -> Path:
+    """The same training images as ``whole_npz``, with one pixel of the test images changed."""
+    with np.load(whole_npz) as archive:
+        arrays = dict(archive)
+    arrays["x_test"][0, 0, 0] ^= 1
+    np.savez_compressed(tmp_path / "other_test.npz", **arrays)
+    return tmp_path / "other_test.npz"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -66,18 +147,26 @@ def store_at_hand(empty_database: Path, tmp_path: Path) -> None:
     shutil.copy(empty_database, tmp_path / "mlruns" / "mlflow.db")
 
 
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """Runs mnist-search with the given words; its exit code, output and errors."""
-
-    def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mnist-search", *words])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else 0
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real tracking server on this machine."""
+    folder = tmp_path_factory.mktemp("server")
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    stores = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "files")]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen([*command, *stores], cwd=folder, stdout=log, stderr=log)
+    uri = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(240):
+            try:
+                urllib.request.urlopen(f"{uri}/health", timeout=5).close()
+                break
+            except OSError:
+                time.sleep(0.25)
+        yield uri
+    finally:
+        process.terminate()
+        process.wait()

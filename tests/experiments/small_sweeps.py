@@ -28,3 +28,20 @@ batch_size = 64
 hidden_size = [8, 16]
 dropout = [0.0, 0.25, 0.5]
 """
+
+CONTEST = """
+name = "contest"
+engine = "listed"
+sampler = "listed"
+points = [
+    { hidden_layers = 1, hidden_size = 64, learning_rate = 0.01 },   # able
+    { hidden_layers = 1, hidden_size = 24, learning_rate = 0.01 },   # able too, and smaller
+    { hidden_layers = 1, hidden_size = 8, learning_rate = 1e-5 },    # learns nothing
+    { hidden_layers = 16, hidden_size = 64, learning_rate = 10.0 },  # its numbers overflow
+]
+[data]
+validation = 200
+[training]
+epochs = 3
+batch_size = 64
+"""

@@ -7,19 +7,18 @@ import functools
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from running import Run
 from small_sweeps import SMALL
 
 from experiments import SweepResult, console, find_sweep, launch, open_store, read_runs, tracking_uri
 from experiments.commands.options import parse_duration
+from experiments.store import Store
 from mnist_core.errors import SpecError
 from search.executor import InProcessExecutor
 from search.trial import TrialState
-
-Run = Callable[..., tuple[int, str, str]]
 
 
 def test_runs_are_listed_best_first_with_each_searched_parameter(
@@ -55,16 +54,31 @@ def test_sweeps_without_a_store_makes_none(command: Run) -> None:
     assert not Path("mlruns").exists()
 
 
-@pytest.mark.parametrize("words", [["runs", "small"], ["sweeps"]], ids=" ".join)
-def test_reading_a_store_loads_no_tensorflow(words: list[str], swept_uri: str) -> None:
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (["runs", "contest"], "trial-000"),
+        (["sweeps"], "finished"),
+        (["best", "contest", "--rule", "one-se"], "tied"),
+        (["registry"], "champions"),
+        (["rollback"], "stepped down"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_what_reads_and_decides_loads_no_tensorflow(
+    command: Run, judged_store: Store, words: list[str], shown: str
+) -> None:
+    reigning = ["0", "1"] if words[0] == "rollback" else ["0"]
+    for number in reigning:
+        assert command("promote", f"contest/{number}", "--yes", "--no-explain", "--floor", "0")[0] == 0
     code = (
         "import sys; from experiments.cli import app\n"
-        f"try: app({words!r})\nexcept SystemExit: pass\n"
+        f"try: app({words!r})\nexcept SystemExit as end: print(end.code)\n"
         "print(sorted({'tensorflow', 'keras'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "finished" in done.stdout or "complete" in done.stdout
-    assert done.stdout.splitlines()[-1] == "[]"
+    assert shown in done.stdout
+    assert done.stdout.splitlines()[-2:] == ["0", "[]"]
 
 
 def test_data_shows_what_would_be_used_and_leaves_the_test_set_unread(command: Run, small_npz: Path) -> None:

@@ -1,30 +1,21 @@
+"""Which run is the best, and which is chosen: decisions over runs made by hand."""
+
 from __future__ import annotations
 
 import math
-from typing import Any
+from dataclasses import replace
 
 import pytest
+from handmade import run, sized
+from scipy import stats
 
 from experiments import selection
 from experiments.records import RunRecord
+from experiments.selection import Choice, Rule, choose, configurations
+from mnist_core.errors import NotFoundError
 from search.trial import TrialState
 
 MLFLOW_INFINITY = 1.7976931348623157e308
-
-
-def run(number: int, accuracy: float | None = 0.9, loss: float | None = 0.3, **other: Any) -> RunRecord:
-    values = {"best_val_accuracy": accuracy, "best_val_loss": loss}
-    settings: dict[str, Any] = {
-        "run_id": f"run-{number}",
-        "name": f"trial-{number:03d}",
-        "number": number,
-        "attempt": 1,
-        "state": TrialState.COMPLETE,
-        "params": {},
-        "metrics": {name: value for name, value in values.items() if value is not None},
-        "model_id": f"m-{number}",
-    }
-    return RunRecord(**(settings | other))
 
 
 def numbers(runs: list[RunRecord]) -> list[int]:
@@ -80,3 +71,131 @@ def test_the_rest_is_ordered_by_state_then_by_what_it_reached() -> None:
 
 def test_no_runs_have_no_best() -> None:
     assert selection.best([]) is None
+
+
+IMAGES = 10_000
+# Of a share of 0.98 of 10,000 images: √(0.98 · 0.02 / 10,000) = 0.0014.
+ONE_SE = 0.0014
+
+
+def chosen(choice: Choice) -> int:
+    return choice.chosen.run.number
+
+
+def test_by_the_rule_best_the_highest_accuracy_wins_whatever_its_size() -> None:
+    choice = choose([sized(0, 0.9795, 10), sized(1, 0.98, 9000)], Rule.BEST, "val_accuracy", IMAGES)
+    assert chosen(choice) == 1
+    assert choice.margin == pytest.approx(ONE_SE)
+    assert choice.reason == "the best val_accuracy; 1 other within 0.0014 of its accuracy"
+
+
+def test_by_one_standard_error_the_smallest_of_those_within_it_wins() -> None:
+    runs = [sized(0, 0.98, 9000), sized(1, 0.9787, 500), sized(2, 0.979, 700), sized(3, 0.978, 10)]
+    choice = choose(runs, Rule.ONE_SE, "val_accuracy", IMAGES)
+    assert chosen(choice) == 1
+    assert [one.run.number for one in choice.tied] == [0, 2, 1]
+    for part in ("500 weights", "9,000 of trial-000", "0.0013 higher", "within 0.0014"):
+        assert part in choice.reason
+
+
+def test_by_the_rule_smallest_the_margin_is_the_interval_of_95_percent() -> None:
+    runs = [sized(0, 0.98, 9000), sized(1, 0.9787, 500), sized(2, 0.9773, 10), sized(3, 0.977, 1)]
+    choice = choose(runs, Rule.SMALLEST, "val_accuracy", IMAGES)
+    assert choice.margin == pytest.approx(stats.norm.ppf(0.975) * ONE_SE, rel=1e-4)
+    assert chosen(choice) == 2
+
+
+def test_fewer_images_to_judge_by_make_more_ties() -> None:
+    runs = [sized(0, 0.98, 9000), sized(1, 0.96, 10)]
+    assert chosen(choose(runs, Rule.ONE_SE, "val_accuracy", 10_000)) == 0
+    assert chosen(choose(runs, Rule.ONE_SE, "val_accuracy", 49)) == 1  # √(0.98 · 0.02 / 49) = 0.02: just within
+
+
+def test_of_equal_sizes_the_better_one_wins() -> None:
+    runs = [sized(0, 0.98, 500, lr=1), sized(1, 0.9795, 100, lr=2), sized(2, 0.9798, 100, lr=3)]
+    assert chosen(choose(runs, Rule.ONE_SE, "val_accuracy", IMAGES)) == 2
+
+
+def test_the_best_that_is_the_smallest_too_says_so() -> None:
+    choice = choose([sized(0, 0.98, 10), sized(1, 0.9795, 500)], Rule.ONE_SE, "val_accuracy", IMAGES)
+    assert chosen(choice) == 0
+    assert choice.reason == "the fewest weights of those within 0.0014 of the best accuracy, which is its own"
+
+
+@pytest.mark.parametrize("rule", Rule)
+def test_a_single_run_is_chosen_by_every_rule(rule: Rule) -> None:
+    choice = choose([sized(0, 0.5, 10)], rule, "val_accuracy", IMAGES)
+    assert chosen(choice) == 0
+    assert [*choice.tied, *choice.ranked] == [choice.chosen] * 2
+    assert choice.reason
+
+
+@pytest.mark.parametrize("accuracy", [0.0, 1.0])
+def test_a_perfect_and_a_hopeless_best_leave_no_margin(accuracy: float) -> None:
+    choice = choose([sized(0, accuracy, 10), sized(1, accuracy, 5)], Rule.ONE_SE, "val_accuracy", IMAGES)
+    assert choice.margin == 0
+    assert chosen(choice) == 1
+
+
+def test_equal_accuracies_are_ties_however_they_were_rounded() -> None:
+    runs = [sized(0, 1.0, 10), sized(1, 1.0 - 1e-12, 5)]
+    assert chosen(choose(runs, Rule.ONE_SE, "val_accuracy", IMAGES)) == 1
+
+
+def test_a_loss_objective_ranks_by_the_loss_and_ties_by_the_accuracy_of_its_best() -> None:
+    runs = [sized(0, 0.98, 9000, loss=0.1), sized(1, 0.99, 9001, loss=0.2), sized(2, 0.9795, 10, loss=0.3)]
+    by_rule = {rule: choose(runs, rule, "val_loss", IMAGES) for rule in Rule}
+    assert chosen(by_rule[Rule.BEST]) == 0
+    assert [one.run.number for one in by_rule[Rule.BEST].ranked] == [0, 1, 2]
+    assert "the best val_loss" in by_rule[Rule.BEST].reason
+    assert chosen(by_rule[Rule.ONE_SE]) == 2
+
+
+@pytest.mark.parametrize("rule", Rule)
+def test_where_none_may_win_there_is_nothing_to_choose(rule: Rule) -> None:
+    runs = [run(0, math.nan), run(1, loss=MLFLOW_INFINITY), run(2, state=TrialState.PRUNED), run(3, model_id=None)]
+    with pytest.raises(NotFoundError, match="no complete trial with finite metrics and a model that is READY"):
+        choose(runs, rule, "val_accuracy", IMAGES)
+
+
+def test_those_that_may_not_win_are_no_ties_either() -> None:
+    runs = [sized(0, 0.98, 900), replace(sized(1, 0.98, 10), model_id=None), sized(2, MLFLOW_INFINITY, 5)]
+    choice = choose(runs, Rule.SMALLEST, "val_accuracy", IMAGES)
+    assert [one.run.number for one in choice.ranked] == [0]
+
+
+def several() -> list[RunRecord]:
+    """Two configurations: one with the luckiest seed, one with the better mean."""
+    lucky = [sized(seed, value, 100, seed=seed) for seed, value in enumerate([0.99, 0.95, 0.96])]
+    steady = [sized(3 + seed, value, 200, seed=seed) for seed, value in enumerate([0.97, 0.975, 0.98])]
+    return [*lucky, *steady]
+
+
+def test_runs_that_differ_by_their_seed_alone_are_one_configuration_ranked_by_its_mean() -> None:
+    steady, lucky = configurations(several())
+    assert [run.number for run in steady.runs] == [5, 4, 3]
+    assert [run.number for run in lucky.runs] == [0, 2, 1]
+    assert steady.mean("val_accuracy") == pytest.approx(0.975)
+    assert (steady.weights, lucky.run.number) == (200, 0)
+
+
+def test_of_several_seeds_the_best_mean_is_chosen_and_its_best_run_taken() -> None:
+    choice = choose(several(), Rule.BEST, "val_accuracy", IMAGES)
+    assert chosen(choice) == 5
+    assert choice.reason.startswith("the best mean val_accuracy; 0 others within")
+
+
+def test_a_mean_has_the_interval_of_students_t() -> None:
+    (steady, _), values = configurations(several()), [0.97, 0.975, 0.98]
+    expected = stats.t.interval(0.95, 2, loc=0.975, scale=stats.sem(values))
+    assert steady.interval("val_accuracy") == pytest.approx(expected)
+
+
+def test_a_single_seed_has_no_interval() -> None:
+    (one,) = configurations([sized(0, 0.98, 10, seed=1)])
+    assert one.interval("val_accuracy") is None
+
+
+def test_without_seeds_every_setting_is_a_configuration_of_its_own() -> None:
+    runs = [sized(0, 0.98, 10, l2=0.0), sized(1, 0.97, 10, l2=0.1), sized(2, 0.96, 20, l2=0.0)]
+    assert [[run.number for run in one.runs] for one in configurations(runs)] == [[0], [1], [2]]

@@ -1,0 +1,112 @@
+"""The best of a sweep, trained again with fresh seeds, so that no lucky one is promoted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from handmade import run
+from running import Run, Watcher, here
+from small_sweeps import CONTEST
+
+from experiments import SweepResult, parse_spec, resume_sweep, run_sweep
+from experiments.confirmation import confirm_sweep, fresh_seeds
+from experiments.history import find_run
+from experiments.registry import read_versions
+from experiments.selection import configurations
+from experiments.store import Store
+from mnist_core.errors import DataError, SpecError
+from search.sweep import Ending
+from search.trial import TrialState
+
+SHORT = ["training.epochs=1"]
+
+
+def tried(result: SweepResult) -> Counter[tuple[str, str]]:
+    return Counter((one.params["hidden_size"], one.params["seed"]) for one in result.runs if one.state.is_finished)
+
+
+@pytest.fixture
+def confirmed(contest_store: Store, whole_npz: Path) -> SweepResult:
+    """The contest, its best two tried again with two seeds each."""
+    return confirm_sweep("contest", top=2, seeds=2, launch=here(whole_npz))
+
+
+def test_the_best_few_are_trained_again_each_with_seeds_that_were_not_used(
+    confirmed: SweepResult, contest: SweepResult
+) -> None:
+    assert tried(confirmed) == Counter((size, seed) for size in ("64", "24") for seed in ("1", "2"))
+    assert confirmed.sweep.name == "contest-confirmation"
+    assert confirmed.sweep.tags["confirms"] == contest.sweep.run_id
+    assert confirmed.sweep.tags["dataset_digest"] == contest.sweep.tags["dataset_digest"]
+    # All else is as it was.
+    for name in contest.runs[0].params.keys() - {"hidden_size", "seed"}:
+        assert {one.params[name] for one in confirmed.runs} == {contest.runs[0].params[name]}
+
+
+def test_seeds_come_in_turn_so_that_an_early_end_is_fair_to_all(confirmed: SweepResult) -> None:
+    assert [one.params["seed"] for one in confirmed.runs] == ["1", "1", "2", "2"]
+
+
+def test_configurations_are_ranked_by_their_means_and_the_best_mean_is_promoted(
+    confirmed: SweepResult, command: Run, contest_store: Store
+) -> None:
+    first, second = configurations(confirmed.runs)
+    assert first.mean("val_accuracy") >= second.mean("val_accuracy")
+    assert {len(first.runs), len(second.runs)} == {2}
+    _, out, _ = command("best", "contest-confirmation")
+    low, high = first.interval("val_accuracy") or (0, 0)
+    assert f"{first.mean('val_accuracy'):.4f}  {low:.4f} to {high:.4f}" in out
+    code, out, _ = command("promote", "contest-confirmation", "--yes", "--no-explain", "--floor", "0")
+    assert code == 0
+    assert "the best mean val_accuracy" in out
+    assert read_versions(contest_store, "mnist-classifier")[0].run_id == first.run.run_id
+
+
+def test_a_confirmation_that_was_interrupted_is_resumed_like_any_sweep(contest_store: Store, whole_npz: Path) -> None:
+    watcher = Watcher()
+    stopped = confirm_sweep("contest", 1, 2, here(whole_npz, watcher, stop=lambda: len(watcher.ended) == 1))
+    assert stopped.ending is Ending.INTERRUPTED
+    done = resume_sweep("contest-confirmation", here(whole_npz))
+    assert tried(done) == {("64", "1"): 1, ("64", "2"): 1}
+    assert {one.run_id for one in stopped.runs if one.state is TrialState.COMPLETE} < {one.run_id for one in done.runs}
+
+
+def test_the_command_shows_means_and_what_to_promote(command: Run, contest_store: Store, whole_npz: Path) -> None:
+    words = ["--top", "1", "--seeds", "2", "--workers", "1", "--data", str(whole_npz)]
+    code, out, _ = command("confirm", "contest", *words)
+    assert code == 0
+    assert "mean val accuracy" in out
+    best = configurations([find_run(contest_store, f"contest-confirmation/{number}") for number in (0, 1)])[0].run
+    assert f"best run: {best.name}, id {best.run_id}" in out
+    assert "mnist-search promote contest-confirmation" in out
+
+
+def test_a_sweep_of_a_name_that_was_taken_is_confirmed_under_its_own(contest_store: Store, whole_npz: Path) -> None:
+    line = [line for line in CONTEST.splitlines() if "able too" not in line and "nothing" not in line]
+    spec = parse_spec("\n".join(line for line in line if "overflow" not in line), SHORT)
+    assert run_sweep(spec, here(whole_npz)).sweep.name == "contest-2"
+    assert confirm_sweep("contest-2", 1, 2, here(whole_npz, timeout=1e-9)).sweep.name == "contest-2-confirmation"
+
+
+@pytest.mark.parametrize(
+    ("top", "seeds", "message"),
+    [(0, 2, "top: expected 1 or more, received 0"), (1, 1, "seeds: expected 2 or more, received 1")],
+)
+def test_too_few_to_confirm_anything_are_refused(top: int, seeds: int, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        confirm_sweep("contest", top, seeds)
+
+
+def test_other_data_confirms_nothing(contest_store: Store, other_npz: Path) -> None:
+    with pytest.raises(DataError, match="not the data of this sweep"):
+        confirm_sweep("contest", 1, 2, here(other_npz))
+
+
+@pytest.mark.parametrize(
+    ("used", "fresh"), [([], [1, 2, 3]), ([0], [1, 2, 3]), ([1, 2], [3, 4, 5]), ([2, 9, 2], [1, 3, 4])]
+)
+def test_fresh_seeds_are_the_first_that_no_run_has_used(used: list[int], fresh: list[int]) -> None:
+    runs = [run(number, params={"seed": str(seed)}) for number, seed in enumerate(used)]
+    assert fresh_seeds(runs, 3) == fresh

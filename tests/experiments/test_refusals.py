@@ -1,0 +1,182 @@
+"""What cannot be promoted is refused in one clear line with exit code 2, and nothing is changed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from running import Run, here
+from small_sweeps import CONTEST
+from stores import aliases_of, evaluations_of, model_file, registry_of
+
+from experiments import parse_spec, run_sweep
+from experiments.history import find_run
+from experiments.model_files import sha256_of
+from experiments.promotion import Terms
+from experiments.store import Store
+from mnist_core.errors import ParameterError
+
+ABLE, ABLE_TOO, POOR, FAILED = (f"contest/trial-{number:03d}" for number in range(4))
+LOW = ("--yes", "--no-explain", "--floor", "0.5")
+Refused = Callable[..., str]
+
+
+@pytest.fixture
+def refused(command: Run, judged_store: Store) -> Refused:
+    """Runs a command that has to be refused while version 1 reigns; the one line that it says."""
+    assert command("promote", ABLE_TOO, *LOW)[0] == 0
+
+    def run(*words: str) -> str:
+        before = registry_of(judged_store)
+        code, _, err = command(*words)
+        assert code == 2
+        (line,) = err.splitlines()
+        assert line.startswith("mnist-search: ")
+        assert registry_of(judged_store) == before
+        assert aliases_of(judged_store) == {"champion": 1}
+        return line
+
+    return run
+
+
+def assert_says(line: str, *words: str | None) -> None:
+    assert [word for word in words if word is None or word not in line] == []
+
+
+@pytest.fixture
+def file(judged_store: Store) -> Path:
+    """Where the model file of the able run lies."""
+    return model_file(judged_store, find_run(judged_store, ABLE))
+
+
+def test_a_model_that_was_altered_is_named_with_both_digests(refused: Refused, judged_store: Store, file: Path) -> None:
+    file.write_bytes(file.read_bytes() + b"\0")
+    run = find_run(judged_store, ABLE)
+    line = refused("promote", ABLE, *LOW)
+    assert_says(line, run.model_id, ABLE, run.tags["model_sha256"], sha256_of(file), "altered", "will not be loaded")
+
+
+def test_a_model_that_was_swapped_for_another_sound_one_is_named_with_both_digests(
+    refused: Refused, judged_store: Store, file: Path
+) -> None:
+    shutil.copy(model_file(judged_store, find_run(judged_store, POOR)), file)
+    run, other = find_run(judged_store, ABLE), find_run(judged_store, POOR)
+    line = refused("promote", ABLE, *LOW, "--force", "whatever it is")
+    assert_says(line, run.model_id, ABLE, run.tags["model_sha256"], other.tags["model_sha256"])
+
+
+def test_a_model_file_that_was_deleted_is_named_with_what_it_was(
+    refused: Refused, judged_store: Store, file: Path
+) -> None:
+    file.unlink()
+    run = find_run(judged_store, ABLE)
+    assert_says(refused("promote", ABLE, *LOW), run.model_id, ABLE, run.tags["model_sha256"], "missing")
+
+
+def test_a_logged_model_that_was_deleted_is_named_with_what_it_was(refused: Refused, judged_store: Store) -> None:
+    run = find_run(judged_store, ABLE)
+    assert run.model_id is not None
+    judged_store.client.delete_logged_model(run.model_id)
+    assert_says(refused("promote", ABLE, *LOW), run.model_id, ABLE, run.tags["model_sha256"], "was deleted")
+    # The sweep has another that may win.
+    assert "promote" not in refused("evaluate", ABLE, "--again")
+
+
+def test_a_run_without_a_model_cannot_be_promoted_even_by_force(refused: Refused) -> None:
+    line = refused("promote", FAILED, *LOW, "--force", "please")
+    assert_says(line, FAILED, "expected a model that is READY, found none", "the run is failed")
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (["promote", "contets"], ["no sweep 'contets'", "did you mean 'contest'?"]),
+        (["promote", "contest/trial-099"], ["contest/trial-099"]),
+        (["promote", "0123456789abcdef"], ["0123456789abcdef"]),
+        (["best", "contets"], ["no sweep 'contets'", "did you mean 'contest'?"]),
+        (["evaluate", "contest/99"], ["no run '99' in sweep 'contest'"]),
+        (["evaluate", "0123456789abcdef"], ["no run '0123456789abcdef'", "SWEEP/trial-007"]),
+        (["evaluate", "abc"], ["no run 'abc'", "6 or more digits"]),
+        (["evaluate", FAILED], [FAILED, "expected a model that is READY"]),
+        (["reproduce", "contest/99"], ["no run '99' in sweep 'contest'"]),
+        (["reproduce", FAILED], [FAILED, "failed, with no result to reproduce"]),
+        (["confirm", "contets"], ["no sweep 'contets'", "did you mean 'contest'?"]),
+        (["promote", ABLE, "--as", "a b"], ["--as: expected letters", "'a b'"]),
+        (["promote", ABLE, "--as", "../up"], ["--as: expected letters", "'../up'"]),
+        (["promote", ABLE, "--as", ""], ["--as: expected letters", "''"]),
+        (["promote", ABLE, "--force", " "], ["--force: expected a reason"]),
+        (["promote", ABLE, "--data", "nowhere"], ["nowhere: no such file or folder"]),
+        (["rollback", "--as", "nobody"], ["nobody: no champion"]),
+        (["registry", "--as", "nobody"], ["nobody: no versions", "promote a run first"]),
+        (["registry", "--as", "it's"], ["it's"]),
+    ],
+    ids=lambda value: " ".join(value) if value and value[0].islower() else "",
+)
+def test_mistaken_words_are_one_clear_line(refused: Refused, words: list[str], parts: list[str]) -> None:
+    yes = ["--yes"] if words[0] == "promote" else []
+    assert_says(refused(*words, *yes), *parts)
+
+
+def test_where_nobody_can_be_asked_yes_has_to_be_said(refused: Refused) -> None:
+    assert_says(refused("promote", ABLE, "--floor", "0.5"), "--yes")
+
+
+def test_a_sweep_without_a_complete_trial_has_nobody_to_promote(refused: Refused, whole_npz: Path) -> None:
+    only_the_last = CONTEST.replace("contest", "hopeless").split("    { hidden_layers = 1,")[0]
+    last = [line for line in CONTEST.splitlines() if "10.0" in line]
+    spec = parse_spec(only_the_last + "\n".join(last) + "\n]\n" + CONTEST.partition("]\n")[2])
+    assert len(run_sweep(spec, here(whole_npz)).runs) == 1
+    for command in (["promote", "hopeless", "--yes"], ["best", "hopeless"]):
+        assert_says(refused(*command), "sweep hopeless: no complete trial", "mnist-search runs hopeless")
+    assert_says(refused("confirm", "hopeless"), "sweep hopeless: no trial that may win")
+
+
+def test_a_run_is_not_judged_by_the_test_set_of_other_data(refused: Refused, whole_npz: Path, other_npz: Path) -> None:
+    assert_says(refused("promote", ABLE, *LOW, "--data", str(other_npz)), "other.npz")
+
+
+def test_a_champion_that_never_met_this_test_set_stands_in_the_way_until_it_has(
+    refused: Refused, command: Run, judged_store: Store, other_test_npz: Path
+) -> None:
+    data = ["--data", str(other_test_npz)]
+    reigning = find_run(judged_store, ABLE_TOO)
+    line = refused("promote", ABLE, *LOW, *data)
+    way_out = f"mnist-search evaluate {reigning.run_id} --data {other_test_npz}"
+    assert_says(
+        line, "mnist-classifier version 1 was evaluated on another test set", reigning.tags["test_digest"], way_out
+    )
+    assert evaluations_of(judged_store, ABLE) == 1  # the one of the usual test set
+
+    assert command(*way_out.split()[1:])[0] == 0
+    assert command("promote", ABLE, *LOW, *data)[0] == 0
+    assert aliases_of(judged_store) == {"champion": 2, "previous": 1}
+
+
+def test_nine_of_ten_is_what_a_champion_has_to_recognise_unless_told_otherwise() -> None:
+    assert Terms().floor == 0.9
+
+
+@pytest.mark.parametrize("floor", [-0.1, 1.1, float("nan")])
+def test_a_floor_that_is_no_share_is_refused(floor: float) -> None:
+    with pytest.raises(ParameterError, match=r"--floor: expected a share in \[0, 1\]"):
+        Terms(floor=floor)
+
+
+def test_commands_without_a_store_say_so_and_make_none(command: Run) -> None:
+    words = (
+        ["best", "x"],
+        ["confirm", "x"],
+        ["evaluate", "x"],
+        ["promote"],
+        ["rollback"],
+        ["registry"],
+        ["reproduce", "x"],
+    )
+    for each in words:
+        code, _, err = command(*each)
+        assert code == 2
+        assert len(err.splitlines()) == 1
+        assert "no store there yet" in err
+    assert not Path("mlruns").exists()

@@ -1,0 +1,88 @@
+"""Runs trained again from what was recorded of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy
+import optuna
+import pytest
+from running import Run
+from small_sweeps import SMALL
+from stores import model_file
+
+from experiments import Launch, parse_spec, run_sweep
+from experiments.history import find_run
+from experiments.reproduction import reproduce
+from experiments.store import Store, open_store, tracking_uri
+from mnist_core.errors import DataError, ModelError, NotFoundError
+from mnist_core.metrics import EpochMetrics, Metric
+from mnist_core.sources import DataSource, Origin
+from search.trial import TrialState
+
+ABLE, FAILED = "contest/trial-000", "contest/trial-003"
+
+
+def ignore(epoch: int, metrics: EpochMetrics) -> None:
+    """Of no interest here."""
+
+
+def test_a_run_comes_out_the_same_to_the_last_bit_and_nothing_is_recorded(swept_store: Store, small_npz: Path) -> None:
+    run, epochs = find_run(swept_store, "small/0"), []
+    done = reproduce(swept_store, run, DataSource(Origin.GIVEN, small_npz), lambda epoch, metrics: epochs.append(epoch))
+    assert done.is_identical
+    assert done.again.history == done.recorded.history
+    assert done.largest_difference == 0
+    assert epochs == [1, 2, 3]
+    assert list(done.differences) == []
+    assert find_run(swept_store, "small/0") == run
+
+
+def test_both_results_and_what_is_not_as_it_was_are_shown(command: Run, swept_store: Store) -> None:
+    run = find_run(swept_store, "small/1")
+    sweep_id = run.tags["mlflow.parentRunId"]
+    swept_store.client.set_tag(sweep_id, "version.numpy", "1.0.0")
+    swept_store.client.delete_tag(sweep_id, "version.optuna")
+    # A fourth epoch that never was.
+    for metric in Metric:
+        swept_store.client.log_metric(run.run_id, metric.value, 0.5, step=4)
+    code, out, _ = command("reproduce", "small/1")
+    assert code == 1
+    rows = [line.split() for line in out.splitlines()]
+    assert ["epochs", "4", "3"] in rows
+    assert ["val_accuracy", "there", *[f"{run.value('val_accuracy'):.6f}"] * 2] in rows
+    for line in (
+        f"numpy: recorded with 1.0.0, now {numpy.__version__}",
+        f"optuna: recorded with not recorded, now {optuna.__version__}",
+        "largest difference of a weight: 0",
+        "not the same",
+    ):
+        assert line in out.splitlines()
+
+
+def test_a_pruned_run_ends_where_it_was_pruned(small_npz: Path, store_at_hand: None) -> None:
+    spec = parse_spec(SMALL, ["trials=3", "sampler=random", "pruner=successive-halving", "training.epochs=4"])
+    runs = run_sweep(spec, Launch(data=small_npz, workers=1, say=lambda line: None)).runs
+    pruned = next(run for run in runs if run.state is TrialState.PRUNED)
+    done = reproduce(open_store(tracking_uri()), pruned, DataSource(Origin.GIVEN, small_npz), ignore)
+    assert 0 < len(done.again.history) < 4
+    assert done.is_identical
+    assert done.largest_difference == 0
+
+
+def test_a_run_that_failed_has_no_result_to_reproduce(contest_store: Store, whole_npz: Path) -> None:
+    with pytest.raises(NotFoundError, match=rf"run {FAILED}: failed, with no result to reproduce"):
+        reproduce(contest_store, find_run(contest_store, FAILED), DataSource(Origin.GIVEN, whole_npz), ignore)
+
+
+def test_other_data_is_refused_with_both_digests(contest_store: Store, other_npz: Path) -> None:
+    with pytest.raises(DataError, match=r"other\.npz: not the data of this sweep: expected digest .*, received"):
+        reproduce(contest_store, find_run(contest_store, ABLE), DataSource(Origin.GIVEN, other_npz), ignore)
+
+
+def test_a_model_that_was_altered_is_no_measure(contest_store: Store, whole_npz: Path) -> None:
+    run = find_run(contest_store, ABLE)
+    with model_file(contest_store, run).open("ab") as file:
+        file.write(b"\0")
+    with pytest.raises(ModelError, match="altered after it was logged"):
+        reproduce(contest_store, run, DataSource(Origin.GIVEN, whole_npz), ignore)

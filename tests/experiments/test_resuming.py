@@ -1,0 +1,143 @@
+"""Sweeps that were left, taken up again: what is kept, what is refused, who may."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from mlflow import MlflowClient
+from running import EVERY_GRID_POINT_ONCE, Watcher, here, points, stored_sweep
+from small_sweeps import SMALL, SMALL_GRID
+
+from experiments import parse_spec, resume_sweep, run_sweep
+from experiments.provenance import Driver
+from experiments.records import SweepState, Tag
+from experiments.store import tracking_uri
+from mnist_core.errors import DataError, NotFoundError, SpecError, SweepInUseError
+from search.sweep import Ending
+from search.trial import TrialState
+
+pytestmark = pytest.mark.usefixtures("store_at_hand")
+
+
+def test_a_sweep_whose_process_was_killed_is_resumed_without_repeating_or_missing_a_point(
+    small_npz: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "grid.toml").write_text(SMALL_GRID)
+    options = ["--data", str(small_npz), "--workers", "2", "--no-report"]
+    command = [sys.executable, "-m", "experiments", "sweep", "grid.toml", *options]
+    driver = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert driver.stdout is not None
+    for line in driver.stdout:
+        if "[2/6]" in line:
+            break
+    driver.kill()
+    driver.wait()
+    driver.stdout.close()
+    sweep, left = stored_sweep("small-grid")
+    assert sweep.state is SweepState.RUNNING
+    done = {run.run_id for run in left if run.state.is_finished}
+    assert len(done) >= 2
+
+    resumed = resume_sweep("small-grid", here(small_npz))
+    assert resumed.ending is Ending.DONE
+    assert points(resumed.runs) == EVERY_GRID_POINT_ONCE
+    assert done <= {run.run_id for run in resumed.runs if run.state.is_finished}
+    orphans = {run.run_id for run in left if run.state is TrialState.RUNNING}
+    assert {run.state for run in resumed.runs if run.run_id in orphans} <= {TrialState.KILLED}
+
+
+def test_resuming_a_bayesian_sweep_can_add_trials_and_learns_from_the_old_ones(small_npz: Path) -> None:
+    first = run_sweep(parse_spec(SMALL), here(small_npz))
+    watcher = Watcher()
+    more = resume_sweep("small", here(small_npz, watcher), overrides=["trials=6"])
+    assert [trial.number for trial, _ in watcher.ended] == [4, 5]
+    assert len(more.runs) == 6
+    assert {run.run_id for run in first.runs} < {run.run_id for run in more.runs}
+    sizes = [run.params["learning_rate"] for run in more.runs]
+    assert len(set(sizes)) == 6
+
+
+def test_resuming_on_other_data_is_refused_with_both_digests_and_changes_nothing(
+    small_npz: Path, other_npz: Path
+) -> None:
+    run_sweep(parse_spec(SMALL, ["trials=1"]), here(small_npz))
+    before = stored_sweep("small")
+    with pytest.raises(
+        DataError, match=r"not the data of this sweep: expected digest [0-9a-f]{64}, received [0-9a-f]{64}"
+    ):
+        resume_sweep("small", here(other_npz), overrides=["trials=2"])
+    assert stored_sweep("small") == before
+
+
+def test_resuming_cannot_change_what_trials_are_compared_by(small_npz: Path) -> None:
+    run_sweep(parse_spec(SMALL, ["trials=1"]), here(small_npz))
+    for override in (
+        "space.hidden_size.high=64",
+        "data.validation=100",
+        "seed=7",
+        "training.epochs=2",
+        "objective=val_loss",
+        "engine=keras-tuner",
+        "name=other",
+    ):
+        changed = override.partition(".")[0].partition("=")[0]
+        extra = ["sampler=random", "pruner=none"] if "engine" in override else []
+        with pytest.raises(SpecError, match=rf"{changed}: cannot be changed by resuming"):
+            resume_sweep("small", here(small_npz), overrides=[override, *extra])
+
+
+def test_resuming_cannot_ask_for_fewer_trials_than_are_done(small_npz: Path) -> None:
+    run_sweep(parse_spec(SMALL, ["trials=2"]), here(small_npz))
+    with pytest.raises(SpecError, match="trials: expected 2 or more, which are done, received 1"):
+        resume_sweep("small", here(small_npz), overrides=["trials=1"])
+
+
+def test_an_unknown_sweep_is_named_with_the_nearest_known_one(small_npz: Path) -> None:
+    run_sweep(parse_spec(SMALL, ["trials=1"]), here(small_npz))
+    with pytest.raises(NotFoundError, match=r"no sweep 'smal' .*did you mean 'small'"):
+        resume_sweep("smal", here(small_npz))
+
+
+def test_a_sweep_that_a_living_process_drives_is_left_alone(small_npz: Path) -> None:
+    result = run_sweep(parse_spec(SMALL, ["trials=1"]), here(small_npz))
+    client, run_id = MlflowClient(tracking_uri()), result.sweep.run_id
+    client.update_run(run_id, status="RUNNING")
+    with pytest.raises(SweepInUseError, match="is driving it; end that first"):
+        resume_sweep("small", here(small_npz))
+    client.set_tag(run_id, Tag.DRIVER, str(Driver("another-machine", 1, 1)))
+    with pytest.raises(SweepInUseError, match=r"on another-machine may still be driving it.*--take-over"):
+        resume_sweep("small", here(small_npz))
+    assert resume_sweep("small", here(small_npz), take_over=True).ending is Ending.DONE
+
+
+def test_of_two_processes_that_resume_at_once_one_goes_on(small_npz: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_sweep(parse_spec(SMALL, ["trials=1"]), here(small_npz))
+    client = MlflowClient(tracking_uri())
+
+    def another_comes(seconds: float) -> None:
+        sweep, _ = stored_sweep("small")
+        client.set_tag(sweep.run_id, Tag.DRIVER, str(Driver("another-machine", 1, 1)))
+
+    monkeypatch.setattr("experiments.tracking.time.sleep", another_comes)
+    with pytest.raises(SweepInUseError, match="another-machine 1 1 took it over"):
+        resume_sweep("small", here(small_npz), overrides=["trials=2"])
+
+
+def test_a_driver_that_is_dead_but_not_buried_does_not_stand_in_the_way() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "pass"])
+    try:
+        driver = Driver(socket.gethostname(), child.pid, int(psutil.Process(child.pid).create_time()))
+        for _ in range(200):
+            if psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE:
+                break
+            time.sleep(0.05)
+        assert not driver.is_alive
+        assert Driver.this().is_alive
+    finally:
+        child.wait()

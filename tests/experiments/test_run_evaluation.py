@@ -1,0 +1,167 @@
+"""A run meets the test set: once, and what came of it stands in MLflow."""
+
+from __future__ import annotations
+
+import csv
+import json
+from io import BytesIO
+from pathlib import Path
+
+import matplotlib as mpl
+import matplotlib.image
+import numpy as np
+import pytest
+from running import Run
+from stores import evaluations_of, model_file
+
+from experiments.evaluation import TestSet, read_evaluation
+from experiments.history import find_run
+from experiments.records import RunRecord
+from experiments.store import Store
+from mnist_core.errors import DataError, StoreError
+from mnist_core.evaluation import evaluate
+from mnist_core.saved_model import load_model, predict
+
+ABLE = "contest/trial-000"
+
+
+@pytest.fixture
+def able(judged_store: Store) -> RunRecord:
+    """A run that was evaluated."""
+    return find_run(judged_store, ABLE)
+
+
+def artifact(store: Store, run: RunRecord, test: TestSet, name: str) -> Path:
+    root = store.client.get_run(run.run_id).info.artifact_uri
+    return Path(root.removeprefix("file://")) / "evaluation" / test.data.digest[:12] / name
+
+
+def test_what_is_recorded_is_what_the_model_answers(judged_store: Store, able: RunRecord, whole_test: TestSet) -> None:
+    record = read_evaluation(judged_store, able, whole_test.data.digest)
+    assert record is not None
+    probabilities = predict(load_model(model_file(judged_store, able)), whole_test.data.images)
+    assert np.array_equal(record.probabilities, probabilities)
+    assert np.array_equal(record.labels, whole_test.data.labels)
+    assert record.figures == evaluate(probabilities, whole_test.data.labels)
+    assert record.model_bytes == model_file(judged_store, able).stat().st_size
+    assert 0 < record.median_ms <= record.p99_ms
+
+
+def test_figures_stand_with_the_run_and_its_model_against_the_test_set(
+    judged_store: Store, able: RunRecord, whole_test: TestSet
+) -> None:
+    record = read_evaluation(judged_store, able, whole_test.data.digest)
+    assert record is not None
+    wanted = {f"test_{name}": one.value for name, one in record.figures.headline().items()}
+    wanted |= {"test_accuracy_low": record.figures.accuracy.low, "test_accuracy_high": record.figures.accuracy.high}
+    wanted |= {"latency_ms": record.median_ms, "model_bytes": record.model_bytes}
+    assert {name: able.metrics[name] for name in wanted} == pytest.approx(wanted)
+
+    digest = whole_test.data.digest
+    assert able.model_id is not None
+    of_model = {metric.key: metric for metric in judged_store.client.get_logged_model(able.model_id).metrics or []}
+    assert {name: of_model[name].value for name in wanted} == pytest.approx(wanted)
+    assert {(of_model[name].dataset_name, of_model[name].dataset_digest) for name in wanted} == {("whole", digest[:12])}
+
+    recorded = judged_store.client.get_run(able.run_id)
+    assert (recorded.data.tags["test_dataset"], recorded.data.tags["test_digest"]) == ("whole", digest)
+    contexts = {one.tags[0].value: one.dataset for one in recorded.inputs.dataset_inputs}
+    assert contexts["testing"].digest == digest[:12]
+    assert json.loads(contexts["testing"].profile) == {"num_rows": 250, "sha256": digest}
+    assert contexts["training"].digest == whole_test.training_digest[:12]
+
+
+def test_pictures_a_table_and_the_predictions_are_kept(
+    judged_store: Store, able: RunRecord, whole_test: TestSet
+) -> None:
+    for name in ("confusion.png", "mistakes.png"):
+        content = artifact(judged_store, able, whole_test, name).read_bytes()
+        assert np.asarray(mpl.image.imread(BytesIO(content))).std() > 0
+    rows = list(csv.DictReader(artifact(judged_store, able, whole_test, "per_class.csv").open()))
+    record = read_evaluation(judged_store, able, whole_test.data.digest)
+    assert record is not None
+    assert [float(row["f1"]) for row in rows] == [one.f1 for one in record.figures.classes]
+    assert sum(int(row["images"]) for row in rows) == 250
+    facts = json.loads(artifact(judged_store, able, whole_test, "evaluation.json").read_text())
+    assert facts["accuracy"]["value"] == record.figures.accuracy.value
+    assert np.sum(facts["confusion"]) == 250
+    for word in ("95%", "Wilson", "bootstrap", "1000 resamples"):
+        assert word in facts["intervals"]
+    with np.load(artifact(judged_store, able, whole_test, "predictions.npz")) as archive:
+        assert set(archive.files) == {"probabilities", "labels"}
+
+
+def test_the_test_set_is_met_once_unless_it_is_asked_for_again(command: Run, contest_store: Store) -> None:
+    code, first, _ = command("evaluate", ABLE)
+    assert (code, evaluations_of(contest_store, ABLE)) == (0, 1)
+    code, second, _ = command("evaluate", ABLE)
+    assert (code, evaluations_of(contest_store, ABLE)) == (0, 1)
+    assert second.startswith("evaluated already, on ")
+    assert second.splitlines()[1:] == first.splitlines()
+    code, third, _ = command("evaluate", ABLE, "--again")
+    assert (code, evaluations_of(contest_store, ABLE)) == (0, 2)
+    assert "already" not in third
+
+
+def test_the_command_shows_every_figure_with_its_interval(
+    command: Run, judged_store: Store, able: RunRecord, whole_test: TestSet
+) -> None:
+    _, out, _ = command("evaluate", able.run_id[:8])
+    record = read_evaluation(judged_store, able, whole_test.data.digest)
+    assert record is not None
+    rows = [line.split() for line in out.splitlines()]
+    for name, one in record.figures.headline().items():
+        assert [*name.split("_"), f"{one.value:.4f}", f"{one.low:.4f}", "to", f"{one.high:.4f}"] in rows
+    for one in record.figures.classes:
+        figures = (f"{value:.4f}" for value in (one.precision, one.recall, one.f1))
+        assert [str(one.label), str(one.images), *figures] in rows
+    for words in (
+        f"{ABLE} on the 250 test images of whole",
+        f"commonest mistakes  {record.figures.confused()[0]}",
+        f"{record.median_ms:.2f} ms (median)",
+        f"{record.model_bytes / 1e6:.2f} MB, 50,890 weights",
+        "accuracy: Wilson; others: bootstrap",
+    ):
+        assert words in out
+
+
+def test_a_run_can_be_evaluated_on_other_data_too_and_both_records_stay(
+    command: Run, judged_store: Store, able: RunRecord, whole_test: TestSet, other_test_npz: Path
+) -> None:
+    code, out, _ = command("evaluate", ABLE, "--data", str(other_test_npz))
+    assert code == 0
+    assert "of other_test" in out
+    assert read_evaluation(judged_store, able, whole_test.data.digest) is not None
+    assert evaluations_of(judged_store, ABLE) == 2
+
+
+def test_what_was_never_evaluated_has_no_record(contest_store: Store, whole_test: TestSet) -> None:
+    assert read_evaluation(contest_store, find_run(contest_store, ABLE), whole_test.data.digest) is None
+
+
+@pytest.mark.parametrize("name", ["predictions.npz", "evaluation.json"])
+@pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 half of one"], ids=["empty", "junk", "cut"])
+def test_a_damaged_record_is_named_with_the_way_out(
+    judged_store: Store, able: RunRecord, whole_test: TestSet, name: str, content: bytes
+) -> None:
+    artifact(judged_store, able, whole_test, name).write_bytes(content)
+    with pytest.raises(StoreError, match=rf"{ABLE}.*{name}.*--again"):
+        read_evaluation(judged_store, able, whole_test.data.digest)
+
+
+def test_a_sweep_trains_beside_a_test_set_that_nobody_can_read(command: Run, swept_uri: str) -> None:
+    code, _, err = command("evaluate", "small/0")
+    assert code == 2
+    (line,) = err.splitlines()
+    assert "small.npz" in line
+
+
+def test_only_the_test_set_of_its_own_data_is_fit_to_judge_a_run(
+    judged_store: Store, able: RunRecord, whole_test: TestSet, small_npz: Path
+) -> None:
+    whole_test.check_belongs_to(able)
+    other = TestSet(whole_test.name, "elsewhere", whole_test.data, training_digest="0" * 64)
+    with pytest.raises(
+        DataError, match=rf"elsewhere: not the data of run {ABLE}: .*{whole_test.training_digest}.*0000"
+    ):
+        other.check_belongs_to(able)
