@@ -118,5 +118,4 @@ def test_a_long_list_of_values_does_not_make_it_longer_than_the_registry_holds(s
     assert len(card) <= LONGEST_CARD
     assert "and 2987 more" in card
     assert card.rstrip().splitlines()[-3] == "## Again"
-    assert card.endswith("…\n")
     assert len(model_card(subject)) < LONGEST_CARD
