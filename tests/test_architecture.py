@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("mnist_core", "search", "experiments")
+PACKAGES = ("mnist_core", "search", "serving", "experiments")
 MAY_IMPORT = {
     "mnist_core": set(),
     "search": {"mnist_core"},
-    "experiments": {"mnist_core", "search"},
+    "serving": {"mnist_core"},
+    "experiments": {"mnist_core", "search", "serving"},
 }
 # Libraries that belong to one room.
 AT_HOME = {
@@ -25,6 +26,10 @@ AT_HOME = {
     "keras_tuner": {"search"},
     "mlflow": {"experiments"},
     "matplotlib": {"mnist_core", "experiments"},
+    "fastapi": {"serving"},
+    "uvicorn": {"serving"},
+    "prometheus_client": {"serving"},
+    "PIL": {"serving"},
     "typer": {"experiments"},
     "rich": {"experiments"},
 }
