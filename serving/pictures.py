@@ -14,6 +14,7 @@ FORMATS = ("PNG", "JPEG")
 MEDIA_TYPES = ("image/png", "image/jpeg")
 MOST_PIXELS = 24_000_000
 """A phone's photograph; what is decoded of it is held in memory."""
+TOO_LARGE = f"picture: expected at most {MOST_PIXELS // 1_000_000} million pixels"
 WORKING_SIDE = 1024
 OPAQUE = 128
 
@@ -34,16 +35,15 @@ def read_picture(content: bytes) -> Bytes:
         with Image.open(BytesIO(content), formats=FORMATS) as image:
             width, height = image.size
             if width * height > MOST_PIXELS:
-                raise PictureError(
-                    f"picture: expected at most {MOST_PIXELS // 1_000_000} million pixels, received "
-                    f"{width} × {height}; make it smaller"
-                )
+                raise PictureError(f"{TOO_LARGE}, received {width} × {height}; make it smaller")
             image.draft("L", (WORKING_SIDE, WORKING_SIDE))  # a large JPEG is decoded at a fraction of its size
             upright = ImageOps.exif_transpose(image)
             upright.thumbnail((WORKING_SIDE, WORKING_SIDE))
             return _grey(upright)
     except PictureError:
         raise
+    except Image.DecompressionBombError as error:
+        raise PictureError(f"{TOO_LARGE}, received far more") from error
     except Exception as error:  # Pillow's plugins have a different one for each way in which a file can be broken
         raise PictureError("picture: expected a whole PNG or JPEG file, received something else") from error
 
