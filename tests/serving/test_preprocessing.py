@@ -69,8 +69,8 @@ def test_the_size_changes_the_grey_of_edges_alone(digits: Bytes, index: int, sid
     plain = read(on_canvas(enlarged(digits[index], 112), 84, 84))
     # A centre of mass halfway between two pixels may be rounded to either.
     nearby = [np.roll(plain, shift, (0, 1)) for shift in itertools.product((-1, 0, 1), repeat=2)]
-    # Edges fall on other parts of pixels.
-    assert min(far_apart(sized, image) for image in nearby) < 45
+    # Edges fall on other parts of pixels, and sizes are whole pixels; two different digits are some 150 apart.
+    assert min(far_apart(sized, image) for image in nearby) < 60
 
 
 def test_the_prediction_stays_for_nearly_all_sizes_and_pens(predictor: Predictor, digits: Bytes) -> None:
