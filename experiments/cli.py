@@ -6,9 +6,11 @@ import sys
 
 import typer
 
+from experiments.commands.choosing import best, evaluate, reproduce
 from experiments.commands.looking import data, runs, sweeps, ui
 from experiments.commands.options import USER_ERROR
-from experiments.commands.sweeping import sweep
+from experiments.commands.registering import promote, registry, rollback
+from experiments.commands.sweeping import confirm, sweep
 from mnist_core.errors import MnistSearchError
 
 app = typer.Typer(
@@ -20,7 +22,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-COMMANDS = (sweep, sweeps, runs, data, ui)
+COMMANDS = (sweep, sweeps, runs, best, confirm, evaluate, promote, rollback, registry, reproduce, data, ui)
 for command in COMMANDS:
     app.command()(command)
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from experiments.records import Tag
 from mnist_core.data import validation_count
 from mnist_core.errors import DataError
-from mnist_core.sources import DataSource, name_of
-from search.spec import SweepSpec
+from mnist_core.sources import DataSource, Origin, name_of
+from search.spec import DataSpec, SweepSpec
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
@@ -47,6 +49,7 @@ class DataRecord:
             Tag.DATASET: self.name,
             Tag.DATASET_DIGEST: self.digest,
             Tag.DATASET_ORIGIN: self.origin,
+            Tag.DATASET_LOCATION: self.location,
             Tag.DATASET_SIZE: str(self.size),
             Tag.VALIDATION: str(self.validation),
             Tag.SPLIT_SEED: str(self.split_seed),
@@ -54,16 +57,52 @@ class DataRecord:
 
     def as_input(self) -> DatasetInput:
         """As MLflow's own dataset input."""
-        from mlflow.entities import Dataset, DatasetInput, InputTag
+        return dataset_input(self.name, self.digest, self.location, self.size, "training")
 
-        dataset = Dataset(
-            name=self.name,
-            digest=self.digest[:SHOWN_DIGEST],
-            source_type="local",
-            source=json.dumps({"uri": self.location}),
-            profile=json.dumps({"num_rows": self.size, "sha256": self.digest}),
-        )
-        return DatasetInput(dataset, tags=[InputTag("mlflow.data.context", "training")])
+
+def dataset_input(name: str, digest: str, location: str, size: int, context: str) -> DatasetInput:
+    """A data set as MLflow shows it beside a run.
+
+    Args:
+        name: such as ``mnist``.
+        digest: SHA-256, of which the beginning is shown.
+        location: where it lies.
+        size: number of images.
+        context: what it was used for: ``training`` or ``testing``.
+    """
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    dataset = Dataset(
+        name=name,
+        digest=digest[:SHOWN_DIGEST],
+        source_type="local",
+        source=json.dumps({"uri": location}),
+        profile=json.dumps({"num_rows": size, "sha256": digest}),
+    )
+    return DatasetInput(dataset, tags=[InputTag("mlflow.data.context", context)])
+
+
+def source_of(tags: Mapping[str, str]) -> DataSource | None:
+    """Where the data of a recorded sweep or run should still lie; None where it has to be looked for."""
+    origin, path = tags.get(Tag.DATASET_ORIGIN), Path(tags.get(Tag.DATASET_LOCATION, ""))
+    if origin == Origin.SAMPLE.value:
+        return DataSource(Origin.SAMPLE)
+    return DataSource(Origin.GIVEN, path) if origin == Origin.GIVEN.value and path.exists() else None
+
+
+def split_of(tags: Mapping[str, str]) -> DataSpec:
+    """How the data of a recorded sweep or run was divided, and what it has to be."""
+    share = tags[Tag.VALIDATION]
+    return DataSpec(
+        validation=int(share) if share.isdecimal() else float(share),
+        seed=int(tags[Tag.SPLIT_SEED]),
+        digest=tags[Tag.DATASET_DIGEST],
+    )
+
+
+def validation_images(tags: Mapping[str, str]) -> int:
+    """How many images a recorded sweep or run was judged by."""
+    return validation_count(int(tags[Tag.DATASET_SIZE]), split_of(tags).validation)
 
 
 def describe(source: DataSource, spec: SweepSpec) -> DataRecord:

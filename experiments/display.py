@@ -1,12 +1,8 @@
-"""What a sweep looks like while it runs: live in a terminal, one line for each trial in a file; and its tables."""
+"""What a sweep looks like while it runs: live in a terminal, one line for each trial in a file."""
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console, Group
@@ -20,64 +16,18 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
 from rich.text import Text
 
-from experiments.records import Tag
+from experiments.console import COLOURS, in_words
 from search.trial import Trial, TrialResult, TrialState
 
 if TYPE_CHECKING:
-    from experiments.records import RunRecord, SweepRecord
     from mnist_core.metrics import EpochMetrics
     from search.spec import SweepSpec
     from search.sweep import History
 
-WIDTH_OF_FILES = 160
-WIDEST = 10_000
 # Columns of a terminal from which bars and parameters of running trials find room.
 ROOMY = 110
-COLOURS = {
-    TrialState.COMPLETE: "green",
-    TrialState.PRUNED: "yellow",
-    TrialState.FAILED: "red",
-    TrialState.KILLED: "red",
-}
-
-
-class _Console(Console):
-    def on_broken_pipe(self) -> None:
-        """Go on without a reader: a sweep is not lost because `head` has seen enough."""
-        self.quiet = True
-        with Path(os.devnull).open("w") as nowhere:
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())
-
-
-def make_console() -> Console:
-    """A console that is as wide as the terminal, and wide enough for tables where there is none."""
-    # What is printed holds paths and names of the user's, so square brackets are no markup.
-    if sys.stdout.isatty():
-        return _Console(highlight=False, markup=False)
-    return _Console(highlight=False, markup=False, width=WIDTH_OF_FILES, force_terminal=False)
-
-
-def print_table(console: Console, table: Table) -> None:
-    """Print a table at its own width: a narrow terminal wraps its lines, but nothing is cut from them."""
-    given, console.width = console.width, WIDEST
-    console.width = console.measure(table).maximum
-    try:
-        console.print(table)
-    finally:
-        console.width = given
-
-
-def in_words(values: Mapping[str, object]) -> str:
-    """``hidden_size=128 dropout=0.25``: parameters as a reader wants them, four significant digits."""
-    return " ".join(f"{name}={short(value)}" for name, value in values.items())
-
-
-def short(value: object) -> str:
-    """A value in at most four significant digits."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 @dataclass
@@ -250,58 +200,3 @@ class LiveDisplay(PlainDisplay):
         else:
             best.append("none yet", "not bold dim")
         return Group(self._each, self._whole, best)
-
-
-def runs_table(ranked: Sequence[RunRecord], others: Iterable[RunRecord], names: Sequence[str]) -> Table:
-    """The runs of a sweep.
-
-    Args:
-        ranked: those that may win, best first.
-        others: the rest, shown below without a rank.
-        names: parameters to show, each in a column.
-    """
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("rank", justify="right")
-    table.add_column("run", no_wrap=True)
-    table.add_column("state")
-    for name in (*names, "best epoch", "val accuracy", "val loss", "seconds"):
-        table.add_column(name, justify="right")
-    for rank, run in [*enumerate(ranked, start=1), *((None, run) for run in others)]:
-        figures = (
-            str(run.best_epoch or ""),
-            _figure(run.value("val_accuracy"), ".4f"),
-            _figure(run.value("val_loss"), ".4f"),
-            _figure(run.seconds, ".1f"),
-        )
-        parameters = (_trim(run.params.get(name, "")) for name in names)
-        state = Text(run.state.value, COLOURS.get(run.state, ""))
-        table.add_row(str(rank or ""), run.name, state, *parameters, *figures)
-    return table
-
-
-def _figure(value: float | None, form: str) -> str:
-    return "" if value is None else format(value, form)
-
-
-def _trim(text: str) -> str:
-    try:
-        return short(float(text)) if "." in text or "e" in text else text
-    except ValueError:
-        return text
-
-
-def sweeps_table(sweeps: Iterable[SweepRecord]) -> Table:
-    """The sweeps of a store, newest first."""
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 2))
-    for name in ("name", "state", "engine", "sampler", "trials", "data", "best run", "started", "run id"):
-        table.add_column(name, no_wrap=name in ("name", "run id"))
-    for sweep in sweeps:
-        tags = sweep.tags
-        table.add_row(
-            sweep.name,
-            sweep.state.value.lower(),
-            *(tags.get(tag, "") for tag in (Tag.ENGINE, Tag.SAMPLER, Tag.TARGET, Tag.DATASET, Tag.BEST_RUN)),
-            f"{sweep.started:%Y-%m-%d %H:%M}",
-            sweep.run_id[:8],
-        )
-    return table

@@ -113,7 +113,7 @@ def read_history(store: Store, runs: Iterable[RunRecord], spec: SweepSpec) -> Hi
         for run in runs:
             trial = spec.trial(run.number, spec.space.parse(run.params), run.attempt)
             if run.state.is_finished and not _may_be_retried(run):
-                finished[run.number] = PastTrial(trial, _result(store, run))
+                finished[run.number] = PastTrial(trial, read_result(store, run))
             else:
                 lost[run.number] = trial
     unfinished = [trial for number, trial in lost.items() if number not in finished]
@@ -125,14 +125,16 @@ def _may_be_retried(run: RunRecord) -> bool:
     return run.state is TrialState.FAILED and run.stop_reason != StopReason.NON_FINITE.value
 
 
-def _result(store: Store, run: RunRecord) -> TrialResult:
-    curves = [
-        [
-            point.value
-            for point in sorted(store.client.get_metric_history(run.run_id, metric.value), key=lambda p: p.step)
+def read_result(store: Store, run: RunRecord) -> TrialResult:
+    """A run's curves and best epoch, as the worker reported them; without its files."""
+    with store.errors(f"reading the curves of run {run.title}"):
+        curves = [
+            [
+                point.value
+                for point in sorted(store.client.get_metric_history(run.run_id, metric.value), key=lambda p: p.step)
+            ]
+            for metric in Metric
         ]
-        for metric in Metric
-    ]
     history = tuple(EpochMetrics(*values) for values in zip(*curves, strict=False))
     return TrialResult(run.state, history, best_epoch=run.best_epoch if history else None)
 
@@ -143,17 +145,18 @@ def _ready_models(store: Store, sweep_id: str) -> set[str]:
             [store.experiment_id], f"tags.{Tag.SWEEP_RUN_ID} = '{sweep_id}'", page_token=token
         )
 
-    return {model.model_id for model in _all_pages(page) if model.status.value == "READY"}
+    return {model.model_id for model in all_pages(page) if model.status.value == "READY"}
 
 
 def _search_runs(store: Store, filter_string: str) -> list[Run]:
     def page(token: str | None) -> Any:
         return store.client.search_runs([store.experiment_id], filter_string, max_results=PAGE, page_token=token)
 
-    return _all_pages(page)
+    return all_pages(page)
 
 
-def _all_pages(page: Callable[[str | None], Any]) -> list[Any]:
+def all_pages(page: Callable[[str | None], Any]) -> list[Any]:
+    """Every item of a search of MLflow's, which answers in pages."""
     items: list[Any] = []
     token = None
     while True:

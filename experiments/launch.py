@@ -132,7 +132,7 @@ class SweepResult:
         return table
 
 
-def run_sweep(spec: SweepSpec, launch: Launch = Launch()) -> SweepResult:
+def run_sweep(spec: SweepSpec, launch: Launch = Launch(), confirms: str | None = None) -> SweepResult:
     """Run a sweep from its first trial to its last and record all of it in MLflow.
 
     Ctrl-C or SIGTERM ends it cleanly; what was recorded stays, and :func:`resume_sweep` goes on from there.
@@ -140,6 +140,7 @@ def run_sweep(spec: SweepSpec, launch: Launch = Launch()) -> SweepResult:
     Args:
         spec: what to search; :func:`experiments.read_spec` reads one from a file.
         launch: how to run it.
+        confirms: run id of the sweep whose best runs are tried again, if that is what it is for.
 
     Raises:
         DataError: the data cannot be read.
@@ -152,7 +153,7 @@ def run_sweep(spec: SweepSpec, launch: Launch = Launch()) -> SweepResult:
         store = open_store(uri, create=True)
         with stop_on_signals() as stop:
             name = past.free_name(store, spec.name)
-            sweep_id = tracking.begin_sweep(store, spec, name, desk.data, desk.executor.capacity)
+            sweep_id = tracking.begin_sweep(store, spec, name, desk.data, desk.executor.capacity, confirms)
             return desk.drive(store, sweep_id, NO_HISTORY, stop)
 
 

@@ -26,6 +26,7 @@ class Tag(StrEnum):
     DATASET = "dataset"
     DATASET_DIGEST = "dataset_digest"
     DATASET_ORIGIN = "dataset_origin"
+    DATASET_LOCATION = "dataset_location"
     DATASET_SIZE = "dataset_size"
     MODEL_ID = "model_id"
     MODEL_SHA256 = "model_sha256"
@@ -44,6 +45,9 @@ class Tag(StrEnum):
     GIT_DIRTY = "git_dirty"
     VALIDATION = "validation"
     SPLIT_SEED = "split_seed"
+    CONFIRMS = "confirms"
+    TEST_DATASET = "test_dataset"
+    TEST_DIGEST = "test_digest"
 
 
 class Kind(StrEnum):
@@ -53,6 +57,9 @@ class Kind(StrEnum):
     TRIAL = "trial"
 
 
+REGISTERED_MODEL = "mnist-classifier"
+# The least test accuracy of a champion, where the user asks for no other.
+FLOOR = 0.9
 SPEC_FILE = "sweep.toml"
 TRACEBACK_FILE = "traceback.txt"
 
@@ -140,3 +147,57 @@ class RunRecord:
         """A metric of the saved weights, by its name among the curves, such as ``val_accuracy``; finite or None."""
         value = self.metrics.get(f"best_{metric}")
         return value if value is not None and math.isfinite(value) else None
+
+
+class Alias(StrEnum):
+    """What versions are called."""
+
+    CHAMPION = "champion"
+    PREVIOUS = "previous"
+    CHALLENGER = "challenger"
+
+
+class VersionTag(StrEnum):
+    """Tags on versions: all that the lists show, so that they need no run."""
+
+    RUN = "run"
+    SWEEP = "sweep"
+    SWEEP_RUN_ID = "sweep_run_id"
+    MODEL_ID = "model_id"
+    MODEL_SHA256 = "model_sha256"
+    PARAMETERS = "parameters"
+    VAL_ACCURACY = "val_accuracy"
+    TEST_ACCURACY = "test_accuracy"
+    TEST_DATASET = "test_dataset"
+    TEST_DIGEST = "test_digest"
+    GATE = "gate"
+    REASON = "reason"
+    BY = "by"
+    AT = "at"
+    CHECK = "check"
+
+
+@dataclass(frozen=True)
+class VersionRecord:
+    """One version of the registered model.
+
+    Args:
+        name: of the registered model.
+        version: counts from 1.
+        run_id: of the run that trained it.
+        aliases: what it is called now.
+        created: local time.
+        tags: by :class:`VersionTag`.
+    """
+
+    name: str
+    version: int
+    run_id: str
+    aliases: tuple[str, ...]
+    created: datetime
+    tags: Mapping[str, str]
+
+    @property
+    def title(self) -> str:
+        """For people: ``mnist-classifier version 3``."""
+        return f"{self.name} version {self.version}"

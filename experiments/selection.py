@@ -1,16 +1,116 @@
-"""Which run is the best: pure decisions over what was read."""
+"""Which run is the best, and which is to be chosen: pure decisions over what was read."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
 
 from experiments.records import RunRecord
+from mnist_core.errors import NotFoundError
 from mnist_core.metrics import Direction, Metric
+from search.space import SEED
 from search.trial import TrialState
 
 # MLflow keeps an infinity as the largest double.
 STORED_INFINITY = 1.7e308
+# Of a normal distribution: two-sided 95%.
+TWO_SIDED_95 = 1.96
+
+
+class Rule(Enum):
+    """How one run is chosen among those that may win."""
+
+    BEST = "best"
+    """The highest objective."""
+    ONE_SE = "one-se"
+    """The fewest weights within one standard error of the best accuracy (Breiman et al. 1984)."""
+    SMALLEST = "smallest"
+    """The fewest weights within the 95% interval of the best accuracy."""
+
+    @property
+    def standard_errors(self) -> float:
+        """How far below the best a run may lie and still be a tie."""
+        return TWO_SIDED_95 if self is Rule.SMALLEST else 1.0
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One setting of all parameters, with the runs that tried it: several where only their seeds differ.
+
+    Args:
+        runs: best first; never empty.
+    """
+
+    runs: tuple[RunRecord, ...]
+
+    @property
+    def run(self) -> RunRecord:
+        """The one to take where the configuration is chosen: its best."""
+        return self.runs[0]
+
+    @property
+    def weights(self) -> int:
+        """Number of the model's weights."""
+        return int(self.run.metrics.get("weights", 0))
+
+    def values(self, metric: str) -> list[float]:
+        """The metric of each run."""
+        return [value for run in self.runs if (value := run.value(metric)) is not None]
+
+    def mean(self, metric: str) -> float:
+        """Over the runs."""
+        return statistics.fmean(self.values(metric))
+
+    def interval(self, metric: str) -> tuple[float, float] | None:
+        """The mean's 95% interval over the seeds, by Student's t; None of a single run."""
+        values = self.values(metric)
+        if len(values) < 2:
+            return None
+        from scipy.stats import t
+
+        half = float(t.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / math.sqrt(len(values))
+        return statistics.fmean(values) - half, statistics.fmean(values) + half
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a rule chose, and among what.
+
+    Args:
+        rule: that chose.
+        objective: that ranks.
+        ranked: every configuration that may win, best first.
+        chosen: one of them.
+        tied: those whose accuracy cannot be told from the best, by the rule's margin; the best is among them.
+        margin: how far below the best accuracy that is.
+    """
+
+    rule: Rule
+    objective: str
+    ranked: Sequence[Configuration]
+    chosen: Configuration
+    tied: Sequence[Configuration]
+    margin: float
+
+    @property
+    def reason(self) -> str:
+        """Why this one, in one line."""
+        best, ties = self.ranked[0], len(self.tied) - 1
+        mean = "mean " if len(best.runs) > 1 else ""
+        others = f"{ties} other{'s' * (ties != 1)} within {self.margin:.4f} of its accuracy"
+        if self.rule is Rule.BEST:
+            return f"the best {mean}{self.objective}; {others}"
+        if self.chosen is best:
+            return f"the fewest weights of those within {self.margin:.4f} of the best accuracy, which is its own"
+        less = best.mean(Metric.VAL_ACCURACY.value) - self.chosen.mean(Metric.VAL_ACCURACY.value)
+        return (
+            f"{self.chosen.weights:,} weights, against {best.weights:,} of {best.run.name}, whose accuracy is "
+            f"{less:.4f} higher, which is within {self.margin:.4f}"
+        )
 
 
 def selectable(run: RunRecord) -> bool:
@@ -30,14 +130,17 @@ def rank(runs: Iterable[RunRecord], objective: str = Metric.VAL_ACCURACY.value) 
         runs: of one sweep, or of several on the same data.
         objective: ``val_accuracy`` or ``val_loss``.
     """
-    return sorted(filter(selectable, runs), key=lambda run: _order(run, objective))
+    return sorted(filter(selectable, runs), key=lambda run: _order(Configuration((run,)), objective))
 
 
 def others(runs: Iterable[RunRecord], objective: str = Metric.VAL_ACCURACY.value) -> list[RunRecord]:
     """The runs that may not win: pruned ones by what they reached, then the rest by number."""
     states = list(TrialState)
     rest = [run for run in runs if not selectable(run)]
-    return sorted(rest, key=lambda run: (states.index(run.state), _order(run, objective), run.number, run.attempt))
+    return sorted(
+        rest,
+        key=lambda run: (states.index(run.state), _order(Configuration((run,)), objective), run.number, run.attempt),
+    )
 
 
 def best(runs: Iterable[RunRecord], objective: str = Metric.VAL_ACCURACY.value) -> RunRecord | None:
@@ -45,13 +148,45 @@ def best(runs: Iterable[RunRecord], objective: str = Metric.VAL_ACCURACY.value) 
     return next(iter(rank(runs, objective)), None)
 
 
-def _order(run: RunRecord, objective: str) -> tuple[float, float]:
+def configurations(runs: Iterable[RunRecord], objective: str = Metric.VAL_ACCURACY.value) -> list[Configuration]:
+    """The runs that may win, together where only their seeds differ; by the mean of the objective, best first."""
+    groups: dict[frozenset[tuple[str, str]], list[RunRecord]] = defaultdict(list)
+    for run in rank(runs, objective):
+        groups[frozenset((name, value) for name, value in run.params.items() if name != SEED)].append(run)
+    return sorted((Configuration(tuple(group)) for group in groups.values()), key=lambda c: _order(c, objective))
+
+
+def choose(runs: Iterable[RunRecord], rule: Rule, objective: str, validation_images: int) -> Choice:
+    """Choose by a rule.
+
+    Args:
+        runs: of one sweep.
+        rule: how.
+        objective: ``val_accuracy`` or ``val_loss``; what is best by it is what ties are measured against.
+        validation_images: how many images each accuracy is a share of, which is what its standard error depends on.
+
+    Raises:
+        NotFoundError: none may win.
+    """
+    ranked = configurations(runs, objective)
+    if not ranked:
+        raise NotFoundError("no complete trial with finite metrics and a model that is READY: there is none to choose")
+    accuracy = Metric.VAL_ACCURACY.value
+    best_accuracy = ranked[0].mean(accuracy)
+    margin = rule.standard_errors * math.sqrt(best_accuracy * (1 - best_accuracy) / validation_images)
+    # Shares of so many images: equal ones differ by rounding alone.
+    tied = [one for one in ranked if one.mean(accuracy) >= best_accuracy - margin - 1e-9]
+    chosen = ranked[0] if rule is Rule.BEST else min(tied, key=lambda one: (one.weights, _order(one, objective)))
+    return Choice(rule, objective, ranked, chosen, tied, margin)
+
+
+def _order(configuration: Configuration, objective: str) -> tuple[float, float]:
     second = Metric.VAL_LOSS.value if objective == Metric.VAL_ACCURACY.value else Metric.VAL_ACCURACY.value
-    return _cost(run, objective), _cost(run, second)
+    return _cost(configuration, objective), _cost(configuration, second)
 
 
-def _cost(run: RunRecord, name: str) -> float:
-    value = run.value(name)
-    if value is None:
+def _cost(configuration: Configuration, name: str) -> float:
+    if not configuration.values(name):
         return math.inf
+    value = configuration.mean(name)
     return -value if Metric(name).direction is Direction.MAXIMIZE else value

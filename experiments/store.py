@@ -48,6 +48,28 @@ class Store:
         with _translated(self.uri, doing):
             yield
 
+    @contextmanager
+    def exclusively(self) -> Iterator[None]:
+        """Keep other processes of this machine from deciding on the registry of an embedded store meanwhile."""
+        database = Path(self.uri.removeprefix(SQLITE)).absolute() if self.uri.startswith(SQLITE) else None
+        with _one_at_a_time(database, ".registry.lock"):
+            yield
+
+    @contextmanager
+    def as_default(self) -> Iterator[None]:
+        """Make this MLflow's default store meanwhile.
+
+        Its SQL registry looks a logged model up in the default store, whichever store it is itself.
+        """
+        import mlflow
+
+        kept = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None  # type: ignore[no-untyped-call]
+        mlflow.set_tracking_uri(self.uri)
+        try:
+            yield
+        finally:
+            mlflow.set_tracking_uri(kept)  # type: ignore[arg-type]  # None unsets it
+
 
 def tracking_uri(uri: str | None = None) -> str:
     """The URI asked for, else ``MLFLOW_TRACKING_URI``, else ``mlruns/mlflow.db`` in the working directory."""
@@ -104,7 +126,8 @@ def open_store(uri: str, create: bool = False) -> Store:
         from mlflow import MlflowClient
 
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
-        with _one_at_a_time(database):
+        # MLflow does not survive two processes that make the same new database.
+        with _one_at_a_time(database, ".lock"):
             client = MlflowClient(uri)
             experiment = client.get_experiment_by_name(name)
             if experiment is not None:
@@ -116,12 +139,12 @@ def open_store(uri: str, create: bool = False) -> Store:
 
 
 @contextmanager
-def _one_at_a_time(database: Path | None) -> Iterator[None]:
-    """Keep two processes from making the same new database, which MLflow does not survive."""
+def _one_at_a_time(database: Path | None, name: str) -> Iterator[None]:
+    """Hold a lock beside the database, if it is a file that may be written to."""
     if database is None or fcntl is None or not os.access(database.parent, os.W_OK):
         yield
         return
-    with (database.parent / ".lock").open("w") as lock:
+    with (database.parent / name).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -40,7 +40,9 @@ _SWEEP_STATE = {
 }
 
 
-def begin_sweep(store: Store, spec: SweepSpec, name: str, data: DataRecord, workers: int) -> str:
+def begin_sweep(
+    store: Store, spec: SweepSpec, name: str, data: DataRecord, workers: int, confirms: str | None = None
+) -> str:
     """Open the parent run of a new sweep, with all that is known of it before its first trial; its run id."""
     text, git = to_toml(spec), provenance.git_state()
     tags: dict[str, str] = {
@@ -58,6 +60,8 @@ def begin_sweep(store: Store, spec: SweepSpec, name: str, data: DataRecord, work
         **_driving(spec, workers),
         **{f"version.{package}": version for package, version in provenance.versions().items()},
     }
+    if confirms:
+        tags[Tag.CONFIRMS] = confirms
     if git:
         tags |= {"mlflow.source.git.commit": git[0], Tag.GIT_DIRTY: str(git[1]).lower()}
     with store.errors(f"beginning sweep {name}"):

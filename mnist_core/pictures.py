@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -54,3 +58,24 @@ def png(figure: Figure) -> bytes:
     buffer = BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()
+
+
+def digit_grid(images: npt.NDArray[np.uint8], captions: Sequence[str], columns: int = 5, title: str = "") -> Figure:
+    """Digits in rows, each with what is said of it above; to be called within :func:`style`.
+
+    Args:
+        images: shape ``(n, height, width)``, uint8, 0 is background.
+        captions: one for each image; may have two lines.
+        columns: digits in a row.
+        title: above all.
+    """
+    rows = max(1, math.ceil(len(images) / columns))
+    figure = new_figure(1.6 * columns, 1.9 * rows + 0.5)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axis in axes:
+        axis.axis("off")
+    for axis, image, caption in zip(axes, images, captions, strict=False):
+        axis.imshow(image, cmap="gray_r", vmin=0, vmax=255)
+        axis.set_title(caption, fontsize=9, fontweight="normal")
+    figure.suptitle(title, fontweight="bold")
+    return figure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mnist_core.runtime import quietly
+from search.listed_searcher import ListedSearcher
 from search.searcher import KnownPoints
 from search.spec import Engine, SweepSpec
 from search.sweep import NO_HISTORY, History
@@ -20,6 +21,8 @@ def make_searcher(spec: SweepSpec, history: History = NO_HISTORY) -> KnownPoints
         from search.optuna_searcher import OptunaSearcher
 
         searcher = KnownPoints(OptunaSearcher(spec, known))
+    elif spec.engine is Engine.LISTED:
+        searcher = KnownPoints(ListedSearcher(spec))
     else:
         with quietly():
             from search.keras_tuner_searcher import KerasTunerSearcher

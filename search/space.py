@@ -17,9 +17,25 @@ Point = Mapping[str, Value]
 SEARCHABLE: Mapping[str, type] = {**PARAMETER_TYPES, "batch_size": int}
 """Type of every parameter that a sweep may search: the model factory's arguments, and the batch size."""
 
+SEED = "seed"
+"""A parameter that points may be listed with, and that is not searched: that would choose the luckiest."""
+
+_TYPES: Mapping[str, type] = {**SEARCHABLE, SEED: int}
+
 LARGEST_GRID = 100_000
 
 PointKey = tuple[tuple[str, Value], ...]
+
+
+def type_of(name: str) -> type:
+    """Type of a parameter that a point may name.
+
+    Raises:
+        SpecError: there is no such parameter.
+    """
+    if name not in _TYPES:
+        raise SpecError(f"{name}: no such parameter{did_you_mean(name, SEARCHABLE)}")
+    return _TYPES[name]
 
 
 def key_of(point: Point) -> PointKey:
@@ -160,8 +176,25 @@ class Space:
                 f"[space]: expected at least one parameter to search (known: {', '.join(sorted(SEARCHABLE))})"
             )
         for name in self.domains:
-            if name not in SEARCHABLE:
-                raise SpecError(f"space.{name}: no such parameter{did_you_mean(name, SEARCHABLE)}")
+            try:
+                type_of(name)
+            except SpecError as error:
+                raise SpecError(f"space.{error}") from error
+
+    @classmethod
+    def of(cls, points: Sequence[Point]) -> Space:
+        """The least space that holds the points: for each parameter, the values that occur.
+
+        Raises:
+            SpecError: they do not all have the same parameters, or there is none.
+        """
+        names = list(points[0]) if points else []
+        for number, point in enumerate(points):
+            if point.keys() != set(names):
+                raise SpecError(
+                    f"points: expected {', '.join(names)} in each, received {', '.join(point)} in number {number}"
+                )
+        return cls({name: Choices(tuple(dict.fromkeys(point[name] for point in points))) for name in names})
 
     def __contains__(self, point: Point) -> bool:
         return point.keys() == self.domains.keys() and all(point[name] in self.domains[name] for name in point)
@@ -197,7 +230,7 @@ class Space:
         Raises:
             KeyError: a parameter of this space is not among the texts.
         """
-        return {name: SEARCHABLE[name](texts[name]) for name in self.domains}
+        return {name: type_of(name)(texts[name]) for name in self.domains}
 
 
 def _check_range(low: float, high: float, log: object, step: float | None) -> None:

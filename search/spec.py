@@ -11,7 +11,7 @@ from enum import Enum
 from mnist_core.errors import MnistSearchError, SpecError, did_you_mean
 from mnist_core.hyperparameters import Hyperparameters, TrainingConfig
 from mnist_core.metrics import Metric
-from search.space import Point, Space
+from search.space import SEED, Point, Space
 from search.trial import Trial
 
 OBJECTIVES = (Metric.VAL_ACCURACY.value, Metric.VAL_LOSS.value)
@@ -22,15 +22,19 @@ class Engine(Enum):
 
     OPTUNA = "optuna"
     KERAS_TUNER = "keras-tuner"
+    LISTED = "listed"
+    """None: the sweep lists its points."""
 
 
 SAMPLERS: Mapping[Engine, tuple[str, ...]] = {
     Engine.OPTUNA: ("tpe", "cmaes", "random", "qmc", "grid"),
     Engine.KERAS_TUNER: ("grid", "random", "bayesian"),
+    Engine.LISTED: ("listed",),
 }
 PRUNERS: Mapping[Engine, tuple[str, ...]] = {
     Engine.OPTUNA: ("none", "median", "hyperband", "successive-halving"),
     Engine.KERAS_TUNER: ("none",),
+    Engine.LISTED: ("none",),
 }
 
 
@@ -72,12 +76,13 @@ class SweepSpec:
         sampler: how it chooses them; one of ``SAMPLERS[engine]``.
         pruner: how it stops hopeless trials; one of ``PRUNERS[engine]``.
         objective: the validation metric that ranks trials; it is that of the saved weights.
-        trials: how many points to try; 0 means all of a grid.
+        trials: how many points to try; 0 means all of a grid or a list.
         seed: of the searcher, and of every trial: all trials share initial weights and image order as far as
-            their shapes allow, so that points are compared on equal terms.
+            their shapes allow, so that points are compared on equal terms. Listed points may name their own.
         data: how the training images are divided.
         model: values of the model factory's arguments that are not searched.
         training: epochs, batch size, early stopping.
+        points: for the engine ``listed``: what to try, in this order; ``space`` is then :meth:`Space.of` them.
 
     Raises:
         SpecError: the parts do not go together.
@@ -94,6 +99,7 @@ class SweepSpec:
     data: DataSpec = field(default_factory=DataSpec)
     model: Hyperparameters = field(default_factory=Hyperparameters)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    points: tuple[Point, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
@@ -107,9 +113,10 @@ class SweepSpec:
         _check_seed("seed", self.seed)
         if type(self.trials) is not int or self.trials < 0:
             raise SpecError(f"trials: expected a count of trials, 1 or more, received {self.trials!r}")
+        self._check_points()
         if self.sampler == "grid":
             self.space.grid()
-        elif not self.trials:
+        elif not self.trials and not self.points:
             raise SpecError(f"trials: expected how many points sampler = {self.sampler!r} is to try, received none")
         for name, value in self.space.corners():
             try:
@@ -129,7 +136,9 @@ class SweepSpec:
 
     @property
     def largest_target(self) -> float:
-        """How many points there are to try: the size of a grid, infinity elsewhere."""
+        """How many points there are to try: the size of a grid or a list, infinity elsewhere."""
+        if self.engine is Engine.LISTED:
+            return len(self.points)
         return len(self.space.grid()) if self.sampler == "grid" else math.inf
 
     def trial(self, number: int, point: Point, attempt: int = 1) -> Trial:
@@ -139,12 +148,24 @@ class SweepSpec:
             ParameterError: a value is out of its range.
         """
         hyperparameters, training = self._settings(point)
-        return Trial(number, point, hyperparameters, training, self.seed, attempt)
+        return Trial(number, point, hyperparameters, training, int(point.get(SEED, self.seed)), attempt)
+
+    def _check_points(self) -> None:
+        if self.engine is Engine.LISTED:
+            if not self.points or Space.of(self.points) != self.space:
+                raise SpecError("points: expected one or more to try, and a space that is theirs")
+            for point in self.points:
+                _check_seed("points: seed", point.get(SEED, self.seed))
+        elif self.points or SEED in self.space.domains:
+            raise SpecError(
+                f"{'points' if self.points else 'space.seed'}: expected engine = {Engine.LISTED.value!r} with it, "
+                f"received {self.engine.value!r}"
+            )
 
     def _settings(self, point: Point) -> tuple[Hyperparameters, TrainingConfig]:
         names = {field.name for field in fields(Hyperparameters)}
         of_model = {name: value for name, value in point.items() if name in names}
-        of_training = {name: value for name, value in point.items() if name not in names}
+        of_training = {name: value for name, value in point.items() if name not in names | {SEED}}
         return replace(self.model, **of_model), replace(self.training, **of_training)  # type: ignore[arg-type]
 
 

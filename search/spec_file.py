@@ -12,7 +12,7 @@ import tomli_w
 
 from mnist_core.errors import MnistSearchError, SpecError, did_you_mean
 from mnist_core.hyperparameters import PARAMETER_TYPES, EarlyStopping, Hyperparameters, TrainingConfig
-from search.space import SEARCHABLE, Choices, Domain, FloatRange, IntRange, Space
+from search.space import SEARCHABLE, Choices, Domain, FloatRange, IntRange, Point, Space, type_of
 from search.spec import DataSpec, Engine, SweepSpec
 
 Table = dict[str, Any]
@@ -59,6 +59,7 @@ def to_toml(spec: SweepSpec) -> str:
     """The sweep as a TOML text with every default spelled out; ``parse_spec`` reads it back to an equal value."""
     table = asdict(spec)
     table["engine"] = spec.engine.value
+    listed = list(table.pop("points"))
     # Tables come after plain keys in TOML, and the space reads best at the end.
     table["space"] = {name: _domain_table(domain) for name, domain in spec.space.domains.items()}
     for name in TABLES:
@@ -67,6 +68,9 @@ def to_toml(spec: SweepSpec) -> str:
         del table["model"][name]
     if "batch_size" in spec.space.domains:
         del table["training"]["batch_size"]
+    if spec.engine is Engine.LISTED:
+        del table["space"]
+        table["points"] = listed
     return tomli_w.dumps(table)
 
 
@@ -91,10 +95,13 @@ def _spec(table: Table) -> SweepSpec:
     _check_keys(table, (field.name for field in fields(SweepSpec)))
     if "name" not in table:
         raise SpecError("name: expected a name for the sweep, received none")
+    points = _points(table.pop("points", []))
+    if points and "space" in table:
+        raise SpecError("points: the sweep has a [space] as well; keep one of them")
     space = _table(table, "space")
     fixed = {name: value for name, value in space.items() if not isinstance(value, dict | list)}
     model, training = _table(table, "model"), _table(table, "training")
-    for name in space.keys() & (model.keys() | training.keys()):
+    for name in (points[0] if points else space).keys() & (model.keys() | training.keys()):
         raise SpecError(f"space.{name}: set in [{'model' if name in model else 'training'}] as well; keep one of them")
     for name, value in fixed.items():
         _check_parameter(name)
@@ -106,12 +113,22 @@ def _spec(table: Table) -> SweepSpec:
     if "engine" in settings:
         settings["engine"] = _engine(settings["engine"])
     return SweepSpec(
-        space=Space(domains),
+        space=Space.of(points) if points else Space(domains),
+        points=points,
         data=_build(DataSpec, "data", _table(table, "data")),
         model=_build(Hyperparameters, "model", model),
         training=_training(training),
         **settings,
     )
+
+
+def _points(value: object) -> tuple[Point, ...]:
+    if not isinstance(value, list) or not all(isinstance(point, dict) for point in value):
+        raise SpecError(f"points: expected a list of tables such as {{ hidden_size = 128 }}, received {value!r}")
+    try:
+        return tuple({name: _of_type(type_of(name), item) for name, item in point.items()} for point in value)
+    except SpecError as error:
+        raise SpecError(f"points: {error}") from error
 
 
 def _training(table: Table) -> TrainingConfig:

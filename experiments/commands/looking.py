@@ -13,9 +13,10 @@ from experiments.shipped import SHIPPED
 
 def sweeps() -> None:
     """List the sweeps that ship and those in the store."""
-    from experiments.display import make_console, print_table, sweeps_table
+    from experiments.console import make_console, print_table
     from experiments.history import list_sweeps
     from experiments.store import open_store, tracking_uri
+    from experiments.tables import sweeps_table
     from mnist_core.errors import NotFoundError
 
     console = make_console()
@@ -36,8 +37,9 @@ def runs(
 ) -> None:
     """List the runs of a sweep, best first."""
     from experiments import history, selection
-    from experiments.display import make_console, print_table, runs_table
+    from experiments.console import make_console, print_table
     from experiments.store import open_store, tracking_uri
+    from experiments.tables import runs_table
 
     store = open_store(tracking_uri())
     found = history.find_sweep(store, name)
@@ -49,7 +51,7 @@ def runs(
 
 def data(path: DataOption = None) -> None:
     """Show which data a sweep would use, from where, its digest, and a few of its digits."""
-    from experiments.display import make_console
+    from experiments.console import make_console
     from mnist_core.download import download_mnist
     from mnist_core.preview import preview
     from mnist_core.sources import find_data, name_of

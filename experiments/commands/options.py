@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from experiments.selection import Rule
 from mnist_core.errors import SpecError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from experiments.records import RunRecord
+    from mnist_core.sources import DataSource
 
 NOTHING_FOUND = 1
 USER_ERROR = 2
@@ -26,6 +33,36 @@ DataOption = Annotated[
 SweepArgument = Annotated[
     str, typer.Argument(metavar="SWEEP", help="Name of a sweep in the store, or the start of its run id.")
 ]
+
+RunArgument = Annotated[
+    str, typer.Argument(metavar="RUN", help="The start of a run's id, or SWEEP/trial-007.", show_default=False)
+]
+WorkersOption = Annotated[
+    int, typer.Option(help="Trials at a time; 0 takes one for each core, as far as memory allows.")
+]
+TimeoutOption = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="Start no trial after this long: 90s, 10m, 2h.", show_default=False),
+]
+RuleOption = Annotated[
+    Rule,
+    typer.Option(
+        help="best: the highest objective. one-se: the fewest weights within one standard error of the best accuracy. "
+        "smallest: the fewest within its 95% interval."
+    ),
+]
+NameOption = Annotated[str, typer.Option("--as", metavar="NAME", help="Name of the registered model.")]
+
+
+def find_source(data: Path | None, run: RunRecord, console: Console) -> DataSource:
+    """The data that the option names; else that of the run where it lay; else what is found, which is said."""
+    from experiments.console import say_on
+    from experiments.dataset import source_of
+    from mnist_core.download import download_mnist
+    from mnist_core.sources import find_data
+
+    recorded = source_of(run.tags) if data is None else None
+    return recorded or find_data(data, download_mnist, say_on(console))
 
 
 def parse_duration(text: str) -> float:

@@ -1,18 +1,29 @@
-"""``sweep``: run one, or resume one."""
+"""``sweep`` and ``confirm``: run one, resume one, or try its best again."""
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from experiments.commands.options import NOTHING_FOUND, DataOption, parse_duration
+from experiments.commands.options import (
+    NOTHING_FOUND,
+    DataOption,
+    SweepArgument,
+    TimeoutOption,
+    WorkersOption,
+    parse_duration,
+)
 from experiments.shipped import read_spec
 from mnist_core.errors import SpecError
 
 if TYPE_CHECKING:
-    from experiments.launch import SweepResult
+    from rich.console import Console
+
+    from experiments.launch import Launch, SweepResult
 
 
 def sweep(
@@ -31,13 +42,8 @@ def sweep(
     trials: Annotated[
         int | None, typer.Option(help="How many trials in all, instead of the file's.", show_default=False)
     ] = None,
-    workers: Annotated[
-        int, typer.Option(help="Trials at a time; 0 takes one for each core, as far as memory allows.")
-    ] = 0,
-    timeout: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", help="Start no trial after this long: 90s, 10m, 2h.", show_default=False),
-    ] = None,
+    workers: WorkersOption = 0,
+    timeout: TimeoutOption = None,
     data: DataOption = None,
     settings: Annotated[
         list[str] | None,
@@ -56,38 +62,69 @@ def sweep(
     if trials is not None and trials < 1:
         raise SpecError(f"--trials: expected 1 or more, received {trials}")
     overrides = [*(settings or ()), *([f"trials={trials}"] if trials is not None else ())]
+
+    def run(launch: Launch) -> SweepResult:
+        from experiments.launch import resume_sweep, run_sweep
+
+        if resume is not None:
+            return resume_sweep(resume, launch, overrides, take_over)
+        return run_sweep(read_spec(sweep_file or "", overrides), launch)
+
+    _run_and_show(run, data, workers, timeout)
+
+
+def confirm(
+    name: SweepArgument,
+    top: Annotated[int, typer.Option(help="How many of its configurations, best first.", min=1)] = 3,
+    seeds: Annotated[int, typer.Option(help="How many fresh seeds for each.", min=2)] = 5,
+    workers: WorkersOption = 0,
+    timeout: TimeoutOption = None,
+    data: DataOption = None,
+) -> None:
+    """Train the best of a sweep again with fresh seeds, and rank them by their means."""
+
+    def run(launch: Launch) -> SweepResult:
+        from experiments.confirmation import confirm_sweep
+
+        return confirm_sweep(name, top, seeds, launch)
+
+    _run_and_show(run, data, workers, timeout)
+
+
+def _run_and_show(
+    run: Callable[[Launch], SweepResult], data: Path | None, workers: int, timeout: str | None
+) -> NoReturn:
     seconds = parse_duration(timeout) if timeout else None
 
-    from experiments.display import LiveDisplay, PlainDisplay, make_console
-    from experiments.launch import Launch, resume_sweep, run_sweep
+    from experiments.console import make_console, say_on
+    from experiments.display import LiveDisplay, PlainDisplay
+    from experiments.launch import Launch
 
     console = make_console()
     display = LiveDisplay(console) if sys.stdout.isatty() else PlainDisplay(console)
-
-    def say(line: str) -> None:
-        console.print(line, style="bold yellow" if "EMBEDDED" in line else None, soft_wrap=True)
-
-    launch = Launch(data=data, workers=workers, timeout=seconds, observers=[display], say=say)
     with display:
-        if resume is not None:
-            result = resume_sweep(resume, launch, overrides, take_over)
-        else:
-            result = run_sweep(read_spec(sweep_file or "", overrides), launch)
-    _print_result(result)
+        result = run(Launch(data=data, workers=workers, timeout=seconds, observers=[display], say=say_on(console)))
+    _print_result(console, result)
     raise typer.Exit(result.exit_code or (NOTHING_FOUND if result.best is None else 0))
 
 
-def _print_result(result: SweepResult) -> None:
-    from experiments.display import make_console, print_table, runs_table
+def _print_result(console: Console, result: SweepResult) -> None:
+    from experiments.console import print_table
+    from experiments.selection import configurations
+    from experiments.tables import configurations_table, runs_table
     from search.sweep import Ending
     from search.trial import TrialState
 
-    console = make_console()
     name, best = result.sweep.name, result.best
     why = ": its space has no more points" if result.ending is Ending.EXHAUSTED else ""
     console.print(f"\nsweep {name} {result.ending.value}{why}", style="bold")
     if best:
-        print_table(console, runs_table(result.ranked[:5], [], list(result.spec.space.domains)))
+        ranked, searched = configurations(result.runs, result.spec.objective), list(result.spec.space.domains)
+        if len(ranked) < len(result.ranked):
+            print_table(console, configurations_table(ranked[:5], searched))
+            best = ranked[0].run
+        else:
+            print_table(console, runs_table(result.ranked[:5], [], searched))
         console.print(f"\nbest run: {best.name}, id {best.run_id}", style="green")
     else:
         console.print("no trial completed", style="red")
@@ -99,3 +136,5 @@ def _print_result(result: SweepResult) -> None:
         more = min(2 * result.spec.target, result.spec.largest_target)
         console.print(f"more trials: mnist-search sweep --resume {name} --trials {more}")
     console.print(f"all runs:    mnist-search runs {name}\ncompare:     mnist-search ui")
+    if best:
+        console.print(f"promote:     mnist-search promote {name}")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from small_sweeps import SMALL
 
-from experiments import SweepResult, cli, display, find_sweep, launch, open_store, read_runs, tracking_uri
+from experiments import SweepResult, cli, console, find_sweep, launch, open_store, read_runs, tracking_uri
 from experiments.commands.options import parse_duration
 from mnist_core.errors import SpecError
 from search.executor import InProcessExecutor
@@ -262,5 +262,5 @@ def test_a_narrow_terminal_wraps_tables_but_cuts_nothing(
     command: Run, swept: SweepResult, swept_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wide = command("runs", "small")[1].splitlines()
-    monkeypatch.setattr(display, "WIDTH_OF_FILES", 40)
+    monkeypatch.setattr(console, "WIDTH_OF_FILES", 40)
     assert [line.rstrip() for line in command("runs", "small")[1].splitlines()] == [line.rstrip() for line in wide]

@@ -7,7 +7,8 @@ from rich.console import Console
 from small_sweeps import SMALL
 
 from experiments import parse_spec
-from experiments.display import LiveDisplay, PlainDisplay, Tally, in_words
+from experiments.console import in_words
+from experiments.display import LiveDisplay, PlainDisplay, Tally
 from mnist_core.metrics import EpochMetrics, StopReason
 from search.sweep import NO_HISTORY, History, PastTrial
 from search.trial import Trial, TrialResult, TrialState

@@ -40,7 +40,7 @@ LISTED = Space(
         "architecture": Choices(("mlp",)),
     }
 )
-TYPES = {"hidden_size": int, "hidden_layers": int, "batch_size": int, "architecture": str}
+TYPES = {"seed": int, "hidden_size": int, "hidden_layers": int, "batch_size": int, "architecture": str}
 
 
 def value_of(point: Point) -> float:
@@ -298,6 +298,15 @@ class TestKerasTunerBayesian(EnqueueingContract):
 
 class TestKerasTunerGrid(GridContract):
     engine = Engine.KERAS_TUNER
+
+
+class TestListed(GridContract):
+    engine, sampler = Engine.LISTED, "listed"
+    space = Space({**LISTED.domains, "seed": Choices((5,))})
+
+    def spec(self, seed: int = 3) -> SweepSpec:
+        points = tuple(self.space.grid())
+        return SweepSpec("contract", Space.of(points), self.engine, self.sampler, seed=seed, points=points)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mnist_core.errors import SpecError
 from mnist_core.hyperparameters import EarlyStopping, Hyperparameters, TrainingConfig
-from search.space import Choices, Domain, FloatRange, IntRange, Space
+from search.space import Choices, Domain, FloatRange, IntRange, Point, Space
 from search.spec import OBJECTIVES, PRUNERS, SAMPLERS, DataSpec, Engine, SweepSpec
 from search.spec_file import parse_spec, read_spec, to_toml
 
@@ -43,6 +43,10 @@ def choices(draw: st.DrawFn, name: str) -> Domain:
     return Choices(tuple(draw(st.lists(value, min_size=1, max_size=4, unique=True))))
 
 
+def with_seed(point: Point, seed: int) -> Point:
+    return {**point, "seed": seed}
+
+
 @st.composite
 def specs(draw: st.DrawFn) -> SweepSpec:
     """Any sweep, in which what is searched is not fixed as well."""
@@ -61,9 +65,14 @@ def specs(draw: st.DrawFn) -> SweepSpec:
     batch_size = 128 if "batch_size" in names else draw(st.integers(1, 65536))
     stopping = EarlyStopping("val_loss", draw(st.integers(1, 99)), draw(st.floats(0.0, 1.0)))
     validation = draw(st.one_of(st.integers(1, 10**5), st.floats(0.01, 0.99)))
+    points: tuple[Point, ...] = ()
+    if engine is Engine.LISTED:
+        grid = st.sampled_from([*Space({name: draw(choices(name)) for name in names}).grid()])
+        points = tuple(draw(st.lists(st.builds(with_seed, grid, st.integers(0, 2**31 - 1)), min_size=1, max_size=4)))
     return SweepSpec(
         name=draw(st.text(string.ascii_letters + string.digits, min_size=1, max_size=9)),
-        space=Space(domains),
+        space=Space.of(points) if points else Space(domains),
+        points=points,
         engine=engine,
         sampler=sampler,
         pruner=draw(st.sampled_from(PRUNERS[engine])),

@@ -1,0 +1,69 @@
+"""From what the user names to one run: read the store, then let :mod:`experiments.selection` decide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from experiments import history as past
+from experiments import selection
+from experiments.dataset import validation_images
+from experiments.records import RunRecord, SweepRecord, SweepState
+from experiments.selection import Choice, Rule
+from experiments.store import Store
+from mnist_core.errors import NotFoundError
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A run, and why it."""
+
+    run: RunRecord
+    reason: str
+
+
+def choose_in(store: Store, sweep: SweepRecord, rule: Rule = Rule.BEST) -> Choice:
+    """Choose among the runs of a sweep.
+
+    Raises:
+        NotFoundError: none of them may win.
+    """
+    runs = past.read_runs(store, sweep)
+    try:
+        return selection.choose(runs, rule, sweep.objective, validation_images(sweep.tags))
+    except NotFoundError as error:
+        raise NotFoundError(f"sweep {sweep.name}: {error}; see: mnist-search runs {sweep.name}") from error
+
+
+def find_candidate(store: Store, target: str | None, rule: Rule = Rule.BEST) -> Chosen:
+    """The run that is up for promotion.
+
+    Args:
+        store: to look in.
+        target: a sweep, of which the rule chooses one; a run; or None for the newest sweep that has ended.
+        rule: how to choose in a sweep.
+
+    Raises:
+        NotFoundError: there is neither, or no run of the sweep may win.
+    """
+    sweep = _sweep(store, target)
+    if sweep is not None:
+        choice = choose_in(store, sweep, rule)
+        return Chosen(choice.chosen.run, f"of sweep {sweep.name}, by rule {rule.value}: {choice.reason}")
+    assert target is not None
+    return Chosen(past.find_run(store, target), "named by the user")
+
+
+def _sweep(store: Store, target: str | None) -> SweepRecord | None:
+    if target is None:
+        ended = [sweep for sweep in past.list_sweeps(store) if sweep.state is not SweepState.RUNNING]
+        if not ended:
+            raise NotFoundError(f"no sweep in {store.uri} has ended yet; name a sweep or a run")
+        return ended[0]
+    try:
+        return past.find_sweep(store, target)
+    except NotFoundError as no_sweep:
+        try:
+            past.find_run(store, target)
+        except NotFoundError:
+            raise no_sweep from None
+        return None

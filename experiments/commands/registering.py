@@ -1,0 +1,119 @@
+"""``promote``, ``rollback``, ``registry``: who is the champion, and how it comes to be one."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from experiments.commands.options import NOTHING_FOUND, DataOption, NameOption, RuleOption, find_source
+from experiments.records import FLOOR, REGISTERED_MODEL
+from experiments.selection import Rule
+from mnist_core.errors import SpecError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from experiments.promotion import Promotion
+
+
+def promote(
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="SWEEP_OR_RUN",
+            help="A sweep, or a run; without it the newest sweep that has ended.",
+            show_default=False,
+        ),
+    ] = None,
+    name: NameOption = REGISTERED_MODEL,
+    rule: RuleOption = Rule.BEST,
+    floor: Annotated[float, typer.Option(help="Least test accuracy.", min=0, max=1)] = FLOOR,
+    force: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REASON", help="Promote what the gate refuses; the reason is recorded.", show_default=False
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    data: DataOption = None,
+) -> None:
+    """Evaluate a run on the test set, register it, and make it champion if it passes the gate."""
+    from experiments.choosing import find_candidate
+    from experiments.console import make_console
+    from experiments.evaluation import TestSet
+    from experiments.promotion import Terms
+    from experiments.promotion import promote as promote_run
+    from experiments.store import open_store, tracking_uri
+
+    store, console = open_store(tracking_uri()), make_console()
+    terms = Terms(name, floor, force)
+    chosen = find_candidate(store, target, rule)
+    console.print(f"candidate   {chosen.run.title}, id {chosen.run.run_id}", style="bold")
+    console.print(f"chosen      {chosen.reason}", soft_wrap=True)
+    if not yes:
+        _ask(f"Evaluate it on the test set, and make it the champion of {name} if it passes?")
+    test = TestSet.load(find_source(data, chosen.run, console))
+    _print_promotion(console, promote_run(store, chosen, test, terms))
+
+
+def _ask(question: str) -> None:
+    if not sys.stdin.isatty():
+        raise SpecError("promote: expected --yes where nobody can be asked")
+    if not typer.confirm(question):
+        raise typer.Exit(NOTHING_FOUND)
+
+
+def _print_promotion(console: Console, promotion: Promotion) -> None:
+    from experiments.console import print_table
+    from experiments.gate import Verdict
+    from experiments.tables import checks_table
+
+    version, before = promotion.version, promotion.before
+    console.print()
+    print_table(console, checks_table(promotion.checks))
+    console.print()
+    if promotion.already_champion:
+        console.print(f"{version.title} is this run, and the champion already")
+        return
+    if promotion.verdict is Verdict.REFUSED:
+        stays = f"; version {before.version} stays champion" if before else ""
+        console.print(f"refused: {version.title} is registered as challenger{stays}", style="red")
+        raise typer.Exit(NOTHING_FOUND)
+    by_force = " by force" if promotion.verdict is Verdict.FORCED else ""
+    after = f"; version {before.version} is previous" if before else ""
+    console.print(f"{version.title} is champion{by_force}{after}", style="green")
+    console.print("back:     mnist-search rollback\nversions: mnist-search registry")
+
+
+def rollback(
+    name: NameOption = REGISTERED_MODEL,
+    reason: Annotated[str, typer.Option(help="Recorded in the history.", show_default=False)] = "",
+) -> None:
+    """Make the previous champion champion again."""
+    from experiments.console import make_console
+    from experiments.registry import roll_back
+    from experiments.store import open_store, tracking_uri
+
+    now, before = roll_back(open_store(tracking_uri()), name, reason)
+    make_console().print(f"{now.title} is champion again; version {before.version} stepped down", style="green")
+
+
+def registry(name: NameOption = REGISTERED_MODEL) -> None:
+    """List the versions of the registered model, and the history of its champion."""
+    from experiments.console import make_console, print_table
+    from experiments.registry import read_changes, read_versions
+    from experiments.store import open_store, tracking_uri
+    from experiments.tables import versions_table
+    from mnist_core.errors import NotFoundError
+
+    store, console = open_store(tracking_uri()), make_console()
+    versions = read_versions(store, name)
+    if not versions:
+        raise NotFoundError(f"{name}: no versions in {store.uri} yet; promote a run first (mnist-search promote SWEEP)")
+    print_table(console, versions_table(versions))
+    console.print("\nchampions", style="bold")
+    for change in read_changes(store, name):
+        when, reason = change.at[:19].replace("T", " "), f": {change.reason}" if change.reason else ""
+        console.print(f"  {when} UTC  version {change.version} {change.act.value} by {change.by}{reason}")

@@ -1,0 +1,276 @@
+"""The test set, once for a run: read, predicted, recorded with the run and its model, and read back afterwards.
+
+What is kept are the probabilities; every figure follows from them by :mod:`mnist_core.evaluation`.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import cached_property
+from io import BytesIO, StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from experiments.dataset import SHOWN_DIGEST, dataset_input
+from experiments.model_files import fetch_file, fetch_model
+from experiments.records import RunRecord, Tag
+from experiments.store import Store
+from mnist_core.data import LabelledImages
+from mnist_core.errors import DataError, StoreError
+from mnist_core.evaluation import CONFIDENCE, RESAMPLES, Evaluation, evaluate
+from mnist_core.runtime import quietly
+from mnist_core.sources import DataSource, name_of
+
+if TYPE_CHECKING:
+    from mnist_core.saved_model import Latency
+
+FOLDER = "evaluation"
+RECORD, PREDICTIONS = "evaluation.json", "predictions.npz"
+
+
+@dataclass(frozen=True, eq=False)
+class TestSet:
+    """The images that a run is judged by in the end.
+
+    Args:
+        name: of the data set.
+        location: where it lies.
+        data: the images.
+        training_digest: of the training images beside them.
+    """
+
+    __test__ = False  # no case for pytest
+
+    name: str
+    location: str
+    data: LabelledImages
+    training_digest: str
+
+    @classmethod
+    def load(cls, source: DataSource) -> TestSet:
+        """Read the test set. Only what evaluates a run may do so.
+
+        Raises:
+            DataError: the data cannot be read.
+        """
+        training = source.load_training()
+        return cls(name_of(source, training), source.location, source.load_test(), training.digest)
+
+    def check_belongs_to(self, run: RunRecord) -> None:
+        """See that it is the test part of the data that the run was trained on.
+
+        Raises:
+            DataError: it is not.
+        """
+        expected = run.tags.get(Tag.DATASET_DIGEST, "")
+        if self.training_digest != expected:
+            raise DataError(
+                f"{self.location}: not the data of run {run.title}: expected training images with digest {expected}, "
+                f"received {self.training_digest}. Give the right one by --data"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluationRecord:
+    """A run on a test set, as it is recorded.
+
+    Args:
+        dataset: name of the data set.
+        digest: SHA-256 of the test images.
+        evaluated: when, local time.
+        median_ms: time that one image takes, milliseconds: the median.
+        p99_ms: what 99 of 100 images stay below.
+        model_bytes: size of the model file.
+        probabilities: shape ``(n, 10)``, float32.
+        labels: shape ``(n,)``, uint8.
+    """
+
+    dataset: str
+    digest: str
+    evaluated: datetime
+    median_ms: float
+    p99_ms: float
+    model_bytes: int
+    probabilities: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.uint8]
+
+    @property
+    def answers(self) -> npt.NDArray[np.intp]:
+        """The digit of the highest probability for each image."""
+        answers: npt.NDArray[np.intp] = self.probabilities.argmax(axis=1)
+        return answers
+
+    @cached_property
+    def figures(self) -> Evaluation:
+        """What follows from the probabilities.
+
+        Raises:
+            NonFiniteError: not all of them are numbers.
+        """
+        return evaluate(self.probabilities, self.labels)
+
+
+def evaluate_run(store: Store, run: RunRecord, test: TestSet) -> EvaluationRecord:
+    """Let a run's model see the test set, and record what came of it with the run and with its model.
+
+    Raises:
+        ModelError: the model is missing or not the one that was logged.
+        NonFiniteError: its probabilities are not all finite.
+    """
+    with tempfile.TemporaryDirectory(prefix="mnist-search-") as folder:
+        return evaluate_file(store, run, fetch_model(store, run, Path(folder)), test)
+
+
+def evaluate_file(store: Store, run: RunRecord, path: Path, test: TestSet) -> EvaluationRecord:
+    """The same, of a run whose model has been fetched and checked already.
+
+    Raises:
+        NonFiniteError: its probabilities are not all finite.
+    """
+    with quietly():
+        from mnist_core import saved_model
+
+    model = saved_model.load_model(path)
+    record = _record(
+        test,
+        saved_model.predict(model, test.data.images),
+        saved_model.latency(model, test.data.images[0]),
+        path.stat().st_size,
+    )
+    _write(store, run, test, record)
+    return record
+
+
+def read_evaluation(store: Store, run: RunRecord, digest: str) -> EvaluationRecord | None:
+    """What is recorded of a run on the test set of that digest, if anything is.
+
+    Raises:
+        StoreError: it is recorded, and cannot be read.
+    """
+    place = _place(digest)
+    with store.errors(f"reading the evaluation of run {run.title}"):
+        if not any(file.path == f"{place}/{RECORD}" for file in store.client.list_artifacts(run.run_id, place)):
+            return None
+    with tempfile.TemporaryDirectory(prefix="mnist-search-") as folder:
+        root = f"runs:/{run.run_id}/{place}"
+        facts = json.loads(fetch_file(store, f"{root}/{RECORD}", Path(folder)).read_text(encoding="utf-8"))
+        try:
+            with np.load(fetch_file(store, f"{root}/{PREDICTIONS}", Path(folder))) as archive:
+                probabilities, labels = archive["probabilities"], archive["labels"]
+        except (ValueError, KeyError) as error:
+            raise StoreError(f"run {run.title}: its {PREDICTIONS} is damaged ({error}); evaluate it --again") from error
+    if facts["digest"] != digest:
+        return None
+    return EvaluationRecord(
+        dataset=facts["dataset"],
+        digest=digest,
+        evaluated=datetime.fromisoformat(facts["evaluated"]),
+        median_ms=facts["median_ms"],
+        p99_ms=facts["p99_ms"],
+        model_bytes=facts["model_bytes"],
+        probabilities=probabilities,
+        labels=labels,
+    )
+
+
+def _place(digest: str) -> str:
+    return f"{FOLDER}/{digest[:SHOWN_DIGEST]}"
+
+
+def _record(test: TestSet, probabilities: npt.NDArray[np.float32], timed: Latency, size: int) -> EvaluationRecord:
+    return EvaluationRecord(
+        dataset=test.name,
+        digest=test.data.digest,
+        evaluated=datetime.now().replace(microsecond=0),
+        median_ms=timed.median,
+        p99_ms=timed.p99,
+        model_bytes=size,
+        probabilities=probabilities,
+        labels=test.data.labels,
+    )
+
+
+def _write(store: Store, run: RunRecord, test: TestSet, record: EvaluationRecord) -> None:
+    """Files first and the record of them last: what is there is there whole."""
+    files, metrics = _files(test, record), _metrics(record)
+    from mlflow.entities import Metric, RunTag
+
+    now = int(time.time() * 1000)
+    points = [
+        Metric(
+            name,
+            value,
+            now,
+            0,
+            model_id=run.model_id,
+            dataset_name=record.dataset,
+            dataset_digest=record.digest[:SHOWN_DIGEST],
+            run_id=run.run_id,
+        )
+        for name, value in metrics.items()
+    ]
+    tags = [RunTag(Tag.TEST_DATASET, record.dataset), RunTag(Tag.TEST_DIGEST, record.digest)]
+    with (
+        store.errors(f"recording the evaluation of run {run.title}"),
+        tempfile.TemporaryDirectory(prefix="mnist-search-") as folder,
+    ):
+        for name, content in files.items():
+            (Path(folder) / name).write_bytes(content)
+        client, place = store.client, _place(record.digest)
+        client.log_inputs(
+            run.run_id,
+            datasets=[dataset_input(record.dataset, record.digest, test.location, len(test.data), "testing")],
+        )
+        client.log_artifacts(run.run_id, folder, place)
+        client.log_batch(run.run_id, metrics=points, tags=tags)
+        client.log_text(run.run_id, json.dumps(_facts(record), indent=1), f"{place}/{RECORD}")
+
+
+def _metrics(record: EvaluationRecord) -> dict[str, float]:
+    figures = record.figures.headline()
+    return {
+        **{f"test_{name}": estimate.value for name, estimate in figures.items()},
+        "test_accuracy_low": figures["accuracy"].low,
+        "test_accuracy_high": figures["accuracy"].high,
+        "latency_ms": record.median_ms,
+        "model_bytes": record.model_bytes,
+    }
+
+
+def _facts(record: EvaluationRecord) -> Mapping[str, object]:
+    return {
+        "dataset": record.dataset,
+        "digest": record.digest,
+        "evaluated": record.evaluated.isoformat(),
+        "median_ms": record.median_ms,
+        "p99_ms": record.p99_ms,
+        "model_bytes": record.model_bytes,
+        "intervals": f"{CONFIDENCE:.0%}; accuracy: Wilson score; others: bootstrap percentiles, {RESAMPLES} resamples",
+        **asdict(record.figures),
+    }
+
+
+def _files(test: TestSet, record: EvaluationRecord) -> dict[str, bytes]:
+    from mnist_core.evaluation_pictures import confusion_picture, mistakes_picture
+
+    predictions = BytesIO()
+    np.savez_compressed(predictions, probabilities=record.probabilities, labels=record.labels)
+    table = StringIO()
+    rows = csv.DictWriter(table, ["label", "images", "precision", "recall", "f1"])
+    rows.writeheader()
+    rows.writerows(asdict(one) for one in record.figures.classes)
+    return {
+        PREDICTIONS: predictions.getvalue(),
+        "per_class.csv": table.getvalue().encode(),
+        "confusion.png": confusion_picture(record.figures),
+        "mistakes.png": mistakes_picture(test.data, record.probabilities),
+    }

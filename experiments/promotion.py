@@ -1,0 +1,176 @@
+"""A run on its way to champion: checked, evaluated, registered, compared, and if the gate opens, crowned."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from experiments import gate, registry
+from experiments import history as past
+from experiments.choosing import Chosen
+from experiments.console import figure, in_words, short_text
+from experiments.evaluation import EvaluationRecord, TestSet, evaluate_file, read_evaluation
+from experiments.gate import Candidate, Check, Verdict
+from experiments.model_card import Subject, model_card
+from experiments.model_files import fetch_model
+from experiments.records import FLOOR, REGISTERED_MODEL, Tag, VersionRecord, VersionTag
+from experiments.reigns import Act, Change
+from experiments.store import Store
+from mnist_core.errors import DataError, ParameterError, StoreError
+
+CARD_FILE = "model_card.md"
+MOST_TRIES = 5
+
+
+@dataclass(frozen=True)
+class Terms:
+    """On what terms a run is promoted.
+
+    Args:
+        name: of the registered model.
+        floor: least test accuracy, in [0, 1].
+        force: the user's reason to promote what the gate refuses; None lets the gate decide.
+
+    Raises:
+        ParameterError: the floor is no share.
+        SpecError: the name cannot be one.
+    """
+
+    name: str = REGISTERED_MODEL
+    floor: float = FLOOR
+    force: str | None = None
+
+    def __post_init__(self) -> None:
+        registry.check_name(self.name)
+        if not 0 <= self.floor <= 1:
+            raise ParameterError(f"--floor: expected a share in [0, 1], received {self.floor}")
+        if self.force is not None and not self.force.strip():
+            raise ParameterError("--force: expected a reason, received none")
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What came of a promotion.
+
+    Args:
+        version: of the candidate.
+        verdict: of the gate.
+        checks: that it made.
+        before: the champion until then.
+        evaluation: of the candidate.
+    """
+
+    version: VersionRecord
+    verdict: Verdict
+    checks: Sequence[Check]
+    before: VersionRecord | None
+    evaluation: EvaluationRecord
+
+    @property
+    def already_champion(self) -> bool:
+        """Whether there was nothing to do."""
+        return self.before is not None and self.before.version == self.version.version
+
+
+def promote(store: Store, chosen: Chosen, test: TestSet, terms: Terms) -> Promotion:
+    """Promote a run if the gate lets it pass; a refused one stays as a version with the alias ``challenger``.
+
+    The test set is read for this run once: where it is recorded on these images already, that record counts.
+
+    Raises:
+        ModelError: the run's model is missing or not the one that was logged; nothing was changed.
+        DataError: the test set is not that of the run, or the champion was not evaluated on it.
+        StoreError: the store cannot be written.
+    """
+    run = chosen.run
+    test.check_belongs_to(run)
+    with tempfile.TemporaryDirectory(prefix="mnist-search-") as folder:
+        path = fetch_model(store, run, Path(folder))
+        _rival(store, registry.champion(store, terms.name), test)  # what would refuse it in the end does so first
+        evaluation = read_evaluation(store, run, test.data.digest) or evaluate_file(store, run, path, test)
+    candidate = Candidate(run, evaluation)
+    with store.exclusively():
+        for _ in range(MOST_TRIES):
+            reigning = registry.champion(store, terms.name)
+            checks = gate.examine(candidate, _rival(store, reigning, test), terms.floor)
+            verdict = gate.verdict(checks, terms.force)
+            if reigning is not None and reigning.run_id == run.run_id:
+                return Promotion(reigning, verdict, checks, reigning, evaluation)
+            version = _register(store, chosen, candidate, checks, terms)
+            # A server's registry cannot be locked: who finds another champion than was compared with compares again.
+            if _version_of(registry.champion(store, terms.name)) == _version_of(reigning):
+                _crown(store, version, reigning, verdict, terms)
+                return Promotion(version, verdict, checks, reigning, evaluation)
+    raise StoreError(f"{terms.name}: its champion changed {MOST_TRIES} times meanwhile; try again")
+
+
+def _version_of(record: VersionRecord | None) -> int | None:
+    return record.version if record else None
+
+
+def _rival(store: Store, reigning: VersionRecord | None, test: TestSet) -> Candidate | None:
+    """The champion with its record on these images.
+
+    Raises:
+        DataError: it has none.
+    """
+    if reigning is None:
+        return None
+    run = past.find_run(store, reigning.run_id)
+    evaluation = read_evaluation(store, run, test.data.digest)
+    if evaluation is None:
+        known = f"{reigning.tags.get(VersionTag.TEST_DATASET)} {reigning.tags.get(VersionTag.TEST_DIGEST)}"
+        raise DataError(
+            f"champion {reigning.title} was evaluated on another test set ({known}) than this one ({test.name} "
+            f"{test.data.digest}). Evaluate it on this one too: mnist-search evaluate {run.run_id} --data "
+            f"{test.location}; or promote under another name: --as NAME"
+        )
+    return Candidate(run, evaluation)
+
+
+def _register(
+    store: Store, chosen: Chosen, candidate: Candidate, checks: Sequence[Check], terms: Terms
+) -> VersionRecord:
+    run, evaluation = candidate.run, candidate.evaluation
+    sweep = past.find_sweep(store, run.tags["mlflow.parentRunId"])
+    spec = past.read_spec(store, sweep)
+    trials = sum(one.state.is_finished for one in past.read_runs(store, sweep))
+    card = model_card(Subject(run, sweep, spec, trials, evaluation, checks))
+    searched = {name: short_text(run.params[name]) for name in spec.space.domains}
+    change = Change.now(0, Act.PROMOTED)
+    tags: dict[str, str] = {
+        VersionTag.RUN: run.title,
+        VersionTag.SWEEP: sweep.name,
+        VersionTag.SWEEP_RUN_ID: sweep.run_id,
+        VersionTag.MODEL_ID: run.model_id or "",
+        VersionTag.MODEL_SHA256: run.tags[Tag.MODEL_SHA256],
+        VersionTag.PARAMETERS: in_words(searched),
+        VersionTag.VAL_ACCURACY: figure(run.value("val_accuracy")),
+        VersionTag.TEST_ACCURACY: f"{evaluation.figures.accuracy.value:.4f}",
+        VersionTag.TEST_DATASET: evaluation.dataset,
+        VersionTag.TEST_DIGEST: evaluation.digest,
+        VersionTag.GATE: gate.verdict(checks, terms.force).value,
+        VersionTag.REASON: terms.force or chosen.reason,
+        VersionTag.BY: change.by,
+        VersionTag.AT: change.at,
+        **{f"{VersionTag.CHECK}.{check.name}": _outcome(check) for check in checks},
+    }
+    with store.errors(f"recording the model card of {run.title}"):
+        store.client.log_text(run.run_id, card, CARD_FILE)
+    return registry.register(store, terms.name, run.run_id, run.model_id or "", tags, card)
+
+
+def _outcome(check: Check) -> str:
+    return f"{'passed' if check.passed else 'failed'}: {check.figure}"
+
+
+def _crown(
+    store: Store, version: VersionRecord, reigning: VersionRecord | None, verdict: Verdict, terms: Terms
+) -> None:
+    if verdict is Verdict.REFUSED:
+        registry.challenge(store, version)
+        return
+    act = Act.FORCED if verdict is Verdict.FORCED else Act.PROMOTED
+    registry.crown(store, version, reigning, Change.now(version.version, act, terms.force or ""))

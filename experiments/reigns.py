@@ -1,0 +1,56 @@
+"""The history of the champion: how each came to be it, and who would follow whom back. Pure values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+
+from experiments import provenance
+
+
+class Act(Enum):
+    """How the champion changed."""
+
+    PROMOTED = "promoted"
+    FORCED = "promoted by force"
+    REINSTATED = "reinstated"
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change of the champion.
+
+    Args:
+        version: the champion from then on.
+        act: how it came.
+        by: name of the user.
+        at: UTC, ISO 8601 with microseconds.
+        reason: the user's, where one was given.
+    """
+
+    version: int
+    act: Act
+    by: str
+    at: str
+    reason: str = ""
+
+    @classmethod
+    def now(cls, version: int, act: Act, reason: str = "") -> Change:
+        """A change that this user makes at this moment."""
+        return cls(version, act, provenance.user(), f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}", reason)
+
+
+def reigns(changes: Iterable[Change]) -> list[int]:
+    """Who would follow whom if the champions stepped back one by one: the last is the reigning one.
+
+    A promotion puts a version on top; a rollback takes what is above its version away.
+    """
+    stack: list[int] = []
+    for change in changes:
+        if change.act is Act.REINSTATED and change.version in stack:
+            del stack[len(stack) - stack[::-1].index(change.version) :]
+        elif stack[-1:] != [change.version]:
+            stack.append(change.version)
+    return stack

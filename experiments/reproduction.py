@@ -1,0 +1,140 @@
+"""Train a recorded run again from what was recorded of it, and hold both results side by side."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from experiments import history as past
+from experiments import provenance
+from experiments.dataset import describe, split_of
+from experiments.model_files import fetch_model, save_model
+from experiments.records import RunRecord, SweepRecord
+from experiments.store import Store
+from mnist_core.errors import NotFoundError, WorkerError
+from mnist_core.metrics import EpochMetrics, StopReason
+from mnist_core.runtime import quietly
+from mnist_core.sources import DataSource
+from search.executor import Ended, Executor, Finished, Lost
+from search.local_executor import LocalExecutor, usable_cores
+from search.objective import WorkerContext
+from search.trial import Trial, TrialResult
+
+POLL_SECONDS = 0.2
+
+Progress = Callable[[int, EpochMetrics], None]
+"""Told of each epoch with its 1-based number."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Something that is not as it was when the run was recorded."""
+
+    name: str
+    recorded: str
+    now: str
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """A run and its repetition.
+
+    Args:
+        run: as recorded.
+        recorded: its curves and best epoch.
+        again: those of the repetition.
+        differences: in versions, commit or machine.
+        largest_difference: between any two weights of the two models; None where the recorded model is gone.
+    """
+
+    run: RunRecord
+    recorded: TrialResult
+    again: TrialResult
+    differences: Sequence[Difference]
+    largest_difference: float | None
+
+    @property
+    def is_identical(self) -> bool:
+        """Whether curves and weights agree to the last bit."""
+        same = self.recorded.history == self.again.history and self.recorded.best_epoch == self.again.best_epoch
+        return same and self.largest_difference in (0.0, None)
+
+
+def reproduce(store: Store, run: RunRecord, source: DataSource, progress: Progress) -> Reproduction:
+    """Train a run again, in a worker process as it was, and change nothing in the store.
+
+    Args:
+        store: that holds the run.
+        run: any that has a result.
+        source: of its data.
+        progress: told of each epoch.
+
+    Raises:
+        NotFoundError: the run never came to a result.
+        DataError: the data is not that of the run.
+        ModelError: the recorded model was altered.
+        WorkerError: the training failed, or its process died.
+    """
+    recorded = past.read_result(store, run)
+    if not recorded.history or recorded.best_epoch is None:
+        raise NotFoundError(f"run {run.title}: {run.state.value}, with no result to reproduce")
+    sweep = past.find_sweep(store, run.tags["mlflow.parentRunId"])
+    spec = past.read_spec(store, sweep)
+    data = describe(source, replace(spec, data=split_of(run.tags)))
+    trial = spec.trial(run.number, spec.space.parse(run.params), run.attempt)
+    if run.stop_reason == StopReason.PRUNED.value:
+        # The pruner judged it among others; alone, it just ends there.
+        trial = replace(trial, training=replace(trial.training, epochs=len(recorded.history)))
+    with tempfile.TemporaryDirectory(prefix="mnist-search-") as folder:
+        kept = fetch_model(store, run, Path(folder)) if run.model_id else None
+        staging = Path(folder) / "again"
+        staging.mkdir()
+        context = WorkerContext(
+            source, data.digest, split_of(run.tags), save_model, staging, threads=max(1, usable_cores())
+        )
+        again = _train(trial, LocalExecutor(context, 1), progress)
+        assert again.model is not None
+        largest = _largest_difference(kept, again.model.folder / again.model.file) if kept else None
+    return Reproduction(run, recorded, again, differences(sweep), largest)
+
+
+def differences(sweep: SweepRecord) -> list[Difference]:
+    """What is not as it was when the sweep began: versions of packages, commit of the project."""
+    now = {f"version.{name}": version for name, version in provenance.versions().items()}
+    if git := provenance.git_state():
+        now["mlflow.source.git.commit"] = git[0]
+    pairs = [(name, sweep.tags.get(name, "not recorded"), value) for name, value in now.items()]
+    return [Difference(name.rpartition(".")[2], then, value) for name, then, value in pairs if then != value]
+
+
+def _train(trial: Trial, executor: Executor, progress: Progress) -> TrialResult:
+    def decide(trial: Trial, epoch: int, metrics: EpochMetrics) -> bool:
+        progress(epoch, metrics)
+        return True
+
+    try:
+        executor.submit(trial)
+        ended: Sequence[Ended] = ()
+        while not ended:
+            ended = executor.poll(decide, POLL_SECONDS)
+        end = ended[0]
+    finally:
+        executor.close()
+    if isinstance(end, Lost):
+        raise WorkerError(f"{trial.name}: {end.cause}")
+    assert isinstance(end, Finished)
+    if end.result.error:
+        raise WorkerError(f"{trial.name}: its training failed this time: {end.result.error}")
+    return end.result
+
+
+def _largest_difference(first: Path, second: Path) -> float:
+    with quietly():
+        from mnist_core.saved_model import load_model
+
+    pairs = zip(load_model(first).get_weights(), load_model(second).get_weights(), strict=True)
+    return max((float(np.abs(one - other).max()) for one, other in pairs if one.size), default=0.0)
