@@ -184,7 +184,7 @@ def _add_feedback(app: FastAPI, throne: Throne, folder: Path) -> None:
         """Store an image with the digit that was predicted and the one that it is."""
         version = _reigning(throne).facts.version
         now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-        append_feedback(folder, Feedback(as_bytes(body.pixels), body.guess, body.truth, version, now))
+        append_feedback(folder, Feedback(as_bytes(body.pixels), int(body.guess), int(body.truth), version, now))
 
 
 def _reigning(throne: Throne) -> Champion:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, TypeAlias
 
 import numpy as np
-from annotated_types import Ge, Le, Len
+from annotated_types import Ge, Le, Len, MultipleOf
 from fastapi import HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field, Strict, TypeAdapter, ValidationError
@@ -20,7 +20,8 @@ MOST_IMAGES = 500
 Pixel: TypeAlias = Annotated[float, Strict(), Ge(0), Le(255)]
 PixelImage: TypeAlias = Annotated[list[Annotated[list[Pixel], Len(SIDE, SIDE)]], Len(SIDE, SIDE)]
 PixelImages: TypeAlias = Annotated[list[PixelImage], Len(1, MOST_IMAGES)]
-Digit: TypeAlias = Annotated[int, Strict(), Ge(0), Le(9)]
+# 7.0 is an integer in JSON, and true is none.
+Digit: TypeAlias = Annotated[float, Strict(), Ge(0), Le(9), MultipleOf(1)]
 
 # From left to right: pydantic's own way to choose takes four times as long.
 _ARRAYS: TypeAdapter[PixelImage | PixelImages] = TypeAdapter(

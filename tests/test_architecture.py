@@ -89,6 +89,7 @@ except SystemExit:
     [
         (["--help"], {"tensorflow", "keras", "mlflow", "optuna", "numpy"}),
         (["sweep", "--help"], {"tensorflow", "keras", "mlflow", "optuna", "numpy"}),
+        (["serve", "--help"], {"tensorflow", "keras", "mlflow", "fastapi", "numpy"}),
         (["sweeps"], {"tensorflow", "keras"}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
