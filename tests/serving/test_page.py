@@ -170,7 +170,7 @@ def test_a_correction_is_stored_with_the_image_that_the_network_saw(page: Any, t
     for stroke in THREE:
         draw(page, stroke)
     expect_text(page, "#digit", "3")
-    page.click("text='7'  >> visible=true >> nth=-1")
+    page.get_by_label("That was a 7").click()
     expect_text(page, "#thanks", "Thank you: stored as a 7.")
     stored = read_feedback(tmp_path / "feedback" / "feedback.jsonl")
     assert stored.labels.tolist() == [7]
