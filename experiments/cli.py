@@ -10,7 +10,7 @@ from experiments.commands.choosing import best, evaluate, reproduce
 from experiments.commands.looking import data, runs, sweeps, ui
 from experiments.commands.options import USER_ERROR
 from experiments.commands.registering import promote, registry, rollback
-from experiments.commands.serving import serve
+from experiments.commands.serving import export, serve
 from experiments.commands.sweeping import confirm, sweep
 from mnist_core.errors import MnistSearchError
 
@@ -23,7 +23,22 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-COMMANDS = (sweep, sweeps, runs, best, confirm, evaluate, promote, rollback, registry, reproduce, serve, data, ui)
+COMMANDS = (
+    sweep,
+    sweeps,
+    runs,
+    best,
+    confirm,
+    evaluate,
+    promote,
+    rollback,
+    registry,
+    reproduce,
+    serve,
+    export,
+    data,
+    ui,
+)
 for command in COMMANDS:
     app.command()(command)
 

@@ -26,6 +26,8 @@ AT_HOME = {
     "keras_tuner": {"search"},
     "mlflow": {"experiments"},
     "matplotlib": {"mnist_core", "experiments"},
+    "ai_edge_litert": {"mnist_core"},
+    "onnxruntime": {"mnist_core"},
     "fastapi": {"serving"},
     "uvicorn": {"serving"},
     "prometheus_client": {"serving"},

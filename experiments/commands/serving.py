@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from experiments.commands.options import NameOption
-from experiments.records import REGISTERED_MODEL
+from experiments.commands.options import DataOption, NameOption, find_source
+from experiments.records import REGISTERED_MODEL, Alias
+from mnist_core.formats import Format
 
 
 def serve(
@@ -53,3 +54,31 @@ def serve(
     console.print(f"page       http://{shown}:{listener.getsockname()[1]}   (Ctrl-C ends it)", style="bold")
     app = create_app(throne, Settings(hosts=(*LOCAL_HOSTS, shown, *(allowed or ())), collect=collect))
     server.run(app, listener)
+
+
+def export(
+    version: Annotated[
+        str, typer.Argument(metavar="VERSION", help="Number of a version, or an alias such as champion.")
+    ] = Alias.CHAMPION.value,
+    wanted: Annotated[
+        Format, typer.Option("--format", help="litert (TensorFlow Lite) for phones; onnx needs an extra.")
+    ] = Format.LITERT,
+    int8: Annotated[bool, typer.Option("--int8", help="LiteRT with 8-bit numbers: a quarter of the size.")] = False,
+    output: Annotated[Path, typer.Option(metavar="FOLDER", help="Where to write it.")] = Path("exports"),
+    name: NameOption = REGISTERED_MODEL,
+    data: DataOption = None,
+) -> None:
+    """Write a version as a file for phones and other runtimes, checked against the Keras model."""
+    from experiments.console import make_console
+    from experiments.export import export_version, find_version
+    from experiments.history import find_run
+    from experiments.store import open_store, tracking_uri
+
+    store, console = open_store(tracking_uri()), make_console()
+    found = find_version(store, name, version)
+    source = find_source(data, find_run(store, found.run_id), console)
+    done = export_version(store, found, wanted, int8, output, source)
+    agreement = done.agreement
+    console.print(f"{done.path}  {done.size:,} bytes, of {found.title}", style="green")
+    console.print(f"same answer         {agreement.share:.2%} of {agreement.images:,} test images")
+    console.print(f"largest difference  {agreement.largest_difference:.2g} of a probability")
