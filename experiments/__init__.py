@@ -15,6 +15,13 @@ For notebooks, the calls behind the commands::
     list_sweeps(store)                                           # mnist-search sweeps
     read_runs(store, find_sweep(store, "quick"))                 # mnist-search runs quick
 
+    from experiments import Terms, TestSet, confirm_sweep, find_candidate, locate, promote
+
+    confirm_sweep("quick", top=3, seeds=5)                       # mnist-search confirm quick --top 3 --seeds 5
+    chosen = find_candidate(store, "quick-confirmation")
+    test = TestSet.load(locate(None, print, chosen.run.tags))
+    promote(store, chosen, test, Terms())                        # mnist-search promote quick-confirmation --yes
+
 In a script, call them below ``if __name__ == "__main__":``, as for all of Python's process pools: workers are
 processes that import the script.
 """
@@ -25,8 +32,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from experiments.history import find_sweep, list_sweeps, read_runs
+    from experiments.choosing import find_candidate
+    from experiments.confirmation import confirm_sweep
+    from experiments.dataset import locate
+    from experiments.evaluation import TestSet, evaluate_run
+    from experiments.history import find_run, find_sweep, list_sweeps, read_runs
     from experiments.launch import Launch, SweepResult, resume_sweep, run_sweep
+    from experiments.promotion import Terms, promote
+    from experiments.registry import champion, read_versions, roll_back
+    from experiments.reproduction import reproduce
     from experiments.shipped import read_spec
     from experiments.store import open_store, tracking_uri
     from search.spec_file import parse_spec
@@ -34,30 +48,58 @@ if TYPE_CHECKING:
 __all__ = [
     "Launch",
     "SweepResult",
+    "Terms",
+    "TestSet",
+    "champion",
+    "confirm_sweep",
+    "evaluate_run",
+    "find_candidate",
+    "find_run",
     "find_sweep",
     "list_sweeps",
+    "locate",
     "open_store",
     "parse_spec",
+    "promote",
     "read_runs",
     "read_spec",
+    "read_versions",
+    "reproduce",
     "resume_sweep",
+    "roll_back",
     "run_sweep",
     "tracking_uri",
 ]
 
 _HOMES = {
+    "Launch": "experiments.launch",
+    "SweepResult": "experiments.launch",
+    "Terms": "experiments.promotion",
+    "TestSet": "experiments.evaluation",
+    "champion": "experiments.registry",
+    "confirm_sweep": "experiments.confirmation",
+    "evaluate_run": "experiments.evaluation",
+    "find_candidate": "experiments.choosing",
+    "find_run": "experiments.history",
     "find_sweep": "experiments.history",
     "list_sweeps": "experiments.history",
+    "locate": "experiments.dataset",
     "open_store": "experiments.store",
     "parse_spec": "search.spec_file",
+    "promote": "experiments.promotion",
     "read_runs": "experiments.history",
     "read_spec": "experiments.shipped",
+    "read_versions": "experiments.registry",
+    "reproduce": "experiments.reproduction",
+    "resume_sweep": "experiments.launch",
+    "roll_back": "experiments.registry",
+    "run_sweep": "experiments.launch",
     "tracking_uri": "experiments.store",
 }
 
 
 def __getattr__(name: str) -> Any:
     # Late, so that `mnist-search --help` does not pay for what it does not use.
-    if name not in __all__:
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES.get(name, "experiments.launch")), name)
+    return getattr(import_module(_HOMES[name]), name)

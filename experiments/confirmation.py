@@ -43,7 +43,7 @@ def confirm_sweep(name: str, top: int = 3, seeds: int = 5, launch: Launch | None
     if not best:
         raise NotFoundError(f"sweep {sweep.name}: no trial that may win, so there is nothing to confirm")
     digest = sweep.tags[Tag.DATASET_DIGEST]
-    return run_sweep(confirmation_of(spec, best, fresh_seeds(runs, seeds), digest), launch, confirms=sweep.run_id)
+    return run_sweep(confirmation_of(spec, best, fresh_seeds(runs, seeds), digest), launch, confirms=sweep)
 
 
 def confirmation_of(spec: SweepSpec, best: Sequence[Configuration], seeds: Sequence[int], digest: str) -> SweepSpec:

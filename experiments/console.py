@@ -67,6 +67,11 @@ def short(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 run``, ``3 runs``, ``no runs``."""
+    return f"{number or 'no'} {noun}{'s' * (number != 1)}"
+
+
 def figure(value: float | None, form: str = ".4f") -> str:
     """A number in the given format; nothing where there is none."""
     return "" if value is None else format(value, form)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from experiments.records import Tag
 from mnist_core.data import validation_count
+from mnist_core.download import download_mnist
 from mnist_core.errors import DataError
-from mnist_core.sources import DataSource, Origin, name_of
+from mnist_core.sources import DataSource, Origin, find_data, name_of
 from search.spec import DataSpec, SweepSpec
 
 if TYPE_CHECKING:
@@ -82,8 +83,21 @@ def dataset_input(name: str, digest: str, location: str, size: int, context: str
     return DatasetInput(dataset, tags=[InputTag("mlflow.data.context", context)])
 
 
-def source_of(tags: Mapping[str, str]) -> DataSource | None:
-    """Where the data of a recorded sweep or run should still lie; None where it has to be looked for."""
+def locate(given: Path | None, say: Callable[[str], None], tags: Mapping[str, str] | None = None) -> DataSource:
+    """The data to use: what the user names; else that of a recorded sweep or run where it lay; else what is found.
+
+    Args:
+        given: a path from the user.
+        say: told in one line when the embedded sample has to do.
+        tags: of the sweep or run whose data it should be.
+
+    Raises:
+        DataError: a given path holds no data set.
+    """
+    return (_recorded(tags) if tags and given is None else None) or find_data(given, download_mnist, say)
+
+
+def _recorded(tags: Mapping[str, str]) -> DataSource | None:
     origin, path = tags.get(Tag.DATASET_ORIGIN), Path(tags.get(Tag.DATASET_LOCATION, ""))
     if origin == Origin.SAMPLE.value:
         return DataSource(Origin.SAMPLE)

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments.dataset import SHOWN_DIGEST, dataset_input
+from experiments.history import search_runs
 from experiments.model_files import fetch_file, fetch_model
 from experiments.records import RunRecord, Tag
 from experiments.store import Store
@@ -182,6 +183,14 @@ def read_evaluation(store: Store, run: RunRecord, digest: str) -> EvaluationReco
         probabilities=probabilities,
         labels=labels,
     )
+
+
+def others_evaluated(store: Store, run: RunRecord, digest: str) -> int:
+    """How many other runs of the same sweep have seen these test images: who chooses among them by it, tunes on it."""
+    parent = run.tags["mlflow.parentRunId"]
+    with store.errors("counting evaluations"):
+        found = search_runs(store, f"tags.`mlflow.parentRunId` = '{parent}' AND tags.{Tag.TEST_DIGEST} = '{digest}'")
+    return sum(other.info.run_id != run.run_id for other in found)
 
 
 def _place(digest: str) -> str:

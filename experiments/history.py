@@ -27,7 +27,7 @@ SHORTEST_ID = 6
 def list_sweeps(store: Store) -> list[SweepRecord]:
     """All sweeps of the store, newest first."""
     with store.errors("reading the sweeps"):
-        return [_sweep(run) for run in _search_runs(store, f"tags.{Tag.KIND} = '{Kind.SWEEP}'")]
+        return [_sweep(run) for run in search_runs(store, f"tags.{Tag.KIND} = '{Kind.SWEEP}'")]
 
 
 def find_sweep(store: Store, name: str) -> SweepRecord:
@@ -70,7 +70,7 @@ def read_runs(store: Store, sweep: SweepRecord) -> list[RunRecord]:
     """Every attempt at every trial of a sweep, by trial number."""
     with store.errors(f"reading the runs of sweep {sweep.name}"):
         ready = _ready_models(store, sweep.run_id)
-        runs = _search_runs(store, f"tags.`mlflow.parentRunId` = '{sweep.run_id}'")
+        runs = search_runs(store, f"tags.`mlflow.parentRunId` = '{sweep.run_id}'")
     records = [_run(run, ready) for run in runs]
     return sorted(records, key=lambda run: (run.number, run.attempt))
 
@@ -91,7 +91,7 @@ def find_run(store: Store, text: str) -> RunRecord:
     found: list[Run] = []
     if len(text) >= SHORTEST_ID and text.isalnum():
         with store.errors(f"reading run {text}"):
-            found = _search_runs(store, f"tags.{Tag.KIND} = '{Kind.TRIAL}' AND attributes.run_id LIKE '{text}%'")
+            found = search_runs(store, f"tags.{Tag.KIND} = '{Kind.TRIAL}' AND attributes.run_id LIKE '{text}%'")
     if len(found) > 1:
         raise NotFoundError(f"{text!r} is the beginning of {len(found)} run ids; give more of it")
     if not found:
@@ -148,7 +148,9 @@ def _ready_models(store: Store, sweep_id: str) -> set[str]:
     return {model.model_id for model in all_pages(page) if model.status.value == "READY"}
 
 
-def _search_runs(store: Store, filter_string: str) -> list[Run]:
+def search_runs(store: Store, filter_string: str) -> list[Run]:
+    """Every run that MLflow's search finds, newest first."""
+
     def page(token: str | None) -> Any:
         return store.client.search_runs([store.experiment_id], filter_string, max_results=PAGE, page_token=token)
 

@@ -13,15 +13,13 @@ from typing import TYPE_CHECKING
 
 from experiments import history as past
 from experiments import selection, tracking
-from experiments.dataset import describe
+from experiments.dataset import describe, locate
 from experiments.interrupts import StopRequest, stop_on_signals
 from experiments.model_files import save_model
 from experiments.provenance import Driver
 from experiments.records import RunRecord, SweepRecord, SweepState, Tag
 from experiments.store import Store, open_store, probe, tracking_uri
-from mnist_core.download import download_mnist
 from mnist_core.errors import SpecError, StoreError, SweepInUseError
-from mnist_core.sources import find_data
 from search.engines import make_searcher
 from search.executor import Executor
 from search.local_executor import LocalExecutor, default_workers, usable_cores
@@ -132,7 +130,7 @@ class SweepResult:
         return table
 
 
-def run_sweep(spec: SweepSpec, launch: Launch = Launch(), confirms: str | None = None) -> SweepResult:
+def run_sweep(spec: SweepSpec, launch: Launch = Launch(), confirms: SweepRecord | None = None) -> SweepResult:
     """Run a sweep from its first trial to its last and record all of it in MLflow.
 
     Ctrl-C or SIGTERM ends it cleanly; what was recorded stays, and :func:`resume_sweep` goes on from there.
@@ -140,7 +138,7 @@ def run_sweep(spec: SweepSpec, launch: Launch = Launch(), confirms: str | None =
     Args:
         spec: what to search; :func:`experiments.read_spec` reads one from a file.
         launch: how to run it.
-        confirms: run id of the sweep whose best runs are tried again, if that is what it is for.
+        confirms: the sweep whose best runs are tried again, if that is what this one is for.
 
     Raises:
         DataError: the data cannot be read.
@@ -149,11 +147,12 @@ def run_sweep(spec: SweepSpec, launch: Launch = Launch(), confirms: str | None =
     uri = tracking_uri(launch.tracking_uri)
     probe(uri)
     with ExitStack() as stack:
-        desk = _Desk(spec, launch, stack, missing=spec.target)
+        desk = _Desk(spec, launch, stack, spec.target, confirms)
         store = open_store(uri, create=True)
         with stop_on_signals() as stop:
             name = past.free_name(store, spec.name)
-            sweep_id = tracking.begin_sweep(store, spec, name, desk.data, desk.executor.capacity, confirms)
+            workers, confirmed = desk.executor.capacity, confirms.run_id if confirms else None
+            sweep_id = tracking.begin_sweep(store, spec, name, desk.data, workers, confirmed)
             return desk.drive(store, sweep_id, NO_HISTORY, stop)
 
 
@@ -188,7 +187,7 @@ def resume_sweep(
     # Whatever path is given, it has to hold the data of the first trial.
     spec = replace(spec, data=replace(spec.data, digest=sweep.tags[Tag.DATASET_DIGEST]))
     with ExitStack() as stack:
-        desk = _Desk(spec, launch, stack, missing)
+        desk = _Desk(spec, launch, stack, missing, sweep)
         with stop_on_signals() as stop:
             tracking.claim_sweep(store, sweep.run_id, spec, desk.executor.capacity)
             tracking.close_orphans(store, runs)
@@ -198,9 +197,11 @@ def resume_sweep(
 class _Desk:
     """What a sweep needs on this machine: its data, and workers that warm up while the store is being opened."""
 
-    def __init__(self, spec: SweepSpec, launch: Launch, stack: ExitStack, missing: int) -> None:
+    def __init__(
+        self, spec: SweepSpec, launch: Launch, stack: ExitStack, missing: int, earlier: SweepRecord | None
+    ) -> None:
         self._spec, self._launch = spec, launch
-        source = find_data(Path(launch.data) if launch.data else None, download_mnist, launch.say)
+        source = locate(Path(launch.data) if launch.data else None, launch.say, earlier.tags if earlier else None)
         self.data = describe(source, spec)
         staging = stack.enter_context(tempfile.TemporaryDirectory(prefix="mnist-search-"))
         workers = max(1, min(launch.workers or default_workers(), missing))

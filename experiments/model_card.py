@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.console import figure, short_text
+from experiments.console import counted, figure, short_text
 from experiments.dataset import validation_images
 from experiments.evaluation import EvaluationRecord
 from experiments.gate import Check
@@ -28,6 +28,7 @@ class Subject:
         trials: how many of its trials have ended.
         evaluation: on the test set.
         checks: of the gate.
+        others: how many other runs of the sweep have seen the test set.
     """
 
     run: RunRecord
@@ -36,6 +37,7 @@ class Subject:
     trials: int
     evaluation: EvaluationRecord
     checks: Sequence[Check]
+    others: int = 0
 
 
 def model_card(subject: Subject) -> str:
@@ -65,7 +67,8 @@ def _data(subject: Subject) -> str:
     return (
         "## Data\n\n"
         f"{tags[Tag.DATASET]} ({tags[Tag.DATASET_ORIGIN]}): {trained:,} images to train, {held_out:,} to choose by "
-        f"(stratified, seed {tags[Tag.SPLIT_SEED]}), {len(evaluation.labels):,} of the test set, read once.\n\n"
+        f"(stratified, seed {tags[Tag.SPLIT_SEED]}), {len(evaluation.labels):,} of the test set, which this run saw "
+        f"once and {counted(subject.others, 'other run')} of its sweep.\n\n"
         f"Training digest `{tags[Tag.DATASET_DIGEST]}`, test digest `{evaluation.digest}`."
     )
 

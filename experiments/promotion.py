@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments import gate, registry
+from experiments import gate, provenance, registry
 from experiments import history as past
 from experiments.choosing import Chosen
 from experiments.console import figure, in_words, short_text
-from experiments.evaluation import EvaluationRecord, TestSet, evaluate_file, read_evaluation
+from experiments.evaluation import EvaluationRecord, TestSet, evaluate_file, others_evaluated, read_evaluation
 from experiments.gate import Candidate, Check, Verdict
 from experiments.model_card import Subject, model_card
 from experiments.model_files import fetch_model
 from experiments.records import FLOOR, REGISTERED_MODEL, Tag, VersionRecord, VersionTag
-from experiments.reigns import Act, Change
+from experiments.reigns import Act, Change, this_moment
 from experiments.store import Store
 from mnist_core.errors import DataError, ParameterError, StoreError
 
@@ -102,6 +102,7 @@ def promote(store: Store, chosen: Chosen, test: TestSet, terms: Terms) -> Promot
             # A server's registry cannot be locked: who finds another champion than was compared with compares again.
             if _version_of(registry.champion(store, terms.name)) == _version_of(reigning):
                 _crown(store, version, reigning, verdict, terms)
+                version = registry.read_version(store, terms.name, version.version)
                 return Promotion(version, verdict, checks, reigning, evaluation)
     raise StoreError(f"{terms.name}: its champion changed {MOST_TRIES} times meanwhile; try again")
 
@@ -137,9 +138,9 @@ def _register(
     sweep = past.find_sweep(store, run.tags["mlflow.parentRunId"])
     spec = past.read_spec(store, sweep)
     trials = sum(one.state.is_finished for one in past.read_runs(store, sweep))
-    card = model_card(Subject(run, sweep, spec, trials, evaluation, checks))
+    others = others_evaluated(store, run, evaluation.digest)
+    card = model_card(Subject(run, sweep, spec, trials, evaluation, checks, others))
     searched = {name: short_text(run.params[name]) for name in spec.space.domains}
-    change = Change.now(0, Act.PROMOTED)
     tags: dict[str, str] = {
         VersionTag.RUN: run.title,
         VersionTag.SWEEP: sweep.name,
@@ -152,9 +153,10 @@ def _register(
         VersionTag.TEST_DATASET: evaluation.dataset,
         VersionTag.TEST_DIGEST: evaluation.digest,
         VersionTag.GATE: gate.verdict(checks, terms.force).value,
-        VersionTag.REASON: terms.force or chosen.reason,
-        VersionTag.BY: change.by,
-        VersionTag.AT: change.at,
+        VersionTag.REASON: chosen.reason,
+        VersionTag.FORCED_BECAUSE: terms.force or "",
+        VersionTag.BY: provenance.user(),
+        VersionTag.AT: this_moment(),
         **{f"{VersionTag.CHECK}.{check.name}": _outcome(check) for check in checks},
     }
     with store.errors(f"recording the model card of {run.title}"):

@@ -172,6 +172,7 @@ class VersionTag(StrEnum):
     TEST_DIGEST = "test_digest"
     GATE = "gate"
     REASON = "reason"
+    FORCED_BECAUSE = "forced_because"
     BY = "by"
     AT = "at"
     CHECK = "check"

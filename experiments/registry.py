@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experiments.history import all_pages
+from experiments.history import all_pages, find_run
+from experiments.model_files import fetch_model
 from experiments.records import REGISTERED_MODEL, Alias, VersionRecord, VersionTag
 from experiments.reigns import Act, Change, reigns
 from experiments.store import Store
-from mnist_core.errors import NotFoundError, SpecError
+from mnist_core.errors import NotFoundError, SpecError, StoreError
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
@@ -49,23 +52,33 @@ def read_versions(store: Store, name: str) -> list[VersionRecord]:
     return sorted(versions, key=lambda version: -version.version)
 
 
-def find_version(store: Store, name: str, alias: Alias) -> VersionRecord | None:
-    """The version that an alias names, if any."""
-    return next((version for version in read_versions(store, name) if alias in version.aliases), None)
+def read_version(store: Store, name: str, number: int) -> VersionRecord:
+    """One version as it is now.
+
+    Raises:
+        NotFoundError: there is none of that number.
+    """
+    for version in read_versions(store, name):
+        if version.version == number:
+            return version
+    raise NotFoundError(f"{name}: no version {number} in {store.uri}; see: mnist-search registry --as {name}")
 
 
 def champion(store: Store, name: str = REGISTERED_MODEL) -> VersionRecord | None:
     """The reigning champion, if there is one."""
-    return find_version(store, name, Alias.CHAMPION)
+    return _called(read_versions(store, name), Alias.CHAMPION)
 
 
 def read_changes(store: Store, name: str) -> list[Change]:
-    """The history of the champion, oldest first."""
+    """The history of the champion, oldest first.
+
+    Raises:
+        StoreError: it cannot be read, or was altered.
+    """
     with store.errors(f"reading the history of {name}"):
         registered = _registered(store, name)
     tags = registered.tags if registered else {}
-    texts = [text for key, text in sorted(tags.items()) if key.startswith(HISTORY_PREFIX)]
-    return [Change(**{**fields, "act": Act(fields["act"])}) for fields in map(json.loads, texts)]
+    return [_change(name, key, tags[key]) for key in sorted(tags) if key.startswith(HISTORY_PREFIX)]
 
 
 def register(
@@ -79,17 +92,17 @@ def register(
     known = [version for version in read_versions(store, name) if version.tags.get(VersionTag.MODEL_ID) == model_id]
     with store.errors(f"registering a version of {name}"):
         if known:
-            version = known[0].version
+            number = known[0].version
             for key, value in tags.items():
-                store.client.set_model_version_tag(name, str(version), key, value)
-            store.client.update_model_version(name, str(version), description)
+                store.client.set_model_version_tag(name, str(number), key, value)
+            store.client.update_model_version(name, str(number), description)
         else:
             with store.as_default():
                 created = store.client.create_model_version(
                     name, f"models:/{model_id}", run_id, dict(tags), description=description, model_id=model_id
                 )
-            version = int(created.version)
-    return next(record for record in read_versions(store, name) if record.version == version)
+            number = int(created.version)
+    return read_version(store, name, number)
 
 
 def crown(store: Store, version: VersionRecord, reigning: VersionRecord | None, change: Change) -> None:
@@ -117,6 +130,7 @@ def roll_back(store: Store, name: str, reason: str = "") -> tuple[VersionRecord,
 
     Raises:
         NotFoundError: no champion, or none before it.
+        ModelError: the model of the one before is missing or not the one that was logged; the champion stays.
     """
     with store.exclusively():
         versions = read_versions(store, name)
@@ -126,6 +140,7 @@ def roll_back(store: Store, name: str, reason: str = "") -> tuple[VersionRecord,
             raise NotFoundError(f"{name}: no champion in {store.uri}; promote one first (mnist-search promote SWEEP)")
         if then is None or then.version == now.version:
             raise NotFoundError(f"{name}: no previous champion to go back to; version {now.version} stays")
+        _check_model(store, then)
         change = Change.now(then.version, Act.REINSTATED, reason)
         known = {version.version for version in versions}
         before = [one for one in reigns([*read_changes(store, name), change])[:-1] if one in known]
@@ -139,6 +154,11 @@ def roll_back(store: Store, name: str, reason: str = "") -> tuple[VersionRecord,
     return then, now
 
 
+def _check_model(store: Store, version: VersionRecord) -> None:
+    with tempfile.TemporaryDirectory(prefix="mnist-search-") as folder:
+        fetch_model(store, find_run(store, version.run_id), Path(folder))
+
+
 def _called(versions: Sequence[VersionRecord], alias: Alias) -> VersionRecord | None:
     return next((version for version in versions if alias in version.aliases), None)
 
@@ -150,6 +170,14 @@ def _point(store: Store, name: str, alias: Alias, version: int) -> None:
 def _note(store: Store, name: str, change: Change) -> None:
     text = json.dumps({**asdict(change), "act": change.act.value})
     store.client.set_registered_model_tag(name, f"{HISTORY_PREFIX}{change.at.replace(':', '.')}", text)
+
+
+def _change(name: str, key: str, text: str) -> Change:
+    try:
+        fields = json.loads(text)
+        return Change(**{**fields, "act": Act(fields["act"])})
+    except (ValueError, TypeError, KeyError) as error:
+        raise StoreError(f"{name}: tag {key!r}: expected a change of champion, received {text}") from error
 
 
 def _registered(store: Store, name: str) -> RegisteredModel | None:

@@ -10,6 +10,11 @@ from enum import Enum
 from experiments import provenance
 
 
+def this_moment() -> str:
+    """UTC, ISO 8601 with microseconds, so that texts sort as the moments do."""
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+
+
 class Act(Enum):
     """How the champion changed."""
 
@@ -26,7 +31,7 @@ class Change:
         version: the champion from then on.
         act: how it came.
         by: name of the user.
-        at: UTC, ISO 8601 with microseconds.
+        at: when, as :func:`this_moment` writes it.
         reason: the user's, where one was given.
     """
 
@@ -39,7 +44,7 @@ class Change:
     @classmethod
     def now(cls, version: int, act: Act, reason: str = "") -> Change:
         """A change that this user makes at this moment."""
-        return cls(version, act, provenance.user(), f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}", reason)
+        return cls(version, act, provenance.user(), this_moment(), reason)
 
 
 def reigns(changes: Iterable[Change]) -> list[int]:

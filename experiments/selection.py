@@ -144,8 +144,8 @@ def others(runs: Iterable[RunRecord], objective: str = Metric.VAL_ACCURACY.value
 
 
 def best(runs: Iterable[RunRecord], objective: str = Metric.VAL_ACCURACY.value) -> RunRecord | None:
-    """The winner, if any run may win."""
-    return next(iter(rank(runs, objective)), None)
+    """The winner, if any run may win: of the best configuration, the best run."""
+    return next((one.run for one in configurations(runs, objective)), None)
 
 
 def configurations(runs: Iterable[RunRecord], objective: str = Metric.VAL_ACCURACY.value) -> list[Configuration]:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from experiments.commands.options import NOTHING_FOUND, DataOption, RuleOption, RunArgument, SweepArgument, find_source
+from experiments.records import Tag
 from experiments.selection import Rule
 
 
@@ -41,8 +42,8 @@ def evaluate(
     again: Annotated[bool, typer.Option("--again", help="Also where it is recorded already.")] = False,
 ) -> None:
     """Let a run's model see the test set, once, and record what it is worth."""
-    from experiments.console import make_console, print_table
-    from experiments.evaluation import TestSet, evaluate_run, read_evaluation
+    from experiments.console import counted, make_console, print_table
+    from experiments.evaluation import TestSet, evaluate_run, others_evaluated, read_evaluation
     from experiments.history import find_run
     from experiments.store import open_store, tracking_uri
     from experiments.tables import evaluation_tables
@@ -53,6 +54,8 @@ def evaluate(
     if data is None:
         # What is found by itself may be the sample; what the user names is what the user wants.
         test.check_belongs_to(run)
+    elif test.training_digest != run.tags[Tag.DATASET_DIGEST]:
+        console.print(f"{test.location}: other data than the run was trained on", style="yellow", soft_wrap=True)
     record = None if again else read_evaluation(store, run, test.data.digest)
     if record:
         console.print(f"evaluated already, on {record.evaluated:%Y-%m-%d %H:%M}; --again does it anew")
@@ -68,6 +71,10 @@ def evaluate(
     weights = int(run.metrics.get("weights", 0))
     console.print(f"model file          {record.model_bytes / 1e6:.2f} MB, {weights:,} weights")
     console.print("intervals           accuracy: Wilson; others: bootstrap over images")
+    if others := others_evaluated(store, run, record.digest):
+        seen = counted(others, "other run")
+        note = f"{seen} of this sweep saw this test set too: to choose among them by it is to tune on it"
+        console.print(note, style="yellow")
 
 
 def reproduce(target: RunArgument, data: DataOption = None) -> None:

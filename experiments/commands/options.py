@@ -55,14 +55,11 @@ NameOption = Annotated[str, typer.Option("--as", metavar="NAME", help="Name of t
 
 
 def find_source(data: Path | None, run: RunRecord, console: Console) -> DataSource:
-    """The data that the option names; else that of the run where it lay; else what is found, which is said."""
+    """The data that the option names, else that of the run; said on the console where the sample has to do."""
     from experiments.console import say_on
-    from experiments.dataset import source_of
-    from mnist_core.download import download_mnist
-    from mnist_core.sources import find_data
+    from experiments.dataset import locate
 
-    recorded = source_of(run.tags) if data is None else None
-    return recorded or find_data(data, download_mnist, say_on(console))
+    return locate(data, say_on(console), run.tags)
 
 
 def parse_duration(text: str) -> float:

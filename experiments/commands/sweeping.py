@@ -122,7 +122,6 @@ def _print_result(console: Console, result: SweepResult) -> None:
         ranked, searched = configurations(result.runs, result.spec.objective), list(result.spec.space.domains)
         if len(ranked) < len(result.ranked):
             print_table(console, configurations_table(ranked[:5], searched))
-            best = ranked[0].run
         else:
             print_table(console, runs_table(result.ranked[:5], [], searched))
         console.print(f"\nbest run: {best.name}, id {best.run_id}", style="green")
