@@ -24,6 +24,7 @@ def listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen()  # who comes before the server is up waits
     except OSError as error:
         listener.close()
         raise SpecError(f"--host {host} --port {port}: cannot be bound to ({error.strerror or error})") from error
