@@ -18,7 +18,7 @@ for (const id of ["show-saliency", "show-hidden"]) byId(id).addEventListener("ch
 function render() {
   drawSeen(byId("show-saliency").checked);
   byId("hidden-figure").hidden = !byId("show-hidden").checked;
-  drawHidden();
+  if (byId("show-hidden").checked) drawHidden();
 }
 
 function drawSeen(withSaliency) {

@@ -1,6 +1,6 @@
 // The paper that is drawn on: by mouse, touch, pen and keyboard. Strokes are kept as points, so they can be undone.
 
-const SENT_SIDE = 280;
+const SENT_SIDE = 168; // six times what the network sees, which is enough for a small digit in a corner
 const STEP = 12;
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
