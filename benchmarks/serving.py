@@ -30,6 +30,7 @@ from PIL import Image
 
 SERVER_CORE, CLIENT_CORE = 0, 1
 SECONDS = 10.0
+CONNECTIONS = 16
 HOUR = 36_000
 SWAPS = 20
 JSON, PNG = "application/json", "image/png"
@@ -40,6 +41,7 @@ import shutil, sys
 from pathlib import Path
 from mnist_core import runtime
 runtime.configure(threads=1)
+import serving.app
 from serving import server
 from serving.app import Settings, create_app
 from serving.champion import Candidate, ModelFacts, Throne, load_predictor
@@ -51,6 +53,12 @@ class Folder:
         path = Path(shutil.copy(f"{identity}.keras", folder))
         return Candidate(path, ModelFacts("benchmark", identity, "", "", "", ""))
 
+class Alone:
+    async def probabilities(self, predictor, image):
+        return predictor.probabilities(image[None])[0]
+
+if "alone" in sys.argv:
+    serving.app.Batcher = Alone
 throne = Throne(Folder(), load_predictor)
 throne.check()
 server.run(create_app(throne, Settings(check_seconds=0.2)), server.listen("127.0.0.1", int(sys.argv[1])))
@@ -122,8 +130,10 @@ def for_seconds(seconds: float) -> Callable[[Outcome], bool]:
 
 
 def measure(name: str, port: int, calls: list[Call]) -> tuple[Outcome, Outcome]:
-    """One connection for latency, eight for throughput."""
-    alone, together = (load(port, calls, connections, for_seconds(SECONDS), warm_up=20) for connections in (1, 8))
+    """One connection for latency, sixteen for throughput."""
+    alone, together = (
+        load(port, calls, connections, for_seconds(SECONDS), warm_up=20) for connections in (1, CONNECTIONS)
+    )
     print(
         f"  {name:<26} p50 {alone.milliseconds(50):7.2f} ms   p99 {alone.milliseconds(99):7.2f} ms   "
         f"{together.rate:7.1f} requests/s   errors {alone.errors + together.errors}",
@@ -156,7 +166,7 @@ def swap_under_load(port: int, folder: Path, calls: list[Call]) -> Outcome:
                 swaps += 1
         return True
 
-    return load(port, calls, 8, go_on)
+    return load(port, calls, CONNECTIONS, go_on)
 
 
 def megabytes(process: psutil.Process) -> float:
@@ -179,8 +189,12 @@ def main() -> None:
             theirs = measure("mlflow models serve", port, calls)
 
         port = free_port()
+        arrays = [Call("/predict", JSON, json.dumps(d.tolist()).encode()) for d in digits]
+        with server([sys.executable, "-c", SERVICE, str(port), "alone"], port, "/health", folder):
+            measure("here, JSON, unbatched", port, arrays)
+
+        port = free_port()
         with server([sys.executable, "-c", SERVICE, str(port)], port, "/health", folder) as process:
-            arrays = [Call("/predict", JSON, json.dumps(d.tolist()).encode()) for d in digits]
             pictures = [Call("/predict", PNG, png(d)) for d in digits]
             explained = [Call("/explain", PNG, call.body) for call in pictures]
             ours = measure("here, JSON", port, arrays)
@@ -190,7 +204,7 @@ def main() -> None:
             print(f"{theirs[0].milliseconds(50) / ours[0].milliseconds(50):.1f} times as quick (at least 10 wanted)")
 
             warm = megabytes(process)
-            hour = load(port, [*explained, *arrays], 8, lambda outcome: len(outcome.seconds) < HOUR)
+            hour = load(port, [*explained, *arrays], CONNECTIONS, lambda outcome: len(outcome.seconds) < HOUR)
             after = megabytes(process)
             print(f"{len(hour.seconds):,} requests at {hour.rate:.0f} a second, errors {hour.errors}: memory from")
             print(f"  {warm:.0f} MB to {after:.0f} MB, {after / warm:.2f} times (at most 1.2 wanted)")

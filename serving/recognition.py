@@ -68,7 +68,7 @@ def recognise(predictor: Predictor, pictures: Sequence[Bytes]) -> list[Recogniti
     images = [as_mnist(picture) for picture in pictures]
     drawn = [image for image in images if image is not None]
     answers = iter(predictor.probabilities(np.stack(drawn)) if drawn else ())
-    return [Recognition() if image is None else _recognition(next(answers)) for image in images]
+    return [Recognition() if image is None else conclude(next(answers)) for image in images]
 
 
 def explain(predictor: Predictor, picture: Bytes) -> Explained:
@@ -78,14 +78,15 @@ def explain(predictor: Predictor, picture: Bytes) -> Explained:
         return Explained(Recognition())
     explanation = predictor.explain(image)
     return Explained(
-        recognition=_recognition(explanation.probabilities),
+        recognition=conclude(explanation.probabilities),
         pixels=_rows(image),
         activations=tuple(explanation.activations.round(DECIMALS).tolist()),
         saliency=_rows((explanation.saliency / max(np.abs(explanation.saliency).max(), 1e-9)).round(2)),
     )
 
 
-def _recognition(probabilities: npt.NDArray[np.float32]) -> Recognition:
+def conclude(probabilities: npt.NDArray[np.float32]) -> Recognition:
+    """What is said of an image with these probabilities, shape ``(10,)``."""
     digit = int(probabilities.argmax())
     # As doubles: float32 would be written out with all of its digits.
     rounded = tuple(probabilities.astype(np.float64).round(DECIMALS).tolist())
