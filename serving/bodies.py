@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Any, TypeAlias
 
 import numpy as np
-from annotated_types import Ge, Le, Len, MultipleOf
 from fastapi import HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
-from pydantic import BaseModel, ConfigDict, Field, Strict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from mnist_core.errors import PictureError
 from serving.pictures import MEDIA_TYPES, read_picture
@@ -18,11 +17,12 @@ MOST_BYTES = 10_000_000
 MOST_IMAGES = 500
 SMALL = 32_768
 
-Pixel: TypeAlias = Annotated[float, Strict(), Ge(0), Le(255)]
-PixelImage: TypeAlias = Annotated[list[Annotated[list[Pixel], Len(SIDE, SIDE)]], Len(SIDE, SIDE)]
-PixelImages: TypeAlias = Annotated[list[PixelImage], Len(1, MOST_IMAGES)]
+_Side = Field(min_length=SIDE, max_length=SIDE)
+Pixel: TypeAlias = Annotated[float, Field(strict=True, ge=0, le=255)]
+PixelImage: TypeAlias = Annotated[list[Annotated[list[Pixel], _Side]], _Side]
+PixelImages: TypeAlias = Annotated[list[PixelImage], Field(min_length=1, max_length=MOST_IMAGES)]
 # 7.0 is an integer in JSON, and true is none.
-Digit: TypeAlias = Annotated[float, Strict(), Ge(0), Le(9), MultipleOf(1)]
+Digit: TypeAlias = Annotated[float, Field(strict=True, ge=0, le=9, multiple_of=1)]
 
 # From left to right: pydantic's own way to choose takes four times as long.
 _ARRAYS: TypeAdapter[PixelImage | PixelImages] = TypeAdapter(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 import socket
 import threading
@@ -164,6 +165,18 @@ def test_a_picture_file_is_recognised(page: Any, digits: Bytes, tmp_path: Path) 
     expect_text(page, "#digit", "0")
     page.set_input_files("#file", {"name": "no.png", "mimeType": "image/png", "buffer": b"no picture"})
     expect_text(page, "#verdict", "No answer")
+
+
+def test_a_picture_is_recognised_when_it_is_pasted(page: Any, digits: Bytes) -> None:
+    picture = base64.b64encode(encode(255 - digits[4])).decode()
+    paste = """(picture) => {
+        const bytes = Uint8Array.from(atob(picture), (character) => character.charCodeAt(0));
+        const data = new DataTransfer();
+        data.items.add(new File([bytes], "one.png", { type: "image/png" }));
+        document.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data }));
+    }"""
+    page.evaluate(paste, picture)
+    expect_text(page, "#digit", "1")
 
 
 def test_a_correction_is_stored_with_the_image_that_the_network_saw(page: Any, tmp_path: Path) -> None:
