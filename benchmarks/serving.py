@@ -137,15 +137,19 @@ class Contender:
     """A server with the calls that are made to it, and what came of them, round by round."""
 
     name: str
+    process: psutil.Process
     port: int
     calls: list[Call]
     alone: list[Outcome] = field(default_factory=list)
     together: list[Outcome] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
 
     def take_turn(self) -> None:
         """One connection for latency, sixteen for throughput."""
-        for connections, outcomes in ((1, self.alone), (CONNECTIONS, self.together)):
-            outcomes.append(load(self.port, self.calls, connections, for_seconds(SECONDS), warm_up=10))
+        self.alone.append(load(self.port, self.calls, 1, for_seconds(SECONDS), warm_up=10))
+        before = cpu_seconds(self.process)
+        self.together.append(load(self.port, self.calls, CONNECTIONS, for_seconds(SECONDS)))
+        self.cpu.append((cpu_seconds(self.process) - before) / len(self.together[-1].seconds))
 
     def milliseconds(self, percentile: float) -> float:
         return 1e3 * float(np.percentile([value for outcome in self.alone for value in outcome.seconds], percentile))
@@ -156,9 +160,10 @@ class Contender:
 
     def __str__(self) -> str:
         errors = sum(outcome.errors for outcome in (*self.alone, *self.together))
+        core = 1e3 * statistics.median(self.cpu)
         return (
             f"  {self.name:<26} p50 {self.milliseconds(50):7.2f} ms   p99 {self.milliseconds(99):7.2f} ms   "
-            f"{self.rate:7.1f} requests/s   errors {errors}"
+            f"{self.rate:7.1f} requests/s   {core:6.2f} ms of the core each   errors {errors}"
         )
 
 
@@ -189,6 +194,12 @@ def swap_under_load(port: int, folder: Path, calls: list[Call]) -> Outcome:
     return load(port, calls, CONNECTIONS, go_on)
 
 
+def cpu_seconds(process: psutil.Process) -> float:
+    """What a server and its children have computed, which other load on the machine does not change much."""
+    times = [one.cpu_times() for one in (process, *process.children(recursive=True))]
+    return sum(time.user + time.system for time in times)
+
+
 def megabytes(process: psutil.Process) -> float:
     return process.memory_full_info().rss / 1e6
 
@@ -209,17 +220,17 @@ def main() -> None:
         ports = [free_port() for _ in range(3)]
         mlflow = ["-m", "mlflow", "models", "serve", "-m", "mlflow-1", "--env-manager", "local", "--port"]
         with (
-            server([sys.executable, *mlflow, str(ports[0])], ports[0], "/ping", folder),
-            server([sys.executable, "-c", SERVICE, str(ports[1]), "alone"], ports[1], "/health", folder),
+            server([sys.executable, *mlflow, str(ports[0])], ports[0], "/ping", folder) as mlflow_server,
+            server([sys.executable, "-c", SERVICE, str(ports[1]), "alone"], ports[1], "/health", folder) as unbatched,
             server([sys.executable, "-c", SERVICE, str(ports[2])], ports[2], "/health", folder) as process,
         ):
             port = ports[2]
-            theirs = Contender("mlflow models serve", ports[0], wrapped)
-            ours = Contender("here, JSON", port, arrays)
+            theirs = Contender("mlflow models serve", mlflow_server, ports[0], wrapped)
+            ours = Contender("here, JSON", process, port, arrays)
             others = [
-                Contender("here, JSON, unbatched", ports[1], arrays),
-                Contender("here, PNG of 280 × 280", port, pictures),
-                Contender("here, explained as on page", port, explained),
+                Contender("here, JSON, unbatched", unbatched, ports[1], arrays),
+                Contender("here, PNG of 280 × 280", process, port, pictures),
+                Contender("here, explained as on page", process, port, explained),
             ]
             for _ in range(ROUNDS):
                 for contender in (theirs, ours, *others):
@@ -227,7 +238,8 @@ def main() -> None:
             print(*(theirs, ours, *others), sep="\n")
             print(f"{ours.rate / theirs.rate:.1f} times the throughput (at least 10 wanted)")
             print(f"{theirs.milliseconds(50) / ours.milliseconds(50):.1f} times as quick (at least 10 wanted)")
-            print(f"batching answers {ours.rate / others[0].rate:.2f} times as many", flush=True)
+            saved = statistics.median(others[0].cpu) / statistics.median(ours.cpu)
+            print(f"unbatched, a request takes {saved:.2f} times as much of the core", flush=True)
 
             warm = megabytes(process)
             hour = load(port, [*explained, *arrays], CONNECTIONS, lambda outcome: len(outcome.seconds) < HOUR)
