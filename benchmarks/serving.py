@@ -5,7 +5,7 @@ over connections that stay open.
 An hour's worth of load is what one person makes who draws without a pause, ten pictures a second: 36,000 requests,
 sent as fast as they are answered, so it shows what requests leave behind and not what time does.
 
-    MNIST_DATA=FOLDER python benchmarks/serving.py
+    MNIST_DATA=FOLDER python benchmarks/serving.py [UNITS]
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from PIL import Image
 SERVER_CORE, CLIENT_CORE = 0, 1
 SECONDS, ROUNDS = 2.0, 5
 CONNECTIONS = 16
+UNITS = 512  # the most that the shipped sweeps try
 HOUR = 36_000
 SWAPS = 20
 JSON, PNG = "application/json", "image/png"
@@ -68,8 +69,8 @@ server.run(create_app(throne, Settings(check_seconds=0.2)), server.listen("127.0
 """
 
 
-def train_models(folder: Path) -> np.ndarray:
-    """Two networks of 128 units as files 1.keras and 2.keras, the first also as an MLflow model; 200 digits."""
+def train_models(folder: Path, units: int) -> np.ndarray:
+    """Two networks of one hidden layer as files 1.keras and 2.keras, the first also as an MLflow model; 200 digits."""
     from experiments.model_files import MODEL_FILE, save_model
     from mnist_core import runtime
     from mnist_core.data import split
@@ -80,7 +81,7 @@ def train_models(folder: Path) -> np.ndarray:
     data = split(whole_mnist().load_training(), 6000, seed=SEED)
     for number in (1, 2):
         runtime.start_afresh(number)
-        model = build_model(Hyperparameters())
+        model = build_model(Hyperparameters(hidden_size=units))
         train(model, data, TrainingConfig(epochs=1), seed=number)
         save_model(model, folder / f"mlflow-{number}")
         (folder / f"{number}.keras").write_bytes((folder / f"mlflow-{number}" / MODEL_FILE).read_bytes())
@@ -205,11 +206,12 @@ def megabytes(process: psutil.Process) -> float:
 
 
 def main() -> None:
-    print(f"{machine()}\none core for the server, load from another; 128 units; requests of one image")
+    units = int(sys.argv[1]) if sys.argv[1:] else UNITS
+    print(f"{machine()}\none core for the server, load from another; {units} hidden units; requests of one image")
     psutil.Process().cpu_affinity([SERVER_CORE, CLIENT_CORE])
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        digits = train_models(folder)
+        digits = train_models(folder, units)
         (folder / "champion").write_text("1")
         psutil.Process().cpu_affinity([CLIENT_CORE])
 

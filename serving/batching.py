@@ -1,7 +1,8 @@
 """Requests that arrive together are answered by one call of the network.
 
-One call takes nearly as long for eight images as for one, so a busy server answers more (``benchmarks/serving.py``
-tells how many). Nobody waits for company: a batch is what has arrived by the next turn of the event loop.
+One call takes nearly as long for eight images as for one. Measured with 16 connections on one core: 1.6 times the
+requests where the champion has 439 hidden units, and a sixth less where it has 128 and a call costs next to nothing
+(``benchmarks/serving.py``). Nobody waits for company: a batch is what has arrived by the next turn of the event loop.
 """
 
 from __future__ import annotations
