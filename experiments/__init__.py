@@ -9,11 +9,12 @@ For notebooks, the calls behind the commands::
     result.trials    # all runs as a pandas DataFrame
     resume_sweep("quick", overrides=["trials=12"])               # mnist-search sweep --resume quick --trials 12
 
-    from experiments import find_sweep, list_sweeps, open_store, read_runs, tracking_uri
+    from experiments import find_sweep, list_sweeps, open_store, read_runs, report_sweep, tracking_uri
 
     store = open_store(tracking_uri())
     list_sweeps(store)                                           # mnist-search sweeps
     read_runs(store, find_sweep(store, "quick"))                 # mnist-search runs quick
+    report_sweep(store, find_sweep(store, "quick"))              # mnist-search report quick
 
     from experiments import Terms, TestSet, confirm_sweep, find_candidate, locate, promote
 
@@ -36,10 +37,12 @@ if TYPE_CHECKING:
     from experiments.confirmation import confirm_sweep
     from experiments.dataset import locate
     from experiments.evaluation import TestSet, evaluate_run
+    from experiments.explain import explain_run
     from experiments.history import find_run, find_sweep, list_sweeps, read_runs
     from experiments.launch import Launch, SweepResult, resume_sweep, run_sweep
     from experiments.promotion import Terms, promote
     from experiments.registry import champion, read_versions, roll_back
+    from experiments.report.making import report_sweep
     from experiments.reproduction import reproduce
     from experiments.shipped import read_spec
     from experiments.store import open_store, tracking_uri
@@ -53,6 +56,7 @@ __all__ = [
     "champion",
     "confirm_sweep",
     "evaluate_run",
+    "explain_run",
     "find_candidate",
     "find_run",
     "find_sweep",
@@ -64,6 +68,7 @@ __all__ = [
     "read_runs",
     "read_spec",
     "read_versions",
+    "report_sweep",
     "reproduce",
     "resume_sweep",
     "roll_back",
@@ -79,6 +84,7 @@ _HOMES = {
     "champion": "experiments.registry",
     "confirm_sweep": "experiments.confirmation",
     "evaluate_run": "experiments.evaluation",
+    "explain_run": "experiments.explain",
     "find_candidate": "experiments.choosing",
     "find_run": "experiments.history",
     "find_sweep": "experiments.history",
@@ -90,6 +96,7 @@ _HOMES = {
     "read_runs": "experiments.history",
     "read_spec": "experiments.shipped",
     "read_versions": "experiments.registry",
+    "report_sweep": "experiments.report.making",
     "reproduce": "experiments.reproduction",
     "resume_sweep": "experiments.launch",
     "roll_back": "experiments.registry",

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experiments.records import Tag
-from mnist_core.data import validation_count
+from experiments.records import RunRecord, Tag
+from mnist_core.data import LabelledImages, split, validation_count
 from mnist_core.download import download_mnist
 from mnist_core.errors import DataError
 from mnist_core.sources import DataSource, Origin, find_data, name_of
@@ -98,10 +98,11 @@ def locate(given: Path | None, say: Callable[[str], None], tags: Mapping[str, st
 
 
 def _recorded(tags: Mapping[str, str]) -> DataSource | None:
-    origin, path = tags.get(Tag.DATASET_ORIGIN), Path(tags.get(Tag.DATASET_LOCATION, ""))
+    origin, location = tags.get(Tag.DATASET_ORIGIN), tags.get(Tag.DATASET_LOCATION)
     if origin == Origin.SAMPLE.value:
         return DataSource(Origin.SAMPLE)
-    return DataSource(Origin.GIVEN, path) if origin == Origin.GIVEN.value and path.exists() else None
+    there = origin == Origin.GIVEN.value and location and Path(location).exists()
+    return DataSource(Origin.GIVEN, Path(location)) if there and location else None
 
 
 def split_of(tags: Mapping[str, str]) -> DataSpec:
@@ -117,6 +118,34 @@ def split_of(tags: Mapping[str, str]) -> DataSpec:
 def validation_images(tags: Mapping[str, str]) -> int:
     """How many images a recorded sweep or run was judged by."""
     return validation_count(int(tags[Tag.DATASET_SIZE]), split_of(tags).validation)
+
+
+def check_trained_on(run: RunRecord, digest: str, location: str) -> None:
+    """See that training images are those that a run was trained on.
+
+    Raises:
+        DataError: their digest is another.
+    """
+    if digest != (wanted := run.tags[Tag.DATASET_DIGEST]):
+        raise DataError(
+            f"{location}: not the data of run {run.title}: expected training images with digest {wanted}, received "
+            f"{digest}. Give the right one by --data"
+        )
+
+
+def held_out(source: DataSource, run: RunRecord) -> LabelledImages:
+    """The validation images of a run: the same that it was chosen by.
+
+    Args:
+        source: where the data set lies now.
+        run: a trial, whose tags say which data it was trained on and how they were divided.
+
+    Raises:
+        DataError: the data cannot be read, or are not those of the run.
+    """
+    training, wanted = source.load_training(), split_of(run.tags)
+    check_trained_on(run, training.digest, source.location)
+    return split(training, wanted.validation, wanted.seed).validation
 
 
 def describe(source: DataSource, spec: SweepSpec) -> DataRecord:

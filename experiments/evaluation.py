@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from experiments.dataset import SHOWN_DIGEST, dataset_input
+from experiments.dataset import SHOWN_DIGEST, check_trained_on, dataset_input
 from experiments.history import search_runs
 from experiments.model_files import fetch_file, fetch_model
 from experiments.records import RunRecord, Tag
 from experiments.store import Store
 from mnist_core.data import LabelledImages
-from mnist_core.errors import DataError, StoreError
+from mnist_core.errors import StoreError
 from mnist_core.evaluation import CONFIDENCE, RESAMPLES, Evaluation, evaluate
 from mnist_core.runtime import quietly
 from mnist_core.sources import DataSource, name_of
@@ -74,12 +74,7 @@ class TestSet:
         Raises:
             DataError: it is not.
         """
-        expected = run.tags.get(Tag.DATASET_DIGEST, "")
-        if self.training_digest != expected:
-            raise DataError(
-                f"{self.location}: not the data of run {run.title}: expected training images with digest {expected}, "
-                f"received {self.training_digest}. Give the right one by --data"
-            )
+        check_trained_on(run, self.training_digest, self.location)
 
 
 @dataclass(frozen=True, eq=False)
@@ -271,7 +266,7 @@ def _facts(record: EvaluationRecord) -> Mapping[str, object]:
 
 
 def _files(test: TestSet, record: EvaluationRecord) -> dict[str, bytes]:
-    from mnist_core.evaluation_pictures import confusion_picture, mistakes_picture
+    from mnist_core.gallery.evaluation import pictures_of_evaluation
 
     predictions = BytesIO()
     np.savez_compressed(predictions, probabilities=record.probabilities, labels=record.labels)
@@ -279,9 +274,9 @@ def _files(test: TestSet, record: EvaluationRecord) -> dict[str, bytes]:
     rows = csv.DictWriter(table, ["label", "images", "precision", "recall", "f1"])
     rows.writeheader()
     rows.writerows(asdict(one) for one in record.figures.classes)
+    pictures = pictures_of_evaluation(record.figures, test.data, record.probabilities)
     return {
         PREDICTIONS: predictions.getvalue(),
         "per_class.csv": table.getvalue().encode(),
-        "confusion.png": confusion_picture(record.figures),
-        "mistakes.png": mistakes_picture(test.data, record.probabilities),
+        **{picture.file: picture.png for picture in pictures if picture.png},
     }

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.records import SPEC_FILE, Kind, RunRecord, SweepRecord, SweepState, Tag
+from experiments.records import SPEC_FILE, CurvePoint, Kind, RunRecord, SweepRecord, SweepState, Tag
 from experiments.store import Store
 from mnist_core.errors import NotFoundError, did_you_mean
 from mnist_core.metrics import EpochMetrics, Metric, StopReason
@@ -125,17 +125,23 @@ def _may_be_retried(run: RunRecord) -> bool:
     return run.state is TrialState.FAILED and run.stop_reason != StopReason.NON_FINITE.value
 
 
+def read_curve(store: Store, run: RunRecord, metric: Metric) -> tuple[CurvePoint, ...]:
+    """One metric of a run, epoch by epoch."""
+    with store.errors(f"reading {metric.value} of run {run.title}"):
+        points = store.client.get_metric_history(run.run_id, metric.value)
+    ordered = sorted(points, key=lambda point: point.step)
+    return tuple(CurvePoint(point.value, datetime.fromtimestamp(point.timestamp / 1000)) for point in ordered)
+
+
+def read_epochs(store: Store, run: RunRecord) -> tuple[EpochMetrics, ...]:
+    """Every epoch of a run."""
+    curves = [[point.value for point in read_curve(store, run, metric)] for metric in Metric]
+    return tuple(EpochMetrics(*values) for values in zip(*curves, strict=False))
+
+
 def read_result(store: Store, run: RunRecord) -> TrialResult:
     """A run's curves and best epoch, as the worker reported them; without its files."""
-    with store.errors(f"reading the curves of run {run.title}"):
-        curves = [
-            [
-                point.value
-                for point in sorted(store.client.get_metric_history(run.run_id, metric.value), key=lambda p: p.step)
-            ]
-            for metric in Metric
-        ]
-    history = tuple(EpochMetrics(*values) for values in zip(*curves, strict=False))
+    history = read_epochs(store, run)
     return TrialResult(run.state, history, best_epoch=run.best_epoch if history else None)
 
 
@@ -176,6 +182,7 @@ def _sweep(run: Run) -> SweepRecord:
         state=SweepState(run.info.status),
         started=datetime.fromtimestamp(run.info.start_time / 1000),
         tags=run.data.tags,
+        metrics=run.data.metrics,
     )
 
 
@@ -194,6 +201,8 @@ def _run(run: Run, ready: set[str]) -> RunRecord:
         stop_reason=tags.get(Tag.STOP_REASON),
         error=tags.get(Tag.ERROR),
         tags=tags,
+        started=datetime.fromtimestamp(run.info.start_time / 1000),
+        ended=datetime.fromtimestamp(run.info.end_time / 1000) if run.info.end_time else None,
     )
 
 

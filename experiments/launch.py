@@ -53,6 +53,7 @@ class Launch:
         say: told in one line of what the user should know.
         stop: asked several times a second; True ends the sweep as Ctrl-C does. For sweeps run in a thread.
         executor: makes the executor from what a worker needs to know and the number of workers.
+        report: draw what was found when the sweep has ended by itself, and log it to the sweep.
 
     Raises:
         SpecError: a value is out of its range.
@@ -66,6 +67,7 @@ class Launch:
     say: Callable[[str], None] = _to_stderr
     stop: Callable[[], bool] = _never
     executor: Callable[[WorkerContext, int], Executor] = LocalExecutor
+    report: bool = True
 
     def __post_init__(self) -> None:
         if not isinstance(self.workers, int) or self.workers < 0:
@@ -220,6 +222,7 @@ class _Desk:
     def drive(self, store: Store, sweep_id: str, history: History, stop: StopRequest) -> SweepResult:
         """Run the loop; close the sweep's runs however it ends."""
         ending: Ending | None = None
+        recorder: tracking.SweepRecorder | None = None
         try:
             sweep = past.find_sweep(store, sweep_id)
             self._launch.say(f"sweep {sweep.name}, run {sweep.run_id}")
@@ -234,14 +237,31 @@ class _Desk:
             self.executor.close()
             # A store that failed may fail again; what it holds is put in order by the next --resume.
             with suppress(StoreError) if isinstance(sys.exception(), StoreError) else nullcontext():
-                self._close(store, sweep_id, ending)
+                self._close(store, sweep_id, ending, recorder.seconds if recorder else 0.0)
         sweep, runs = past.find_sweep(store, sweep_id), past.read_runs(store, sweep)
+        if self._launch.report and ending is not Ending.INTERRUPTED:
+            self._report(store, sweep, lambda: stop() or self._launch.stop())
         return SweepResult(store.uri, sweep, self._spec, ending, runs, stop.exit_code, recorder.seconds)
 
-    def _close(self, store: Store, sweep_id: str, ending: Ending | None) -> None:
+    def _close(self, store: Store, sweep_id: str, ending: Ending | None, tracking_seconds: float) -> None:
         runs = past.read_runs(store, past.find_sweep(store, sweep_id))
         tracking.close_orphans(store, runs)
-        tracking.end_sweep(store, sweep_id, ending, selection.best(runs, self._spec.objective))
+        tracking.end_sweep(store, sweep_id, ending, selection.best(runs, self._spec.objective), tracking_seconds)
+
+    def _report(self, store: Store, sweep: SweepRecord, stop: Callable[[], bool]) -> None:
+        """Draw what was found. Whatever goes wrong is said, and is no fault of the sweep."""
+        try:
+            # Late: what draws takes a second to import, and a sweep that is to begin has no use for it.
+            from experiments.report.making import report_sweep
+
+            missing = report_sweep(store, sweep, stop).missing
+        except Exception as error:
+            reason = str(error).partition("\n")[0] or type(error).__name__
+            self._launch.say(f"no report: {reason}; draw it by: mnist-search report {sweep.name}")
+            return
+        if missing:
+            told = ", ".join(f"{picture.title} ({picture.problem})" for picture in missing)
+            self._launch.say(f"not in the report: {told}")
 
 
 def _check_unchanged(old: SweepSpec, new: SweepSpec) -> None:

@@ -109,7 +109,7 @@ def _weak_points(subject: Subject) -> str:
     figures = subject.evaluation.figures
     weakest = sorted(figures.classes, key=lambda one: one.f1)[:3]
     classes = ", ".join(f"{one.label} (recall {one.recall:.3f}, precision {one.precision:.3f})" for one in weakest)
-    pairs = ", ".join(f"{truth} taken for {answer} ({times})" for truth, answer, times in figures.confused(4))
+    pairs = ", ".join(map(str, figures.confused(4)))
     return (
         f"## Weak points\n\n{figures.errors:,} of {figures.images:,} test images are not recognised. Weakest digits: "
         f"{classes}. Commonest mistakes: {pairs or 'none'}."

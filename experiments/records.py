@@ -62,6 +62,8 @@ REGISTERED_MODEL = "mnist-classifier"
 FLOOR = 0.9
 SPEC_FILE = "sweep.toml"
 TRACEBACK_FILE = "traceback.txt"
+# A metric of the parent run.
+TRACKING_SECONDS = "tracking_seconds"
 
 
 class SweepState(Enum):
@@ -83,6 +85,7 @@ class SweepRecord:
         state: where it stands.
         started: local time.
         tags: all its tags, by :class:`Tag`.
+        metrics: every metric's last value.
     """
 
     run_id: str
@@ -90,11 +93,25 @@ class SweepRecord:
     state: SweepState
     started: datetime
     tags: Mapping[str, str]
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def objective(self) -> str:
         """The metric that ranks its trials."""
         return self.tags.get(Tag.OBJECTIVE, "val_accuracy")
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """A metric after one epoch.
+
+    Args:
+        value: as logged.
+        time: local time at which it was logged.
+    """
+
+    value: float
+    time: datetime
 
 
 @dataclass(frozen=True)
@@ -113,6 +130,8 @@ class RunRecord:
         stop_reason: why its training ended; None where something else failed.
         error: one line on why it failed.
         tags: all its tags, by :class:`Tag`.
+        started: local time at which it was handed to a worker.
+        ended: local time at which it was closed; None while it runs.
     """
 
     run_id: str
@@ -126,6 +145,8 @@ class RunRecord:
     stop_reason: str | None = None
     error: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    started: datetime | None = None
+    ended: datetime | None = None
 
     @property
     def title(self) -> str:

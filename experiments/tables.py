@@ -144,6 +144,16 @@ def versions_table(versions: Iterable[VersionRecord]) -> Table:
     return table
 
 
+def side_by_side(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """A column for each head; the first text of each row names it."""
+    table = Table("", box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for head in heads:
+        table.add_column(head, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
 def sweeps_table(sweeps: Iterable[SweepRecord]) -> Table:
     """The sweeps of a store, newest first."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 2))

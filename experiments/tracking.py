@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from experiments import provenance
 from experiments.dataset import DataRecord
-from experiments.records import SPEC_FILE, TRACEBACK_FILE, Kind, RunRecord, SweepState, Tag
+from experiments.records import SPEC_FILE, TRACEBACK_FILE, TRACKING_SECONDS, Kind, RunRecord, SweepState, Tag
 from experiments.store import Store
 from mnist_core.errors import StoreError, SweepInUseError
 from mnist_core.metrics import EpochMetrics
@@ -97,13 +97,25 @@ def claim_sweep(store: Store, run_id: str, spec: SweepSpec, workers: int) -> Non
         store.client.log_text(run_id, to_toml(spec), SPEC_FILE)
 
 
-def end_sweep(store: Store, run_id: str, ending: Ending | None, winner: RunRecord | None) -> None:
-    """Close the parent run; ``ending`` is None where an error ended the sweep."""
+def end_sweep(
+    store: Store, run_id: str, ending: Ending | None, winner: RunRecord | None, tracking_seconds: float = 0.0
+) -> None:
+    """Close the parent run.
+
+    Args:
+        store: open for writing.
+        run_id: of the parent run.
+        ending: None where an error ended the sweep.
+        winner: the best run so far.
+        tracking_seconds: wall time that went into recording; added to that of earlier calls.
+    """
     state = _SWEEP_STATE[ending] if ending else SweepState.FAILED
     tags: dict[str, str] = {Tag.ENDING: ending.value if ending else "error"}
     if winner:
         tags |= {Tag.BEST_RUN_ID: winner.run_id, Tag.BEST_RUN: winner.name}
     with store.errors("ending the sweep"):
+        earlier = store.client.get_run(run_id).data.metrics.get(TRACKING_SECONDS, 0.0)
+        store.client.log_batch(run_id, metrics=_points({TRACKING_SECONDS: earlier + tracking_seconds}))
         _set_tags(store, run_id, tags)
         store.client.set_terminated(run_id, state.value)
 

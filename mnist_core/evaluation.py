@@ -6,6 +6,7 @@ bootstrap over the images (Efron 1979). They speak of images drawn anew, not of 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +53,41 @@ class ClassFigures:
 
 
 @dataclass(frozen=True)
+class ConfusedPair:
+    """One digit taken for another.
+
+    Args:
+        label: what it is.
+        predicted: what it was taken for.
+        count: how often.
+        share: of all images of ``label``, in [0, 1].
+    """
+
+    label: int
+    predicted: int
+    count: int
+    share: float
+
+    def __str__(self) -> str:
+        return f"{self.label} taken for {self.predicted} ({self.count})"
+
+
+def confused_pairs(confusion: Sequence[Sequence[int]]) -> list[ConfusedPair]:
+    """Every pair of digits that was confused, the most frequent first.
+
+    Args:
+        confusion: counts, a row for each true class, a column for each answer.
+    """
+    pairs = [
+        ConfusedPair(label, predicted, count, count / sum(row))
+        for label, row in enumerate(confusion)
+        for predicted, count in enumerate(row)
+        if label != predicted and count
+    ]
+    return sorted(pairs, key=lambda pair: (-pair.count, -pair.share))
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """All figures of one model on one set of images.
 
@@ -94,15 +130,9 @@ class Evaluation:
             "calibration_error": self.calibration_error,
         }
 
-    def confused(self, count: int = 5) -> list[tuple[int, int, int]]:
-        """The commonest mistakes: true class, answer, how often; most frequent first."""
-        pairs = [
-            (truth, answer, times)
-            for truth, row in enumerate(self.confusion)
-            for answer, times in enumerate(row)
-            if truth != answer and times
-        ]
-        return sorted(pairs, key=lambda pair: -pair[2])[:count]
+    def confused(self, count: int | None = None) -> list[ConfusedPair]:
+        """The commonest mistakes, most frequent first; at most ``count``."""
+        return confused_pairs(self.confusion)[:count]
 
 
 def evaluate(probabilities: Probabilities, labels: Labels, seed: int = 0) -> Evaluation:

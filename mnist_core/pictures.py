@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
 if TYPE_CHECKING:
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 # Okabe and Ito (2008): told apart with any common kind of colour vision.
@@ -20,6 +17,8 @@ PURPLE, SKY, YELLOW, BLACK = "#CC79A7", "#56B4E9", "#F0E442", "#000000"
 CYCLE = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK)
 # One hue from light to dark for amounts; two hues around white for what has a sign.
 AMOUNTS, SIGNED = "Blues", "RdBu_r"
+# For lines and dots, which have to stand out from white whatever they stand for.
+SCORES = "cividis_r"
 DPI = 110
 
 _STYLE: dict[Any, Any] = {
@@ -60,22 +59,18 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def digit_grid(images: npt.NDArray[np.uint8], captions: Sequence[str], columns: int = 5, title: str = "") -> Figure:
-    """Digits in rows, each with what is said of it above; to be called within :func:`style`.
+def whole_numbers(axis: Axis) -> None:
+    """Put ticks at integers only, as for epochs and counts."""
+    from matplotlib.ticker import MaxNLocator
 
-    Args:
-        images: shape ``(n, height, width)``, uint8, 0 is background.
-        captions: one for each image; may have two lines.
-        columns: digits in a row.
-        title: above all.
-    """
-    rows = max(1, math.ceil(len(images) / columns))
-    figure = new_figure(1.6 * columns, 1.9 * rows + 0.5)
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axis in axes:
-        axis.axis("off")
-    for axis, image, caption in zip(axes, images, captions, strict=False):
-        axis.imshow(image, cmap="gray_r", vmin=0, vmax=255)
-        axis.set_title(caption, fontsize=9, fontweight="normal")
-    figure.suptitle(title, fontweight="bold")
-    return figure
+    axis.set_major_locator(MaxNLocator(integer=True))
+
+
+def plain_logarithmic(axis: Axis) -> None:
+    """Label a logarithmic axis with a few plain numbers, however short or long it is."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    low, high = sorted(axis.get_view_interval())
+    axis.set_major_locator(LogLocator(subs=(1.0,) if high >= 50 * low else (1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())

@@ -22,7 +22,7 @@ from search.trial import Outcome, TrialState
 # Hyperband assigns a trial to its bracket by a hash of the study's name.
 STUDY_NAME = "mnist-search"
 
-_STATES = {
+STATES = {
     TrialState.COMPLETE: OptunaState.COMPLETE,
     TrialState.PRUNED: OptunaState.PRUNED,
     TrialState.FAILED: OptunaState.FAIL,
@@ -96,7 +96,7 @@ class OptunaSearcher:
     def tell(self, id: int, outcome: Outcome) -> None:
         """Record the end of a trial: its best epoch's value where it completed, its curve where it was pruned."""
         value = outcome.value if outcome.state is TrialState.COMPLETE else None
-        self._study.tell(self._trials.pop(id), value, _STATES[outcome.state])
+        self._study.tell(self._trials.pop(id), value, STATES[outcome.state])
 
     def _draw(self) -> Suggestion:
         trial = self._study.ask(fixed_distributions=self._distributions)

@@ -65,7 +65,7 @@ def evaluate(
     for table in evaluation_tables(record):
         print_table(console, table)
         console.print()
-    confused = ", ".join(f"{truth} taken for {answer} ({times})" for truth, answer, times in record.figures.confused())
+    confused = ", ".join(map(str, record.figures.confused(5)))
     console.print(f"commonest mistakes  {confused or 'none'}")
     console.print(f"one image takes     {record.median_ms:.2f} ms (median), {record.p99_ms:.2f} ms (99 of 100)")
     weights = int(run.metrics.get("weights", 0))

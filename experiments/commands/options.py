@@ -44,6 +44,9 @@ TimeoutOption = Annotated[
     str | None,
     typer.Option(metavar="TIME", help="Start no trial after this long: 90s, 10m, 2h.", show_default=False),
 ]
+ReportOption = Annotated[
+    bool, typer.Option("--report/--no-report", help="Draw what was found when the sweep has ended by itself.")
+]
 RuleOption = Annotated[
     Rule,
     typer.Option(

@@ -10,12 +10,15 @@ import typer
 from experiments.commands.options import NOTHING_FOUND, DataOption, NameOption, RuleOption, find_source
 from experiments.records import FLOOR, REGISTERED_MODEL
 from experiments.selection import Rule
-from mnist_core.errors import SpecError
+from mnist_core.errors import MnistSearchError, SpecError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from experiments.promotion import Promotion
+    from experiments.records import RunRecord
+    from experiments.store import Store
+    from mnist_core.sources import DataSource
 
 
 def promote(
@@ -43,6 +46,7 @@ def promote(
     from experiments.choosing import find_candidate
     from experiments.console import make_console
     from experiments.evaluation import TestSet
+    from experiments.gate import Verdict
     from experiments.promotion import Terms
     from experiments.promotion import promote as promote_run
     from experiments.store import open_store, tracking_uri
@@ -54,8 +58,27 @@ def promote(
     console.print(f"chosen      {chosen.reason}", soft_wrap=True)
     if not yes:
         _ask(f"Evaluate it on the test set, and make it the champion of {name} if it passes?")
-    test = TestSet.load(find_source(data, chosen.run, console))
-    _print_promotion(console, promote_run(store, chosen, test, terms))
+    source = find_source(data, chosen.run, console)
+    promotion = promote_run(store, chosen, TestSet.load(source), terms)
+    _print_promotion(console, promotion)
+    if promotion.verdict is Verdict.REFUSED:
+        raise typer.Exit(NOTHING_FOUND)
+    if not promotion.already_champion:
+        _explain(store, chosen.run, source, console)
+
+
+def _explain(store: Store, run: RunRecord, source: DataSource, console: Console) -> None:
+    """Draw what the new champion learned. What goes wrong here is no fault of the promotion."""
+    from experiments.explain import FOLDER, explain_run
+
+    try:
+        explained = explain_run(store, run, source)
+    except MnistSearchError as error:
+        console.print(f"no pictures: {error}; draw them by: mnist-search explain {run.run_id}", soft_wrap=True)
+        return
+    console.print(f"pictures:   {len(explained.drawn)} in {FOLDER}/ of the run")
+    for picture in explained.missing:
+        console.print(f"not drawn:  {picture.title} ({picture.problem})", style="yellow", soft_wrap=True)
 
 
 def _ask(question: str) -> None:
@@ -80,11 +103,11 @@ def _print_promotion(console: Console, promotion: Promotion) -> None:
     if promotion.verdict is Verdict.REFUSED:
         stays = f"; version {before.version} stays champion" if before else ""
         console.print(f"refused: {version.title} is registered as challenger{stays}", style="red")
-        raise typer.Exit(NOTHING_FOUND)
+        return
     by_force = " by force" if promotion.verdict is Verdict.FORCED else ""
     after = f"; version {before.version} is previous" if before else ""
     console.print(f"{version.title} is champion{by_force}{after}", style="green")
-    console.print("back:     mnist-search rollback\nversions: mnist-search registry")
+    console.print("back:       mnist-search rollback\nversions:   mnist-search registry")
 
 
 def rollback(

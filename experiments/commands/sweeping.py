@@ -12,6 +12,7 @@ import typer
 from experiments.commands.options import (
     NOTHING_FOUND,
     DataOption,
+    ReportOption,
     SweepArgument,
     TimeoutOption,
     WorkersOption,
@@ -55,6 +56,7 @@ def sweep(
         bool,
         typer.Option("--take-over", help="Resume although a process on another machine may still drive the sweep."),
     ] = False,
+    report: ReportOption = True,
 ) -> None:
     """Run a sweep, or resume one. Ctrl-C ends it cleanly; nothing that was recorded is lost."""
     if (sweep_file is None) == (resume is None):
@@ -70,7 +72,7 @@ def sweep(
             return resume_sweep(resume, launch, overrides, take_over)
         return run_sweep(read_spec(sweep_file or "", overrides), launch)
 
-    _run_and_show(run, data, workers, timeout)
+    _run_and_show(run, data, workers, timeout, report)
 
 
 def confirm(
@@ -80,6 +82,7 @@ def confirm(
     workers: WorkersOption = 0,
     timeout: TimeoutOption = None,
     data: DataOption = None,
+    report: ReportOption = True,
 ) -> None:
     """Train the best of a sweep again with fresh seeds, and rank them by their means."""
 
@@ -88,11 +91,11 @@ def confirm(
 
         return confirm_sweep(name, top, seeds, launch)
 
-    _run_and_show(run, data, workers, timeout)
+    _run_and_show(run, data, workers, timeout, report)
 
 
 def _run_and_show(
-    run: Callable[[Launch], SweepResult], data: Path | None, workers: int, timeout: str | None
+    run: Callable[[Launch], SweepResult], data: Path | None, workers: int, timeout: str | None, report: bool
 ) -> NoReturn:
     seconds = parse_duration(timeout) if timeout else None
 
@@ -103,7 +106,16 @@ def _run_and_show(
     console = make_console()
     display = LiveDisplay(console) if sys.stdout.isatty() else PlainDisplay(console)
     with display:
-        result = run(Launch(data=data, workers=workers, timeout=seconds, observers=[display], say=say_on(console)))
+        result = run(
+            Launch(
+                data=data,
+                workers=workers,
+                timeout=seconds,
+                observers=[display],
+                say=say_on(console),
+                report=report,
+            )
+        )
     _print_result(console, result)
     raise typer.Exit(result.exit_code or (NOTHING_FOUND if result.best is None else 0))
 
@@ -134,6 +146,6 @@ def _print_result(console: Console, result: SweepResult) -> None:
     elif result.spec.largest_target > result.spec.target and result.ending is Ending.DONE:
         more = min(2 * result.spec.target, result.spec.largest_target)
         console.print(f"more trials: mnist-search sweep --resume {name} --trials {more}")
-    console.print(f"all runs:    mnist-search runs {name}\ncompare:     mnist-search ui")
+    console.print(f"all runs:    mnist-search runs {name}\npictures:    mnist-search ui")
     if best:
         console.print(f"promote:     mnist-search promote {name}")

@@ -6,6 +6,8 @@ import gc
 import importlib
 import os
 import shutil
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +15,15 @@ import pytest
 from mlflow import MlflowClient
 from small_sweeps import SMALL
 
-from experiments import Launch, SweepResult, parse_spec, run_sweep
+from experiments import Launch, SweepResult, cli, parse_spec, run_sweep
 
 
 @pytest.fixture(scope="session")
 def swept(tmp_path_factory: pytest.TempPathFactory, small_npz: Path) -> SweepResult:
     """A finished Bayesian sweep, trained by real worker processes, in a folder of its own."""
     uri = f"sqlite:///{tmp_path_factory.mktemp('swept')}/mlruns/mlflow.db"
-    return run_sweep(parse_spec(SMALL), Launch(data=small_npz, workers=2, tracking_uri=uri, say=lambda line: None))
+    launch = Launch(data=small_npz, workers=2, tracking_uri=uri, say=lambda line: None, report=False)
+    return run_sweep(parse_spec(SMALL), launch)
 
 
 @pytest.fixture
@@ -61,3 +64,20 @@ def store_at_hand(empty_database: Path, tmp_path: Path) -> None:
     """The default store of this test's working directory, made already."""
     (tmp_path / "mlruns").mkdir()
     shutil.copy(empty_database, tmp_path / "mlruns" / "mlflow.db")
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Runs mnist-search with the given words; its exit code, output and errors."""
+
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["mnist-search", *words])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 0
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run

@@ -13,30 +13,13 @@ from pathlib import Path
 import pytest
 from small_sweeps import SMALL
 
-from experiments import SweepResult, cli, console, find_sweep, launch, open_store, read_runs, tracking_uri
+from experiments import SweepResult, console, find_sweep, launch, open_store, read_runs, tracking_uri
 from experiments.commands.options import parse_duration
 from mnist_core.errors import SpecError
 from search.executor import InProcessExecutor
 from search.trial import TrialState
 
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs mnist-search with the given words; its exit code, output and errors."""
-
-    def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mnist-search", *words])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else 0
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
 
 
 def test_runs_are_listed_best_first_with_each_searched_parameter(
@@ -211,7 +194,7 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
 
 def test_a_reader_that_leaves_early_does_not_end_the_sweep(small_npz: Path, tmp_path: Path) -> None:
     (tmp_path / "small.toml").write_text(SMALL)
-    words = ["sweep", "small.toml", "--trials", "2", "--workers", "1", "--set", "training.epochs=1"]
+    words = ["sweep", "small.toml", "--trials", "2", "--workers", "1", "--set", "training.epochs=1", "--no-report"]
     sweep = subprocess.Popen(
         [sys.executable, "-m", "experiments", *words, "--data", str(small_npz)],
         cwd=tmp_path,
@@ -242,7 +225,7 @@ def test_a_sweep_without_a_complete_trial_says_so_by_its_exit_code(
     monkeypatch.setattr(launch, "save_model", full_disk)
     in_process = functools.partial(launch.Launch, executor=lambda context, workers: InProcessExecutor(context))
     monkeypatch.setattr(launch, "Launch", in_process)
-    code, out, err = command("sweep", "small.toml", "--data", str(small_npz), "--trials", "1")
+    code, out, err = command("sweep", "small.toml", "--data", str(small_npz), "--trials", "1", "--no-report")
     assert (code, err) == (1, "")
     assert "No space left on device" in out
     assert "no trial completed" in out

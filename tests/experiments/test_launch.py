@@ -60,9 +60,9 @@ class Watcher:
 
 
 def here(data: Path, *observers: Watcher, **settings: Any) -> Launch:
-    """Trials one after the other in this process, and nothing printed."""
+    """Trials one after the other in this process, nothing printed, no report drawn."""
     quiet: dict[str, Any] = {"say": lambda line: None, "executor": lambda context, workers: InProcessExecutor(context)}
-    return Launch(data=data, observers=observers, **(quiet | settings))
+    return Launch(data=data, observers=observers, **(quiet | {"report": False} | settings))
 
 
 def points(runs: Sequence[RunRecord]) -> Counter[tuple[str, str]]:
@@ -117,7 +117,8 @@ def test_a_sweep_whose_process_was_killed_is_resumed_without_repeating_or_missin
     small_npz: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "grid.toml").write_text(SMALL_GRID)
-    command = [sys.executable, "-m", "experiments", "sweep", "grid.toml", "--data", str(small_npz), "--workers", "2"]
+    options = ["--data", str(small_npz), "--workers", "2", "--no-report"]
+    command = [sys.executable, "-m", "experiments", "sweep", "grid.toml", *options]
     driver = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert driver.stdout is not None
     for line in driver.stdout:

@@ -1,0 +1,91 @@
+"""Making a sweep's report, and putting it where the sweep is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from experiments.records import SweepRecord
+from experiments.report.chapters import Chapters
+from experiments.report.page import Shown, render
+from experiments.report.story import SweepStory, read_story
+from experiments.report.summary import description, facts_of
+from experiments.store import Store
+from mnist_core.gallery.attempt import Picture, attempt
+
+FOLDER = "report"
+PAGE = "report.html"
+# MLflow shows a run's tag of this name as its description.
+DESCRIPTION = "mlflow.note.content"
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was made of a sweep.
+
+    Args:
+        pictures: in their order; those that could not be drawn say why.
+        page: HTML with all of it.
+        summary: the same in a few lines of Markdown.
+    """
+
+    pictures: tuple[Picture, ...]
+    page: str
+    summary: str
+
+    @property
+    def missing(self) -> list[Picture]:
+        """Pictures that could not be drawn."""
+        return [picture for picture in self.pictures if picture.problem]
+
+
+def make_report(story: SweepStory, stop: Callable[[], bool] = _never) -> Report:
+    """Draw a sweep and write its page.
+
+    Args:
+        story: of the sweep.
+        stop: asked before each picture.
+
+    Raises:
+        InterruptedError: it was to stop.
+    """
+    chapters = Chapters(story)
+    shown = []
+    for chapter in chapters:
+        if stop():
+            raise InterruptedError("interrupted")
+        shown.append(Shown(chapter, attempt(chapter.sketch)))
+    facts = facts_of(story, chapters.importances)
+    missing = [each.picture.title for each in shown if each.picture.problem]
+    summary = description(facts, f"{FOLDER}/{PAGE}", missing)
+    return Report(tuple(each.picture for each in shown), render(story, facts, shown), summary)
+
+
+def report_sweep(store: Store, sweep: SweepRecord, stop: Callable[[], bool] = _never) -> Report:
+    """Make the report of a sweep and log it to its parent run: pictures, page, description.
+
+    Args:
+        store: where the sweep is, open for writing.
+        sweep: its parent run.
+        stop: asked before each picture; nothing is logged where it says so.
+
+    Raises:
+        InterruptedError: it was to stop.
+        StoreError: the store cannot be read or written.
+        SpecError: the sweep's file in the store is not one.
+    """
+    report = make_report(read_story(store, sweep), stop)
+    with TemporaryDirectory(prefix="mnist-search-") as place, store.errors(f"logging the report of {sweep.name}"):
+        for picture in report.pictures:
+            if picture.png:
+                Path(place, picture.file).write_bytes(picture.png)
+        Path(place, PAGE).write_text(report.page, encoding="utf-8")
+        store.client.log_artifacts(sweep.run_id, place, FOLDER)
+        store.client.set_tag(sweep.run_id, DESCRIPTION, report.summary)
+    return report

@@ -1,0 +1,52 @@
+"""A sweep in a few lines: the head of its page, and its description in MLflow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+
+from experiments.console import in_words
+from experiments.dataset import SHOWN_DIGEST
+from experiments.records import Tag
+from experiments.report.story import SweepStory
+from experiments.report.tables import counts_of
+from experiments.report.words import shares, workers
+
+Facts = Sequence[tuple[str, str]]
+
+
+def facts_of(story: SweepStory, importances: Mapping[str, float]) -> Facts:
+    """What there is to say of a sweep, name by name."""
+    tags, objective = story.sweep.tags, story.spec.objective
+    facts = [("searched by", f"{tags.get(Tag.ENGINE, '')}, {tags.get(Tag.SAMPLER, '')}, pruner {story.spec.pruner}")]
+    if story.ranked:
+        best = story.ranked[0]
+        facts += [
+            ("best", f"{best.name}, {objective} {best.value(objective):.4f} at epoch {best.best_epoch}"),
+            ("its parameters", in_words(story.best_point())),
+            ("median", f"{objective} {median(story.values()):.4f}"),
+        ]
+    facts.append(("trials", counts_of(story) or "none"))
+    if importances:
+        facts.append(("what matters", shares(importances)))
+    data = f"{tags.get(Tag.DATASET, '')} ({tags.get(Tag.DATASET_DIGEST, '')[:SHOWN_DIGEST]})"
+    facts += [
+        ("time", f"{story.seconds:,.0f} s on {workers(story)}"),
+        ("data", f"{data}, validation {tags.get(Tag.VALIDATION, '')}; no test image seen"),
+        ("run", story.sweep.run_id),
+    ]
+    return facts
+
+
+def description(facts: Facts, page: str, missing: Sequence[str]) -> str:
+    """The facts as Markdown, and where the pictures are.
+
+    Args:
+        facts: of the sweep.
+        page: path of the page among the run's artifacts.
+        missing: titles of the pictures that could not be drawn.
+    """
+    lines = [f"- **{name}**: {value}" for name, value in facts]
+    undrawn = f"; not drawn: {', '.join(missing)}" if missing else ""
+    lines.append(f"- **pictures**: `{page}` among the artifacts{undrawn}")
+    return "\n".join(lines)

@@ -1,0 +1,63 @@
+"""All pictures of one trained network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+import keras
+
+from mnist_core.data import LabelledImages
+from mnist_core.gallery import answers, embedding, mistakes, saliency, training, weights
+from mnist_core.gallery.attempt import Picture, Sketch, attempt
+from mnist_core.insight.network import Array, Network
+from mnist_core.metrics import EpochMetrics
+from mnist_core.saved_model import predict
+
+
+def pictures_of(
+    model: keras.Model,
+    data: LabelledImages,
+    history: Sequence[EpochMetrics] = (),
+    best_epoch: int | None = None,
+) -> Iterator[Picture]:
+    """Draw what the network learned, one picture after the other.
+
+    Args:
+        model: Sequential or functional, from pixels ``(n, height, width)`` to probabilities ``(n, 10)``.
+        data: images that it was not trained on.
+        history: metrics of its training, by epoch.
+        best_epoch: 1-based epoch whose weights it holds.
+
+    Returns:
+        Each picture as soon as it is drawn, or with the reason why it could not be.
+
+    Raises:
+        ModelError: the model has no graph of Dense or Conv2D layers.
+    """
+    network = Network.of(model)
+    probabilities = predict(model, data.images)
+    yield from map(attempt, _sketches(network, data, probabilities, history, best_epoch))
+
+
+def _sketches(
+    network: Network,
+    data: LabelledImages,
+    probabilities: Array,
+    history: Sequence[EpochMetrics],
+    best_epoch: int | None,
+) -> Iterator[Sketch]:
+    seen = (data, probabilities)
+    for name, title, draw in (
+        ("learning_curves", "How the training went", partial(training.draw_learning_curves, history, best_epoch)),
+        ("first_layer_weights", "What the first layer looks for", partial(weights.draw_first_layer, network)),
+        ("one_of_each_digit", "Digits on their way", partial(answers.draw_one_of_each, network, *seen)),
+        ("units_by_digit", "Which units answer to which digit", partial(answers.draw_preferences, network, data)),
+        ("saliency", "Pixels that speak for a prediction", partial(saliency.draw_right, network, *seen)),
+        ("saliency_of_mistakes", "Pixels that misled", partial(saliency.draw_wrong, network, *seen)),
+        ("mistakes", "The most confident mistakes", partial(mistakes.draw_mistakes, *seen)),
+        ("confused_pairs", "The most confused pairs of digits", partial(mistakes.draw_confused_pairs, *seen)),
+        ("embedding", "Images as the last layer sees them", partial(embedding.draw_embedding, network, data)),
+        ("reliability", "As often right as it is sure?", partial(training.draw_reliability, *seen)),
+    ):
+        yield Sketch(name, title, draw)

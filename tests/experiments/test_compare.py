@@ -1,0 +1,98 @@
+"""Sweeps side by side, and the commands that show."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from made_up_sweeps import run, story
+
+from experiments.compare import differences, measure, rows
+from experiments.report import making
+from search.trial import TrialState
+
+Run = Callable[..., tuple[int, str, str]]
+
+GRID = """
+name = "grid"
+engine = "keras-tuner"
+sampler = "grid"
+[space]
+hidden_size = [64]
+"""
+
+
+def test_a_sweep_is_summed_up_by_what_it_reached_and_when() -> None:
+    runs = [run(0, 0.965, 0, 5), run(1, 0.981, 0, 20), run(2, 0.975, 5, 15), run(3, 0.99, 15, 16, TrialState.PRUNED)]
+    found = measure(story(runs, tracking=1.0))
+    assert (found.attempts, found.complete) == (4, 3)
+    assert (found.best, found.median) == (0.981, 0.975)
+    assert found.reached == [15, 20, None]
+    assert found.seconds == 20
+
+
+def test_each_sweep_has_a_column_and_each_measure_a_row() -> None:
+    bayesian = measure(story([run(0, 0.984, 0, 12)], tracking=1.5))
+    empty = measure(story([], text=GRID))
+    table = {name.strip(): texts for name, *texts in rows([bayesian, empty])}
+    assert table["engine"] == ["optuna", "keras-tuner"]
+    assert table["best accuracy"] == ["0.9840", ""]
+    assert table["seconds to 98.3%"] == ["12", "never"]
+    assert table["tracking"] == ["1.5", "not recorded"]
+
+
+def test_sweeps_on_other_data_are_told_apart() -> None:
+    one, other = ({"dataset_digest": digit * 64, "validation": "0.1", "split_seed": "0"} for digit in "ab")
+    assert differences([story([], **one), story([], **one)]) == []
+    (sentence,) = differences([story([], **one), story([], text=GRID, **other)])
+    assert sentence.startswith("not the same training images: made-up aaaaaaaaaaaa")
+    assert sentence.endswith("accuracies are not comparable")
+
+
+def test_compare_prints_the_sweeps_of_the_store(command: Run, swept_uri: str) -> None:
+    code, out, _ = command("compare", "small", "small")
+    assert code == 0
+    assert out.splitlines()[0].split() == ["small", "small"]
+    assert "never" in out
+
+
+def test_report_names_each_picture_and_writes_the_page_where_it_is_asked_to(
+    command: Run, swept_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(making, "attempt", lambda sketch: making.Picture(sketch.name, sketch.title, problem="left out"))
+    words = ("report", "small", "--out", str(tmp_path / "page.html"))
+    code, out, _ = command(*words)
+    assert code == 0
+    assert "report/history.png                not drawn: left out" in out
+    assert (tmp_path / "page.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("report", "smal"), "no sweep 'smal'"),
+        (("compare", "small", "grid"), "no sweep 'grid'"),
+        (("report", "small", "--out", "/nowhere/at/all.html"), "--out /nowhere/at/all.html: expected a file in a"),
+        (("explain", "small/99"), "no run '99' in sweep 'small'"),
+    ],
+    ids=" ".join,
+)
+def test_a_mistake_is_one_line(words: tuple[str, ...], told: str, command: Run, swept_uri: str) -> None:
+    code, _, err = command(*words)
+    assert code == 2
+    assert told in err
+    assert err.count("\n") == 1
+
+
+def test_comparing_and_reporting_load_no_tensorflow(swept_uri: str) -> None:
+    code = (
+        "import sys; from experiments.cli import app\n"
+        "try: app(['compare', 'small', 'small'])\nexcept SystemExit: pass\n"
+        "import experiments.report.chapters, search.study_pictures\n"
+        "print(sorted({'tensorflow', 'keras', 'keras_tuner'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
