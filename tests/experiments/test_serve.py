@@ -126,10 +126,14 @@ def test_the_command_serves_until_it_is_told_to_end(swept_uri: str, promote: Pro
         [sys.executable, "-m", "experiments", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
-    champion, page = process.stdout.readline(), process.stdout.readline()
-    assert champion.startswith(f"champion   served version {version}, small/trial-")
-    (url,) = re.findall(r"http://127\.0\.0\.1:\d+", page)
-    with urllib.request.urlopen(f"{url}/health") as answer:
-        assert json.load(answer)["status"] == "serving"
-    process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=30) == ("", "")
+    try:
+        champion, page = process.stdout.readline(), process.stdout.readline()
+        assert champion.startswith(f"champion   served version {version}, small/trial-")
+        (url,) = re.findall(r"http://127\.0\.0\.1:\d+", page)
+        with urllib.request.urlopen(f"{url}/health") as answer:
+            assert json.load(answer)["status"] == "serving"
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=30) == ("", "")
+    finally:
+        process.kill()
+        process.communicate()
