@@ -1,11 +1,12 @@
 # The one-word commands; `make help` lists them. Set-up is part of each.
 .DEFAULT_GOAL := help
-.PHONY: help install sweep test ui lint format benchmarks clean
+.PHONY: help install sweep serve test ui lint format benchmarks clean
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+EXTRAS := .[dev,benchmarks,export-litert,export-onnx]
 
 help:  ## list these words
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,9 +19,9 @@ $(STAMP): pyproject.toml constraints.txt
 		{ echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) -V). Try: make PYTHON=python3.12"; exit 2; }
 	@if command -v uv >/dev/null 2>&1; then \
 		uv venv -q --allow-existing --python "$(PYTHON)" $(VENV) && \
-		VIRTUAL_ENV=$(VENV) uv pip install -q --compile-bytecode -c constraints.txt -e '.[dev,benchmarks]'; \
+		VIRTUAL_ENV=$(VENV) uv pip install -q --compile-bytecode -c constraints.txt -e '$(EXTRAS)'; \
 	else \
-		$(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install -q -c constraints.txt -e '.[dev,benchmarks]'; \
+		$(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install -q -c constraints.txt -e '$(EXTRAS)'; \
 	fi
 	@touch $@
 
@@ -29,6 +30,9 @@ sweep: install  ## run the Bayesian sweep on MNIST
 
 test: install  ## run the tests
 	$(BIN)/python -m pytest
+
+serve: install  ## serve the champion: a page to draw on, and an HTTP service
+	$(BIN)/mnist-search serve
 
 ui: install  ## open the MLflow UI on the store
 	$(BIN)/mnist-search ui
@@ -45,6 +49,8 @@ format: install  ## let ruff put the style right
 benchmarks: install  ## measure the figures of the README (needs the whole MNIST: MNIST_DATA=FOLDER)
 	$(BIN)/python benchmarks/epoch.py
 	$(BIN)/python benchmarks/sweep.py
+	$(BIN)/python benchmarks/preprocessing.py
+	$(BIN)/python benchmarks/serving.py
 
 clean:  ## remove what the set-up and the tools made; the store in mlruns stays
 	rm -rf $(VENV) *.egg-info build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -10,6 +10,7 @@ from experiments.commands.choosing import best, evaluate, reproduce
 from experiments.commands.looking import data, runs, sweeps, ui
 from experiments.commands.options import USER_ERROR
 from experiments.commands.registering import promote, registry, rollback
+from experiments.commands.serving import export, serve
 from experiments.commands.showing import compare, explain, report
 from experiments.commands.sweeping import confirm, sweep
 from mnist_core.errors import MnistSearchError
@@ -26,6 +27,7 @@ app = typer.Typer(
 COMMANDS = (
     *(sweep, sweeps, runs, report, compare),
     *(best, confirm, evaluate, explain, promote, rollback, registry, reproduce),
+    *(serve, export),
     *(data, ui),
 )
 for command in COMMANDS:

@@ -65,6 +65,8 @@ class TestSet:
         Raises:
             DataError: the data cannot be read.
         """
+        if source.is_feedback:
+            return cls("feedback", source.location, source.load_test(), training_digest="none")
         training = source.load_training()
         return cls(name_of(source, training), source.location, source.load_test(), training.digest)
 

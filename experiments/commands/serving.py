@@ -1,0 +1,84 @@
+"""``serve`` and ``export``: the champion at work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from experiments.commands.options import DataOption, NameOption, find_source
+from experiments.records import REGISTERED_MODEL, Alias
+from mnist_core.formats import Format
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to bind to; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port.", min=0, max=65535)] = 8000,
+    name: NameOption = REGISTERED_MODEL,
+    collect: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Store drawings that users correct, for: evaluate RUN --data FOLDER.",
+            show_default=False,
+        ),
+    ] = None,
+    allowed: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-host", metavar="NAME", help="A name by which others may ask for this machine. Repeatable."
+        ),
+    ] = None,
+) -> None:
+    """Serve the champion: a page to draw digits on, and an HTTP service. Follows the registry."""
+    from experiments.console import make_console
+    from experiments.serve import RegistryChampions
+    from experiments.store import tracking_uri
+    from mnist_core import runtime
+    from serving import server
+    from serving.app import LOCAL_HOSTS, NO_CHAMPION, Settings, create_app
+    from serving.champion import Throne, load_predictor
+
+    console = make_console()
+    listener = server.listen(host, port)
+    runtime.configure(threads=1)
+    throne = Throne(RegistryChampions(tracking_uri(), name), load_predictor)
+    throne.check()
+    if throne.champion:
+        facts = throne.champion.facts
+        console.print(f"champion   {facts.name} version {facts.version}, {facts.run}")
+    else:
+        console.print(throne.problem or NO_CHAMPION, style="yellow", soft_wrap=True)
+    shown = f"[{host}]" if ":" in host else host
+    console.print(f"page       http://{shown}:{listener.getsockname()[1]}   (Ctrl-C ends it)", style="bold")
+    app = create_app(throne, Settings(hosts=(*LOCAL_HOSTS, shown, *(allowed or ())), collect=collect))
+    server.run(app, listener)
+
+
+def export(
+    version: Annotated[
+        str, typer.Argument(metavar="VERSION", help="Number of a version, or an alias such as champion.")
+    ] = Alias.CHAMPION.value,
+    wanted: Annotated[
+        Format, typer.Option("--format", help="litert (TensorFlow Lite) for phones; onnx needs an extra.")
+    ] = Format.LITERT,
+    int8: Annotated[bool, typer.Option("--int8", help="LiteRT with 8-bit numbers: a quarter of the size.")] = False,
+    output: Annotated[Path, typer.Option(metavar="FOLDER", help="Where to write it.")] = Path("exports"),
+    name: NameOption = REGISTERED_MODEL,
+    data: DataOption = None,
+) -> None:
+    """Write a version as a file for phones and other runtimes, checked against the Keras model."""
+    from experiments.console import make_console
+    from experiments.export import export_version, find_version
+    from experiments.history import find_run
+    from experiments.store import open_store, tracking_uri
+
+    store, console = open_store(tracking_uri()), make_console()
+    found = find_version(store, name, version)
+    source = find_source(data, find_run(store, found.run_id), console)
+    done = export_version(store, found, wanted, int8, output, source)
+    agreement = done.agreement
+    console.print(f"{done.path}  {done.size:,} bytes, of {found.title}", style="green")
+    console.print(f"same answer         {agreement.share:.2%} of {agreement.images:,} test images")
+    console.print(f"largest difference  {agreement.largest_difference:.2g} of a probability")

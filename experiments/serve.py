@@ -1,0 +1,89 @@
+"""The registry's champion for the service: who it is, its checked file, what is shown of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from experiments import registry
+from experiments.history import find_run
+from experiments.model_files import fetch_model
+from experiments.records import REGISTERED_MODEL, Tag, VersionRecord, VersionTag
+from experiments.store import Store, open_store
+from mnist_core.errors import NotFoundError
+from serving.champion import Candidate, ModelFacts
+
+LOCAL_UI = "http://127.0.0.1:5000"
+"""Where ``mnist-search ui`` shows a store that has no server of its own."""
+
+
+class RegistryChampions:
+    """The registered model's champion. A :class:`serving.champion.ChampionSource`.
+
+    Args:
+        uri: of the store, which need not be there yet.
+        name: of the registered model.
+    """
+
+    def __init__(self, uri: str, name: str = REGISTERED_MODEL) -> None:
+        self._uri = uri
+        self._name = name
+        self._opened: Store | None = None
+
+    def current(self) -> str | None:
+        """Number of the version that is champion now; None where there is none, or no store yet.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        try:
+            champion = registry.champion(self._store(), self._name)
+        except NotFoundError:
+            return None
+        return str(champion.version) if champion else None
+
+    def fetch(self, identity: str, folder: Path) -> Candidate:
+        """Copy a version's model file into the folder and see that it is the one that was logged.
+
+        Raises:
+            ModelError: it is missing, or another.
+            NotFoundError: the version or its run was deleted meanwhile.
+            StoreError: the store cannot be read.
+        """
+        store = self._store()
+        version = self._version(store, identity)
+        run = find_run(store, version.run_id)
+        path = fetch_model(store, run, folder)
+        facts = ModelFacts(
+            name=version.name,
+            version=identity,
+            run=run.title,
+            sweep=version.tags.get(VersionTag.SWEEP, ""),
+            created=version.created.isoformat(timespec="seconds"),
+            sha256=run.tags[Tag.MODEL_SHA256],
+            test_accuracy=_number(version, VersionTag.TEST_ACCURACY),
+            val_accuracy=_number(version, VersionTag.VAL_ACCURACY),
+            run_url=f"{ui_of(store)}/#/experiments/{store.experiment_id}/runs/{run.run_id}",
+        )
+        return Candidate(path, facts)
+
+    def _store(self) -> Store:
+        self._opened = self._opened or open_store(self._uri)
+        return self._opened
+
+    def _version(self, store: Store, identity: str) -> VersionRecord:
+        for version in registry.read_versions(store, self._name):
+            if str(version.version) == identity:
+                return version
+        raise NotFoundError(f"{self._name}: no version {identity} any more in {store.uri}")
+
+
+def ui_of(store: Store) -> str:
+    """Address of the MLflow UI that shows the store: its server's own, or that of ``mnist-search ui``."""
+    return store.uri.rstrip("/") if store.uri.startswith(("http://", "https://")) else LOCAL_UI
+
+
+def _number(version: VersionRecord, tag: VersionTag) -> float | None:
+    try:
+        return float(version.tags[tag])
+    except (KeyError, ValueError):
+        return None

@@ -1,0 +1,1 @@
+"""The champion behind a web page and an HTTP service. It knows predictors, not MLflow."""

@@ -1,0 +1,214 @@
+"""The HTTP service: what is asked, answered and refused."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
+from fastapi.staticfiles import StaticFiles
+from pydantic import TypeAdapter
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from mnist_core.feedback import Feedback, append_feedback
+from serving import recognition
+from serving.batching import Batcher
+from serving.bodies import (
+    MOST_BYTES,
+    PICTURE,
+    PICTURE_OR_ARRAYS,
+    FeedbackBody,
+    as_bytes,
+    read_file,
+    read_pictures,
+)
+from serving.champion import CHECK_SECONDS, Champion, ModelFacts, Throne
+from serving.guards import OwnOriginWrites, SecurityHeaders
+from serving.metrics import CountRequests, Metrics
+from serving.preprocessing import Bytes, as_mnist
+from serving.recognition import Explained, Recognition
+
+STATIC = Path(__file__).parent / "static"
+LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
+NO_CHAMPION = "no champion yet: run a sweep (mnist-search sweep quick) and promote it (mnist-search promote quick)"
+
+
+class Status(StrEnum):
+    """How the service is."""
+
+    SERVING = "serving"
+    DEGRADED = "degraded"
+    WAITING = "waiting"
+
+
+@dataclass(frozen=True)
+class Health:
+    """How the service is.
+
+    Args:
+        status: serving; degraded where an older model serves than should; waiting where there is none.
+        version: of the model that serves.
+        problem: why the version that should be served is not.
+        collecting: whether feedback is stored.
+    """
+
+    status: Status
+    version: str | None
+    problem: str | None
+    collecting: bool
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What is said of each picture, in their order, by which version."""
+
+    version: str
+    predictions: list[Recognition]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How an application behaves.
+
+    Args:
+        hosts: names by which it may be asked for; another Host header is refused.
+        collect: folder in which feedback is stored; None for not at all.
+        check_seconds: time between two looks at who is champion.
+    """
+
+    hosts: tuple[str, ...] = LOCAL_HOSTS
+    collect: Path | None = None
+    check_seconds: float = CHECK_SECONDS
+
+
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    400: {"description": "Unknown Host header"},
+    403: {"description": "Sent by another site's page"},
+    413: {"description": f"Body of more than {MOST_BYTES // 1_000_000} MB"},
+    415: {"description": "Another content type"},
+    422: {"description": "Content that is not of its type, or a picture that is too large"},
+    503: {"description": "No champion yet"},
+}
+_PREDICTIONS, _EXPLAINED = TypeAdapter(Predictions), TypeAdapter(Explained)
+
+
+def create_app(throne: Throne, settings: Settings = Settings()) -> FastAPI:
+    """The application around a throne, which it watches while it runs."""
+    metrics = Metrics(throne)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        with throne.watch(settings.check_seconds):
+            yield
+
+    app = FastAPI(
+        title="mnist-search",
+        description="Recognises handwritten digits with the champion of the registry.",
+        lifespan=lifespan,
+        docs_url=None,  # FastAPI's page loads its scripts from elsewhere
+        redoc_url=None,
+        max_body_size=MOST_BYTES,
+    )
+    app.add_exception_handler(RequestValidationError, _refuse_without_echo)
+    app.add_middleware(OwnOriginWrites)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=settings.hosts, www_redirect=False)
+    app.add_middleware(SecurityHeaders)
+    app.add_middleware(CountRequests, metrics=metrics)
+    _add_recognition(app, throne, metrics)
+    _add_state(app, throne, metrics, settings)
+    if settings.collect:
+        _add_feedback(app, throne, settings.collect)
+    app.mount("/", StaticFiles(directory=STATIC, html=True))
+    return app
+
+
+def _add_recognition(app: FastAPI, throne: Throne, metrics: Metrics) -> None:
+    batcher = Batcher()
+
+    async def recognise_one(champion: Champion, picture: Bytes) -> Recognition:
+        # In this thread: the way to another and back takes longer than one answer.
+        image = as_mnist(picture)
+        if image is None:
+            return Recognition()
+        return recognition.conclude(await batcher.probabilities(champion.predictor, image))
+
+    @app.post("/predict", response_model=Predictions, responses=REFUSALS, openapi_extra=PICTURE_OR_ARRAYS)
+    async def predict(request: Request) -> Response:
+        """Recognise a digit in each picture: a PNG or JPEG file, or 28 × 28 or N × 28 × 28 pixels as JSON."""
+        champion = _reigning(throne)
+        pictures = await read_pictures(request)
+        if len(pictures) == 1:
+            found = [await recognise_one(champion, pictures[0])]
+        else:
+            found = await run_in_threadpool(recognition.recognise, champion.predictor, pictures)
+        metrics.count(found)
+        return _json(_PREDICTIONS.dump_json(Predictions(champion.facts.version, found)))
+
+    @app.post("/explain", response_model=Explained, responses=REFUSALS, openapi_extra=PICTURE)
+    async def explain(request: Request) -> Response:
+        """Recognise the digit in one PNG or JPEG file, and show what the network saw and what it went by."""
+        champion = _reigning(throne)
+        explained = recognition.explain(champion.predictor, await read_file(request))
+        metrics.count([explained.recognition])
+        return _json(_EXPLAINED.dump_json(explained))
+
+
+def _add_state(app: FastAPI, throne: Throne, metrics: Metrics, settings: Settings) -> None:
+    @app.get("/model", responses={503: REFUSALS[503]})
+    async def model() -> ModelFacts:
+        """Which model speaks."""
+        return _reigning(throne).facts
+
+    @app.get("/health", responses={503: {"model": Health, "description": "No champion yet"}})
+    async def health(response: Response) -> Health:
+        """Whether a model serves, and whether it is the one that should."""
+        champion = throne.champion
+        status = Status.WAITING if champion is None else Status.DEGRADED if throne.problem else Status.SERVING
+        response.status_code = 503 if champion is None else 200
+        version = champion.facts.version if champion else None
+        return Health(status, version, throne.problem, settings.collect is not None)
+
+    @app.get("/metrics", response_class=PlainTextResponse)
+    async def figures() -> Response:
+        """The service's figures in Prometheus's text format."""
+        return PlainTextResponse(metrics.text())
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> FileResponse:
+        return FileResponse(STATIC / "docs.html")
+
+
+def _add_feedback(app: FastAPI, throne: Throne, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+
+    @app.post("/feedback", status_code=204, responses=REFUSALS)
+    def feedback(body: FeedbackBody) -> None:
+        """Store an image with the digit that was predicted and the one that it is."""
+        version = _reigning(throne).facts.version
+        now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        append_feedback(folder, Feedback(as_bytes(body.pixels), int(body.guess), int(body.truth), version, now))
+
+
+def _reigning(throne: Throne) -> Champion:
+    if throne.champion is None:
+        raise HTTPException(503, throne.problem or NO_CHAMPION)
+    return throne.champion
+
+
+def _json(content: bytes) -> Response:
+    return Response(content, media_type="application/json")
+
+
+async def _refuse_without_echo(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    place = ".".join(str(key) for key in first["loc"])
+    return JSONResponse({"detail": f"{place}: {first['msg']}"}, 422)

@@ -1,0 +1,139 @@
+"""The registry's champion on its way to the service, and out as a file."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from experiments import SweepResult, open_store
+from experiments.export import export_version, find_version
+from experiments.records import Tag, VersionTag
+from experiments.registry import crown, register
+from experiments.reigns import Act, Change
+from experiments.serve import RegistryChampions
+from experiments.store import Store
+from mnist_core.errors import ModelError, NotFoundError
+from mnist_core.formats import Format
+from mnist_core.sources import DataSource, Origin
+from serving.champion import Throne, load_predictor
+
+NAME = "served"  # a registered model of these tests' own in the store that all share
+
+Promote = Callable[[int], int]
+
+
+@pytest.fixture
+def store(swept: SweepResult) -> Store:
+    return open_store(swept.tracking_uri)
+
+
+@pytest.fixture
+def promote(swept: SweepResult, store: Store) -> Promote:
+    """Makes the run of that rank the champion; its version."""
+
+    def promote(rank: int) -> int:
+        run = swept.ranked[rank]
+        tags = {VersionTag.SWEEP: "small", VersionTag.TEST_ACCURACY: "0.9123", VersionTag.MODEL_ID: run.model_id or ""}
+        version = register(store, NAME, run.run_id, run.model_id or "", tags, "")
+        crown(store, version, None, Change.now(version.version, Act.PROMOTED))
+        return version.version
+
+    return promote
+
+
+def test_without_a_store_there_is_no_champion(tmp_path: Path) -> None:
+    assert RegistryChampions(f"sqlite:///{tmp_path}/mlflow.db").current() is None
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_without_a_promotion_there_is_no_champion(store: Store) -> None:
+    assert RegistryChampions(store.uri, "never-promoted").current() is None
+
+
+def test_the_champion_of_the_registry_is_served_and_followed(
+    swept: SweepResult, store: Store, promote: Promote
+) -> None:
+    throne = Throne(RegistryChampions(store.uri, NAME), load_predictor)
+    for rank in (0, 1):
+        version, run = promote(rank), swept.ranked[rank]
+        throne.check()
+        assert throne.problem is None
+        assert throne.champion is not None
+        facts = throne.champion.facts
+        assert (facts.name, facts.version, facts.run) == (NAME, str(version), run.title)
+        assert (facts.sweep, facts.test_accuracy, facts.val_accuracy) == ("small", 0.9123, None)
+        assert facts.sha256 == run.tags[Tag.MODEL_SHA256]
+        assert facts.run_url is not None
+        assert facts.run_url.endswith(f"/#/experiments/{store.experiment_id}/runs/{run.run_id}")
+
+
+def test_an_altered_file_is_refused(swept: SweepResult, store: Store, promote: Promote, tmp_path: Path) -> None:
+    identity = str(promote(0))
+    place = Path(store.client.get_logged_model(swept.ranked[0].model_id).artifact_location.removeprefix("file://"))
+    file = place / "data" / "model.keras"
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + b"x")
+    try:
+        with pytest.raises(ModelError, match="altered after it was logged"):
+            RegistryChampions(store.uri, NAME).fetch(identity, tmp_path)
+    finally:
+        file.write_bytes(content)
+
+
+def test_a_version_that_is_gone_is_said_to_be(store: Store, promote: Promote, tmp_path: Path) -> None:
+    promote(0)
+    with pytest.raises(NotFoundError, match="served: no version 99 any more"):
+        RegistryChampions(store.uri, NAME).fetch("99", tmp_path)
+
+
+def test_an_export_is_noted_with_its_version_and_kept_with_its_run(
+    store: Store, promote: Promote, tmp_path: Path
+) -> None:
+    number = promote(0)
+    version = find_version(store, NAME, "champion")
+    assert version.version == number
+    assert find_version(store, NAME, str(number)).version == number
+    done = export_version(store, version, Format.KERAS, False, tmp_path / "out", DataSource(Origin.SAMPLE))
+    assert done.path == tmp_path / "out" / f"served-{number}.keras"
+    assert done.agreement.images == 1000
+    assert done.size == done.path.stat().st_size
+    noted = store.client.get_model_version(NAME, str(number)).tags["export.keras"]
+    assert "same answer for 100.00% of 1000 images" in noted
+    kept = [file.path for file in store.client.list_artifacts(version.run_id, "exports")]
+    assert kept == [f"exports/served-{number}.keras"]
+
+
+def test_an_unknown_version_is_named_with_those_there_are(store: Store, promote: Promote) -> None:
+    promote(0)
+    with pytest.raises(NotFoundError, match=r"no version '99' in .*it has: .*1"):
+        find_version(store, NAME, "99")
+    with pytest.raises(NotFoundError, match=r"promote a run first \(mnist-search promote SWEEP\)"):
+        find_version(store, "never-promoted", "champion")
+
+
+def test_the_command_serves_until_it_is_told_to_end(swept_uri: str, promote: Promote) -> None:
+    version = promote(0)
+    words = ["serve", "--port", "0", "--as", NAME]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "experiments", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    try:
+        champion, page = process.stdout.readline(), process.stdout.readline()
+        assert champion.startswith(f"champion   served version {version}, small/trial-")
+        (url,) = re.findall(r"http://127\.0\.0\.1:\d+", page)
+        with urllib.request.urlopen(f"{url}/health") as answer:
+            assert json.load(answer)["status"] == "serving"
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=30) == ("", "")
+    finally:
+        process.kill()
+        process.communicate()

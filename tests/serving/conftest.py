@@ -1,0 +1,68 @@
+"""A trained network in a file, a source of champions without MLflow, and a service around both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from picture_files import encode
+from serving_fakes import Shelf
+from starlette.testclient import TestClient
+
+from mnist_core import runtime
+from mnist_core.data import LabelledImages, split
+from mnist_core.hyperparameters import Hyperparameters, TrainingConfig
+from mnist_core.model import build_model
+from mnist_core.training import train
+from serving.app import Settings, create_app
+from serving.champion import Throne, load_predictor
+
+
+@pytest.fixture(scope="session")
+def trained_file(sample: LabelledImages, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network of 64 units, trained for some seconds on the embedded sample."""
+    runtime.start_afresh(seed=0)
+    model = build_model(Hyperparameters(hidden_size=64))
+    train(model, split(sample, 400, seed=0), TrainingConfig(epochs=8, batch_size=32), seed=0)
+    path = tmp_path_factory.mktemp("trained") / "model.keras"
+    model.save(path)
+    return path
+
+
+@pytest.fixture
+def shelf(trained_file: Path, tmp_path: Path) -> Shelf:
+    """Champions by number; the trained network is version 1 and champion."""
+    shelf = Shelf(tmp_path / "shelf")
+    shelf.put("1", trained_file.read_bytes())
+    shelf.name = "1"
+    return shelf
+
+
+@pytest.fixture
+def throne(shelf: Shelf) -> Throne:
+    """With version 1 on it."""
+    throne = Throne(shelf, load_predictor)
+    throne.check()
+    return throne
+
+
+@pytest.fixture
+def client(throne: Throne, tmp_path: Path) -> Iterator[TestClient]:
+    """A service that collects feedback."""
+    with TestClient(create_app(throne, Settings(collect=tmp_path / "feedback")), base_url="http://127.0.0.1") as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def digits(sample: LabelledImages) -> npt.NDArray[np.uint8]:
+    """Forty digits, four of each class."""
+    return sample.images[::100]
+
+
+@pytest.fixture(scope="session")
+def png(digits: npt.NDArray[np.uint8]) -> bytes:
+    """The first digit as a PNG file."""
+    return encode(digits[0])

@@ -1,0 +1,188 @@
+"""The service as a program meets it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from picture_files import encode, encode_huge
+from serving_fakes import Shelf
+from starlette.testclient import TestClient
+
+from mnist_core.feedback import read_feedback
+from serving.app import Settings, create_app
+from serving.champion import Throne, load_predictor
+
+Bytes = npt.NDArray[np.uint8]
+PNG = {"Content-Type": "image/png"}
+
+
+def test_an_array_a_batch_and_a_picture_of_the_same_digit_get_the_same_answer(
+    client: TestClient, digits: Bytes
+) -> None:
+    one = client.post("/predict", json=digits[0].tolist()).json()
+    batch = client.post("/predict", json=digits[:3].tolist()).json()
+    picture = client.post("/predict", content=encode(digits[0]), headers=PNG).json()
+    assert one["predictions"] == picture["predictions"] == batch["predictions"][:1]
+    assert len(batch["predictions"]) == 3
+    assert one["version"] == "1"
+
+
+def test_digits_are_recognised(client: TestClient, digits: Bytes) -> None:
+    found = client.post("/predict", json=digits.tolist()).json()["predictions"]
+    right = sum(one["digit"] == index // 4 for index, one in enumerate(found))
+    assert right >= 36  # trained on them for some seconds
+    for one in found:
+        assert one["confidence"] == max(one["probabilities"]) == one["probabilities"][one["digit"]]
+        assert one["sure"] == (one["confidence"] >= 0.7)
+        assert sum(one["probabilities"]) == pytest.approx(1, abs=1e-3)  # rounded to four decimals each
+
+
+def test_nothing_is_said_of_an_empty_picture(client: TestClient, digits: Bytes) -> None:
+    nothing = {"digit": None, "confidence": 0.0, "sure": False, "probabilities": []}
+    empty = np.full((2, 28, 28), 200, np.uint8)
+    assert client.post("/predict", json=empty.tolist()).json()["predictions"] == [nothing, nothing]
+    mixed = client.post("/predict", json=np.stack([empty[0], digits[0]]).tolist()).json()["predictions"]
+    assert mixed[0] == nothing
+    assert mixed[1]["digit"] is not None
+    explained = client.post("/explain", content=encode(empty[0]), headers=PNG).json()
+    assert explained == {"recognition": nothing, "pixels": [], "activations": [], "saliency": []}
+
+
+def test_an_explanation_shows_what_the_network_saw_and_went_by(client: TestClient, digits: Bytes) -> None:
+    canvas = np.full((280, 280), 255, np.uint8)
+    canvas[10:38, 200:228] -= digits[0]
+    explained = client.post("/explain", content=encode(canvas), headers=PNG).json()
+    assert explained["recognition"]["digit"] == 0
+    seen = np.array(explained["pixels"])
+    assert seen.shape == (28, 28)
+    assert seen.max() == 255
+    saliency = np.array(explained["saliency"])
+    assert saliency.shape == (28, 28)
+    assert np.abs(saliency).max() == 1
+    assert (saliency[seen == 0] == 0).all()
+    assert len(explained["activations"]) == 64
+    assert min(explained["activations"]) >= 0
+
+
+def test_the_model_and_the_health_are_told(client: TestClient) -> None:
+    assert client.get("/model").json()["sweep"] == "quick"
+    assert client.get("/model").json()["test_accuracy"] == 0.9123
+    assert client.get("/health").json() == {"status": "serving", "version": "1", "problem": None, "collecting": True}
+
+
+def test_metrics_count_requests_and_digits(client: TestClient, digits: Bytes) -> None:
+    client.post("/predict", json=digits[0].tolist())
+    client.post("/predict", json=[[0]])
+    client.get("/no/such/page")
+    lines = client.get("/metrics").text.splitlines()
+    assert 'mnist_requests_total{method="POST",route="/predict",status="200"} 1.0' in lines
+    assert 'mnist_requests_total{method="POST",route="/predict",status="422"} 1.0' in lines
+    assert 'mnist_champion_info{sha256="' + "0" * 64 + '",version="1"} 1.0' in lines
+    assert any(line.startswith('mnist_digits_total{digit="0"') for line in lines)
+    assert not any("no/such" in line for line in lines)
+
+
+HOSTILE: dict[str, tuple[bytes, str, int]] = {
+    "NaN": (b"[" + b"[NaN]," * 27 + b"[NaN]]", "application/json", 422),
+    "infinity": (b"[[1e999]]", "application/json", 422),
+    "wrong shape": (b"[[1, 2], [3, 4]]", "application/json", 422),
+    "ragged": (b"[[1, 2], [3]]", "application/json", 422),
+    "words": (b'[["secret"]]', "application/json", 422),
+    "not JSON": (b"secret", "application/json", 422),
+    "an object": (b'{"pixels": "secret"}', "application/json", 422),
+    "no image": (b"[]", "application/json", 422),
+    "deep": (b"[" * 100_000, "application/json", 422),
+    "empty": (b"", "application/json", 422),
+    "no picture": (b"secret", "image/png", 422),
+    "another format": (b"GIF89a" + b"secret" * 9, "image/png", 422),
+    "a form": (b"secret=1", "application/x-www-form-urlencoded", 415),
+    "no type": (b"secret", "", 415),
+    "too long": (b"[" + b" " * 10_000_001 + b"]", "application/json", 413),
+}
+
+
+@pytest.mark.parametrize(("body", "kind", "status"), HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_hostile_body_is_refused_without_echo(client: TestClient, body: bytes, kind: str, status: int) -> None:
+    answer = client.post("/predict", content=body, headers={"Content-Type": kind})
+    assert answer.status_code == status
+    for part in ("secret", "NaN", "Traceback", "1e999", "/serving/"):
+        assert part not in answer.text
+
+
+@pytest.mark.parametrize("pixel", [-1, 256, True, None, "7"])
+def test_a_pixel_out_of_range_is_named_by_its_place(client: TestClient, digits: Bytes, pixel: object) -> None:
+    image = digits[0].tolist()
+    image[3][27] = pixel
+    answer = client.post("/predict", json=image)
+    assert answer.status_code == 422
+    assert "pixels[3][27]: expected 28 × 28" in answer.json()["detail"]
+
+
+def test_huge_dimensions_are_refused_before_decoding(client: TestClient) -> None:
+    for side, received in ((8_000, "8000 × 8000"), (60_000, "far more")):
+        answer = client.post("/predict", content=encode_huge(side, side), headers=PNG)
+        assert answer.status_code == 422
+        assert f"at most 24 million pixels, received {received}" in answer.json()["detail"]
+
+
+def test_a_cut_picture_is_refused(client: TestClient, png: bytes) -> None:
+    assert client.post("/explain", content=png[: len(png) // 2], headers=PNG).status_code == 422
+
+
+def test_another_host_is_refused(client: TestClient) -> None:
+    for host in ("evil.example", "127.0.0.1.evil.example", "10.0.0.1", ""):
+        assert client.get("/health", headers={"Host": host}).status_code == 400
+    for host in ("localhost:8000", "127.0.0.1", "[::1]:9"):
+        assert client.get("/health", headers={"Host": host}).status_code == 200
+
+
+def test_pages_of_other_sites_cannot_write(client: TestClient, digits: Bytes) -> None:
+    body = digits[0].tolist()
+    for origin in ("https://evil.example", "null", "http://127.0.0.1:9"):
+        assert client.post("/predict", json=body, headers={"Origin": origin}).status_code == 403
+    assert client.post("/predict", json=body, headers={"Origin": "http://127.0.0.1"}).status_code == 200
+
+
+def test_every_answer_carries_the_security_headers(client: TestClient) -> None:
+    for answer in (client.get("/"), client.get("/no"), client.get("/health", headers={"Host": "evil.example"})):
+        assert "script-src 'self'" in answer.headers["Content-Security-Policy"]
+        assert "unsafe-inline" not in answer.headers["Content-Security-Policy"]
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_without_a_champion_it_says_how_to_get_one(shelf: Shelf, digits: Bytes) -> None:
+    shelf.name = None
+    throne = Throne(shelf, load_predictor)
+    throne.check()
+    with TestClient(create_app(throne), base_url="http://127.0.0.1") as client:
+        for answer in (client.post("/predict", json=digits[0].tolist()), client.get("/model")):
+            assert answer.status_code == 503
+            assert "mnist-search promote" in answer.json()["detail"]
+        health = client.get("/health")
+        assert health.status_code == 503
+        assert health.json() == {"status": "waiting", "version": None, "problem": None, "collecting": False}
+
+
+def test_feedback_is_appended_and_can_be_evaluated_on(client: TestClient, digits: Bytes, tmp_path: Path) -> None:
+    for image, truth in ((digits[0], 7), (digits[1], 0)):
+        answer = client.post("/feedback", json={"pixels": image.tolist(), "guess": 3, "truth": truth})
+        assert (answer.status_code, answer.content) == (204, b"")
+    stored = read_feedback(tmp_path / "feedback" / "feedback.jsonl")
+    np.testing.assert_array_equal(stored.images, digits[:2])
+    np.testing.assert_array_equal(stored.labels, [7, 0])
+
+
+@pytest.mark.parametrize("changed", [{"truth": 10}, {"truth": True}, {"guess": "secret"}, {"more": "secret"}])
+def test_wrong_feedback_is_refused_without_echo(client: TestClient, digits: Bytes, changed: dict[str, object]) -> None:
+    answer = client.post("/feedback", json={"pixels": digits[0].tolist(), "guess": 3, "truth": 7} | changed)
+    assert answer.status_code == 422
+    assert "secret" not in answer.text
+
+
+def test_feedback_is_off_unless_asked_for(throne: Throne, digits: Bytes) -> None:
+    with TestClient(create_app(throne, Settings()), base_url="http://127.0.0.1") as client:
+        answer = client.post("/feedback", json={"pixels": digits[0].tolist(), "guess": 3, "truth": 7})
+        assert answer.status_code in (404, 405)

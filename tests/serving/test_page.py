@@ -1,0 +1,235 @@
+"""The page as a person meets it, in a real browser: the system's Chromium, driven by Playwright."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import uvicorn
+from picture_files import encode
+from serving_fakes import Shelf
+
+from mnist_core.feedback import read_feedback
+from serving.app import Settings, create_app
+from serving.champion import Throne, load_predictor
+
+playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
+
+Bytes = npt.NDArray[np.uint8]
+# A three in four strokes of the pen, in shares of the paper's side.
+THREE = [
+    [(0.3, 0.27), (0.38, 0.19), (0.5, 0.16), (0.62, 0.2), (0.67, 0.3)],
+    [(0.67, 0.3), (0.62, 0.4), (0.52, 0.46), (0.43, 0.48)],
+    [(0.43, 0.48), (0.56, 0.5), (0.66, 0.57), (0.69, 0.68)],
+    [(0.69, 0.68), (0.64, 0.79), (0.52, 0.85), (0.4, 0.84), (0.29, 0.77)],
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def url(shelf: Shelf, tmp_path: Path) -> Iterator[str]:
+    """Address of a service that collects feedback."""
+    throne = Throne(shelf, load_predictor)
+    throne.check()
+    app = create_app(throne, Settings(collect=tmp_path / "feedback", check_seconds=0.1))
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture
+def page(browser: Any, url: str) -> Iterator[Any]:
+    """A desktop's window, in which no script may fail."""
+    with browser.new_context(viewport={"width": 1100, "height": 900}) as context:
+        yield from opened(context, url)
+
+
+def opened(context: Any, url: str) -> Iterator[Any]:
+    page = context.new_page()
+    failures: list[str] = []
+    page.on("pageerror", lambda error: failures.append(str(error)))
+    page.on("console", lambda line: failures.append(line.text) if "Content Security" in line.text else None)
+    page.goto(url)
+    playwright.expect(page.locator("#speaker")).to_contain_text("digits 1")
+    yield page
+    assert failures == []
+
+
+def place(page: Any, x: float, y: float) -> tuple[float, float]:
+    box = page.locator("#paper").bounding_box()
+    return box["x"] + x * box["width"], box["y"] + y * box["height"]
+
+
+def draw(page: Any, stroke: list[tuple[float, float]]) -> None:
+    page.mouse.move(*place(page, *stroke[0]))
+    page.mouse.down()
+    for point in stroke[1:]:
+        page.mouse.move(*place(page, *point), steps=3)
+    page.mouse.up()
+
+
+def expect_text(page: Any, selector: str, text: str) -> None:
+    playwright.expect(page.locator(selector)).to_have_text(text)
+
+
+def test_a_three_is_recognised_while_it_is_drawn(page: Any) -> None:
+    expect_text(page, "#verdict", "Nothing drawn yet")
+    page.mouse.move(*place(page, *THREE[0][0]))
+    page.mouse.down()
+    for point in [point for stroke in THREE for point in stroke]:
+        page.mouse.move(*place(page, *point), steps=3)
+    expect_text(page, "#digit", "3")  # the pen is still down
+    page.mouse.up()
+    expect_text(page, "#verdict", "It is a 3")
+    expect_text(page, ".bars .top span:first-child", "3")
+
+
+def test_undo_and_clear_take_back_what_was_drawn(page: Any) -> None:
+    for stroke in THREE:
+        draw(page, stroke)
+    expect_text(page, "#digit", "3")
+    page.keyboard.press("Control+z")
+    playwright.expect(page.locator("#undo")).to_be_enabled()
+    for _ in range(3):
+        page.click("#undo")
+    expect_text(page, "#verdict", "Nothing drawn yet")
+    expect_text(page, "#digit", "")
+    draw(page, THREE[0])
+    page.keyboard.press("Escape")
+    expect_text(page, "#verdict", "Nothing drawn yet")
+
+
+def test_the_eraser_leaves_plain_paper(page: Any) -> None:
+    line = [(0.5, 0.2), (0.5, 0.8)]
+    draw(page, line)
+    expect_text(page, "#digit", "1")
+    page.click("#eraser")
+    draw(page, [(0.5, 0.1), (0.5, 0.9)])
+    expect_text(page, "#verdict", "Nothing drawn yet")
+
+
+def test_a_one_can_be_drawn_by_keyboard(page: Any) -> None:
+    page.focus("#paper")
+    page.keyboard.press("Space")
+    for _ in range(10):
+        page.keyboard.press("Shift+ArrowDown")
+    page.keyboard.press("Space")
+    expect_text(page, "#digit", "1")
+
+
+def test_what_it_sees_and_goes_by_is_shown(page: Any) -> None:
+    for stroke in THREE:
+        draw(page, stroke)
+    expect_text(page, "#digit", "3")
+    page.check("#show-saliency")
+    page.check("#show-hidden")
+    playwright.expect(page.locator("#hidden-caption")).to_contain_text("of 64 hidden units")
+    colours = """() => { const canvas = document.getElementById("seen");
+        const data = canvas.getContext("2d").getImageData(0, 0, 280, 280).data;
+        return data.some((level, index) => index % 4 == 0 && level != data[index + 2]); }"""
+    assert page.evaluate(colours)
+
+
+def test_a_picture_file_is_recognised(page: Any, digits: Bytes, tmp_path: Path) -> None:
+    dark_on_light = 255 - np.kron(digits[0], np.ones((10, 10), np.uint8))
+    page.set_input_files(
+        "#file", {"name": "zero.jpg", "mimeType": "image/jpeg", "buffer": encode(dark_on_light, "JPEG")}
+    )
+    expect_text(page, "#digit", "0")
+    page.set_input_files("#file", {"name": "no.png", "mimeType": "image/png", "buffer": b"no picture"})
+    expect_text(page, "#verdict", "No answer")
+
+
+def test_a_picture_is_recognised_when_it_is_pasted(page: Any, digits: Bytes) -> None:
+    picture = base64.b64encode(encode(255 - digits[4])).decode()
+    paste = """(picture) => {
+        const bytes = Uint8Array.from(atob(picture), (character) => character.charCodeAt(0));
+        const data = new DataTransfer();
+        data.items.add(new File([bytes], "one.png", { type: "image/png" }));
+        document.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data }));
+    }"""
+    page.evaluate(paste, picture)
+    expect_text(page, "#digit", "1")
+
+
+def test_a_correction_is_stored_with_the_image_that_the_network_saw(page: Any, tmp_path: Path) -> None:
+    for stroke in THREE:
+        draw(page, stroke)
+    expect_text(page, "#digit", "3")
+    page.get_by_label("That was a 7").click()
+    expect_text(page, "#thanks", "Thank you: stored as a 7.")
+    stored = read_feedback(tmp_path / "feedback" / "feedback.jsonl")
+    assert stored.labels.tolist() == [7]
+    assert stored.images[0].max() == 255
+
+
+def test_the_page_follows_the_champion(page: Any, shelf: Shelf) -> None:
+    shelf.name = None
+    playwright.expect(page.locator("#waiting")).to_contain_text("mnist-search promote")
+    playwright.expect(page.locator(".answer")).to_be_hidden()
+    shelf.name = "1"
+    playwright.expect(page.locator(".answer")).to_be_visible()
+    playwright.expect(page.locator("#facts a")).to_have_attribute(
+        "href", "http://127.0.0.1:5000/#/experiments/1/runs/0"
+    )
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_finger_draws_on_a_phone_and_the_page_stays_where_it_is(browser: Any, url: str, scheme: str) -> None:
+    phone = {"viewport": {"width": 390, "height": 780}, "has_touch": True, "is_mobile": True, "device_scale_factor": 3}
+    with browser.new_context(**phone, color_scheme=scheme) as context:
+        for page in opened(context, url):
+            finger = context.new_cdp_session(page)
+
+            def touch(kind: str, *points: tuple[float, float], finger: Any = finger) -> None:
+                touches = [{"x": x, "y": y} for x, y in points]
+                finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touches})
+
+            touch("touchStart", place(page, *THREE[0][0]))
+            for point in [point for stroke in THREE for point in stroke]:
+                touch("touchMove", place(page, *point))
+            touch("touchEnd")
+            expect_text(page, "#digit", "3")
+            assert page.evaluate("[scrollX, scrollY]") == [0, 0]
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_the_page_can_be_installed_and_opens_without_the_service(browser: Any, url: str) -> None:
+    with browser.new_context() as context:
+        for page in opened(context, url):
+            manifest = page.evaluate("fetch('manifest.webmanifest').then((answer) => answer.json())")
+            sizes = {icon["sizes"] for icon in manifest["icons"]}
+            assert {"192x192", "512x512"} <= sizes
+            page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+            page.reload()
+            context.set_offline(True)
+            page.reload()
+            expect_text(page, "h1", "Draw a digit")
+            expect_text(page, "#speaker", "The service cannot be reached.")
