@@ -14,6 +14,10 @@ from mnist_core.hyperparameters import PARAMETER_TYPES, EarlyStopping, Hyperpara
 INTEGERS = [
     (Hyperparameters, "hidden_layers", "an integer from 0 to 16", 0, 16, [-1, 17]),
     (Hyperparameters, "hidden_size", "an integer from 1 to 16384", 1, 16384, [0, -8, 16385]),
+    (Hyperparameters, "filters", "an integer from 1 to 1024", 1, 1024, [0, 1025]),
+    (Hyperparameters, "kernel_size", "an integer from 1 to 15", 1, 15, [0, 16]),
+    (Hyperparameters, "blocks", "an integer from 1 to 5", 1, 5, [0, 6]),
+    (Hyperparameters, "convolutions", "an integer from 1 to 4", 1, 4, [0, 5]),
     (EarlyStopping, "patience", "an integer from 1 to 100000", 1, 100_000, [0, -1, 100_001]),
     (TrainingConfig, "epochs", "an integer from 1 to 100000", 1, 100_000, [0, -1, 100_001]),
     (TrainingConfig, "batch_size", "an integer from 1 to 65536", 1, 65_536, [0, -1, 65_537]),
@@ -22,13 +26,18 @@ REALS = [
     (Hyperparameters, "learning_rate", "a number in (0, 10]", 5e-324, 10.0, [0, 0.0, -1e-3, 10.000001, 11]),
     (Hyperparameters, "dropout", "a number in [0, 1)", 0.0, math.nextafter(1, 0), [-1e-9, 1, 1.0, 1.5]),
     (Hyperparameters, "l2", "a number in [0, 1]", 0.0, 1.0, [-1e-9, 1.0000001]),
+    (Hyperparameters, "weight_decay", "a number in [0, 10]", 0.0, 10.0, [-1e-9, 10.000001]),
+    (Hyperparameters, "max_norm", "a number in [0, 1000]", 0.0, 1000.0, [-1e-9, 1000.0001]),
+    (Hyperparameters, "label_smoothing", "a number in [0, 1)", 0.0, math.nextafter(1, 0), [-1e-9, 1.0]),
+    (Hyperparameters, "block_dropout", "a number in [0, 1)", 0.0, math.nextafter(1, 0), [-1e-9, 1.0]),
     (EarlyStopping, "min_delta", "a number in [0, 1e+06]", 0.0, 1e6, [-1e-9, 1e6 + 1]),
 ]
 WORDS = [
-    (Hyperparameters, "architecture", "transformer", "unknown value 'transformer' (known: mlp)"),
+    (Hyperparameters, "architecture", "transformer", "unknown value 'transformer' (known: cnn, mlp)"),
     (Hyperparameters, "architecture", "mpl", "unknown value 'mpl' (did you mean 'mlp'?)"),
-    (Hyperparameters, "architecture", "MLP ", "unknown value 'MLP ' (known: mlp)"),
-    (Hyperparameters, "architecture", None, "unknown value None (known: mlp)"),
+    (Hyperparameters, "architecture", "MLP ", "unknown value 'MLP ' (known: cnn, mlp)"),
+    (Hyperparameters, "architecture", None, "unknown value None (known: cnn, mlp)"),
+    (Hyperparameters, "pooling", "maximum", "unknown value 'maximum' (did you mean 'max'?)"),
     (EarlyStopping, "monitor", "val_acc", "unknown value 'val_acc' (did you mean 'val_accuracy'?)"),
     (EarlyStopping, "monitor", "xyz", "unknown value 'xyz' (known: accuracy, loss, val_accuracy, val_loss)"),
 ]
@@ -93,8 +102,34 @@ def test_the_defaults_are_the_plain_network_of_128_units() -> None:
         "hidden_size": 128,
         "learning_rate": 1e-3,
         "dropout": 0.0,
+        "batch_normalization": False,
         "l2": 0.0,
+        "weight_decay": 0.0,
+        "max_norm": 0.0,
+        "label_smoothing": 0.0,
+        "filters": 32,
+        "kernel_size": 3,
+        "blocks": 2,
+        "convolutions": 1,
+        "pooling": "max",
+        "block_dropout": 0.0,
     }
+
+
+@pytest.mark.parametrize("value", [0, 1, "true", None])
+def test_a_switch_is_true_or_false(value: Any) -> None:
+    with pytest.raises(ParameterError) as caught:
+        Hyperparameters(batch_normalization=value)
+    assert str(caught.value) == f"batch_normalization: expected true or false, received {value!r}"
+
+
+def test_what_an_architecture_does_not_have_is_idle_and_not_among_its_values() -> None:
+    values = Hyperparameters(filters=8, blocks=3, dropout=0.5)
+    assert values.idle == ("filters", "blocks")
+    assert "filters" not in values.settled()
+    convolutional = Hyperparameters("cnn", filters=8, blocks=3, dropout=0.5)
+    assert convolutional.idle == ()
+    assert convolutional.settled() == dataclasses.asdict(convolutional)
 
 
 @pytest.mark.parametrize("monitor", ["loss", "accuracy", "val_loss", "val_accuracy"])
