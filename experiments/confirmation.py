@@ -49,7 +49,7 @@ def confirm_sweep(name: str, top: int = 3, seeds: int = 5, launch: Launch | None
 def confirmation_of(spec: SweepSpec, best: Sequence[Configuration], seeds: Sequence[int], digest: str) -> SweepSpec:
     """The sweep that tries each configuration with each seed, seed by seed, so that an early end is fair to all."""
     names = [name for name in spec.space.domains if name != SEED]
-    space = Space({name: spec.space.domains[name] for name in names}) if names else None
+    space = replace(spec.space, domains={name: spec.space.domains[name] for name in names}) if names else None
     settings = [space.parse(one.run.params) if space else {} for one in best]
     points = tuple({**setting, SEED: seed} for seed in seeds for setting in settings)
     return replace(
@@ -59,7 +59,7 @@ def confirmation_of(spec: SweepSpec, best: Sequence[Configuration], seeds: Seque
         sampler="listed",
         pruner="none",
         trials=0,
-        space=Space.of(points),
+        space=Space.of(points, spec.space.parameters),
         points=points,
         data=replace(spec.data, digest=digest),
     )

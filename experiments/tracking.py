@@ -249,9 +249,11 @@ class SweepRecorder:
 
 
 def parameters(trial: Trial) -> dict[str, object]:
-    """The flat parameters of a trial, by the model factory's and the trainer's own names; the same for each engine."""
-    training = {"batch_size": trial.training.batch_size, "epochs": trial.training.epochs}
-    return {**asdict(trial.hyperparameters), **training, **asdict(trial.training.early_stopping), "seed": trial.seed}
+    """The flat parameters of a trial, by the model factory's and the trainer's own names; the same for each engine.
+
+    What does not exist for the trial's architecture is left out: an empty cell where runs are compared.
+    """
+    return {**trial.hyperparameters.settled(), **trial.training.flat(), "seed": trial.seed}
 
 
 def summary(result: TrialResult) -> dict[str, float]:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import get_type_hints
 
 from mnist_core.checks import check_integer, check_real, check_switch, check_word
 from mnist_core.metrics import Metric
 
-Value = int | float | str | bool
-
 ARCHITECTURES = ("mlp", "cnn")
 POOLINGS = ("max", "average")
+SCHEDULES = ("constant", "cosine", "plateau")
 
 APPLIES_TO: Mapping[str, tuple[str, ...]] = {
     "filters": ("cnn",),
@@ -100,7 +99,7 @@ class Hyperparameters:
             if not applies(field.name, self.architecture) and getattr(self, field.name) != field.default
         )
 
-    def settled(self) -> dict[str, Value]:
+    def settled(self) -> dict[str, int | float | str]:
         """The values that exist for the architecture, by name."""
         return {name: value for name, value in asdict(self).items() if applies(name, self.architecture)}
 
@@ -134,13 +133,53 @@ class EarlyStopping:
 
 
 @dataclass(frozen=True)
+class Augmentation:
+    """How far a training image may be moved each time it is seen: every strength is the most, drawn anew each time.
+
+    Args:
+        shift: pixels to any side, in [0, 100].
+        rotation: degrees to either side, in [0, 180].
+        zoom: share by which height and width grow or shrink, each for itself, in [0, 1).
+        shear: degrees by which upright lines lean to either side, in [0, 60].
+
+    Raises:
+        ParameterError: a value is of the wrong type or out of its range.
+    """
+
+    shift: float = 0.0
+    rotation: float = 0.0
+    zoom: float = 0.0
+    shear: float = 0.0
+
+    def __post_init__(self) -> None:
+        reals = {
+            "shift": check_real("shift", self.shift, 0, 100),
+            "rotation": check_real("rotation", self.rotation, 0, 180),
+            "zoom": check_real("zoom", self.zoom, 0, 1, high_open=True),
+            "shear": check_real("shear", self.shear, 0, 60),
+        }
+        for name, value in reals.items():
+            object.__setattr__(self, name, value)
+
+    def __bool__(self) -> bool:
+        """Whether anything moves."""
+        return any(asdict(self).values())
+
+
+@dataclass(frozen=True)
 class TrainingConfig:
-    """How long and in which steps a model is trained.
+    """How long, in which steps and on what a model is trained.
 
     Args:
         epochs: passes over the training images at most, 1 to 100000.
         batch_size: images per gradient step, 1 to 65536. The last batch of an epoch may be smaller.
         early_stopping: when to stop before ``epochs``, and which epoch's weights are the best.
+        schedule: of the learning rate: ``"constant"``; ``"cosine"``, down to 0 at the last of all ``epochs``;
+            ``"plateau"``, halved whenever half of early stopping's patience has gone by without an improvement.
+        warmup: epochs in which the learning rate rises from 0, whatever the schedule, in [0, 1000].
+        ema: momentum of the moving average of the weights, which then is what is evaluated and kept, in [0, 1);
+            0 keeps the weights themselves.
+        augmentation: how training images are moved.
 
     Raises:
         ParameterError: a value is of the wrong type or out of its range.
@@ -149,13 +188,46 @@ class TrainingConfig:
     epochs: int = 20
     batch_size: int = 128
     early_stopping: EarlyStopping = EarlyStopping()
+    schedule: str = "constant"
+    warmup: float = 0.0
+    ema: float = 0.0
+    augmentation: Augmentation = Augmentation()
 
     def __post_init__(self) -> None:
         check_integer("epochs", self.epochs, 1, 100_000)
         check_integer("batch_size", self.batch_size, 1, 65_536)
+        check_word("schedule", self.schedule, SCHEDULES)
+        object.__setattr__(self, "warmup", check_real("warmup", self.warmup, 0, 1000))
+        object.__setattr__(self, "ema", check_real("ema", self.ema, 0, 1, high_open=True))
+
+    def having(self, values: Mapping[str, int | float | str]) -> TrainingConfig:
+        """The same but for some settings, those of the augmentation under their own names.
+
+        Raises:
+            ParameterError: a value is out of its range.
+        """
+        moved = {name: value for name, value in values.items() if name in AUGMENTATION_TYPES}
+        others = {name: value for name, value in values.items() if name not in AUGMENTATION_TYPES}
+        return replace(self, augmentation=replace(self.augmentation, **moved), **others)  # type: ignore[arg-type]
+
+    def flat(self) -> dict[str, int | float | str]:
+        """All settings by their own names."""
+        table = asdict(self)
+        parts = table.pop("early_stopping"), table.pop("augmentation")
+        return {**table, **parts[0], **parts[1]}
 
 
-PARAMETER_TYPES: dict[str, type] = {
-    field.name: get_type_hints(Hyperparameters)[field.name] for field in fields(Hyperparameters)
-}
+PARAMETER_TYPES: Mapping[str, type] = get_type_hints(Hyperparameters)
 """Type of each of the model factory's arguments, by name."""
+
+AUGMENTATION_TYPES: Mapping[str, type] = get_type_hints(Augmentation)
+"""Type of each strength of the augmentation, by name."""
+
+TRAINER_TYPES: Mapping[str, type] = {
+    "batch_size": int,
+    "schedule": str,
+    "warmup": float,
+    "ema": float,
+    **AUGMENTATION_TYPES,
+}
+"""Type of each setting of the trainer that may be searched, by name."""

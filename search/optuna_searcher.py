@@ -14,8 +14,9 @@ from optuna.distributions import (
 )
 from optuna.trial import TrialState as OptunaState
 
+from search.domains import Choices, Domain, IntRange
 from search.searcher import Idle, Suggestion
-from search.space import Choices, Domain, IntRange, Point
+from search.space import Point, Space
 from search.spec import SweepSpec
 from search.trial import Outcome, TrialState
 
@@ -42,7 +43,7 @@ class OptunaSearcher:
     """
 
     def __init__(self, spec: SweepSpec, history: int = 0) -> None:
-        self._distributions = {name: distribution(domain) for name, domain in spec.space.domains.items()}
+        self._space = spec.space
         self._replays = spec.sampler in ("random", "qmc", "grid")
         seed = spec.seed if self._replays else spec.seed + history
         optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -51,7 +52,7 @@ class OptunaSearcher:
             self._study = optuna.create_study(
                 study_name=STUDY_NAME,
                 direction=spec.metric.direction.value,
-                sampler=_sampler(spec.sampler, seed),
+                sampler=_sampler(spec.sampler, seed, spec.space),
                 pruner=_pruner(spec.pruner, spec.training.epochs),
             )
         self._grid = deque(spec.space.grid()) if spec.sampler == "grid" else None
@@ -99,9 +100,11 @@ class OptunaSearcher:
         self._study.tell(self._trials.pop(id), value, _STATES[outcome.state])
 
     def _draw(self) -> Suggestion:
-        trial = self._study.ask(fixed_distributions=self._distributions)
+        trial = self._study.ask()
         self._trials[trial.number] = trial
-        return Suggestion(trial.number, dict(trial.params))
+        # Private, but what `ask(fixed_distributions=…)` and every public `suggest_…` come down to.
+        point = self._space.draw(lambda name, domain: trial._suggest(name, distribution(domain)))
+        return Suggestion(trial.number, point)
 
 
 def distribution(domain: Domain) -> BaseDistribution:
@@ -114,9 +117,10 @@ def distribution(domain: Domain) -> BaseDistribution:
     return FloatDistribution(domain.low, domain.last, log=domain.log, step=domain.step)
 
 
-def _sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
+def _sampler(name: str, seed: int, space: Space) -> optuna.samplers.BaseSampler:
     if name == "tpe":
-        return optuna.samplers.TPESampler(seed=seed)
+        # In groups, what exists for one architecture is modelled together by the trials that had it.
+        return optuna.samplers.TPESampler(seed=seed, group=len(space.branches) > 1)
     if name == "cmaes":
         return optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
     if name == "qmc":

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from mnist_core.errors import MnistSearchError, SpecError, did_you_mean
-from mnist_core.hyperparameters import Hyperparameters, TrainingConfig
+from mnist_core.hyperparameters import PARAMETER_TYPES, TRAINER_TYPES, Hyperparameters, TrainingConfig, applies
 from mnist_core.metrics import Metric
-from search.space import SEED, Point, Space
+from search.domains import Choices
+from search.space import ARCHITECTURE, SEED, Point, Space
 from search.trial import Trial
 
 OBJECTIVES = (Metric.VAL_ACCURACY.value, Metric.VAL_LOSS.value)
@@ -114,6 +115,7 @@ class SweepSpec:
         if type(self.trials) is not int or self.trials < 0:
             raise SpecError(f"trials: expected a count of trials, 1 or more, received {self.trials!r}")
         self._check_points()
+        self._check_architectures()
         if self.sampler == "grid":
             self.space.grid()
         elif not self.trials and not self.points:
@@ -152,7 +154,7 @@ class SweepSpec:
 
     def _check_points(self) -> None:
         if self.engine is Engine.LISTED:
-            if not self.points or Space.of(self.points) != self.space:
+            if not self.points or Space.of(self.points, self.space.parameters) != self.space:
                 raise SpecError("points: expected one or more to try, and a space that is theirs")
             for point in self.points:
                 _check_seed("points: seed", point.get(SEED, self.seed))
@@ -162,11 +164,21 @@ class SweepSpec:
                 f"received {self.engine.value!r}"
             )
 
+    def _check_architectures(self) -> None:
+        searched = self.space.domains.get(ARCHITECTURE)
+        known = searched.values if isinstance(searched, Choices) else (self.model.architecture,)
+        of_none = [name for name in self.space.domains if not any(applies(name, str(one)) for one in known)]
+        idle = [name for name in self.model.idle if not any(applies(name, str(one)) for one in known)]
+        if of_none or idle:
+            where = f"space.{of_none[0]}" if of_none else f"model.{idle[0]}"
+            words = " and ".join(map(repr, known))
+            raise SpecError(f"{where}: architecture {words} has no such parameter; leave it out, or choose another one")
+
     def _settings(self, point: Point) -> tuple[Hyperparameters, TrainingConfig]:
-        names = {field.name for field in fields(Hyperparameters)}
-        of_model = {name: value for name, value in point.items() if name in names}
-        of_training = {name: value for name, value in point.items() if name not in names | {SEED}}
-        return replace(self.model, **of_model), replace(self.training, **of_training)  # type: ignore[arg-type]
+        of_model = {name: value for name, value in point.items() if name in PARAMETER_TYPES}
+        of_training = {name: value for name, value in point.items() if name in TRAINER_TYPES}
+        model = replace(self.model, **of_model)  # type: ignore[arg-type]
+        return Hyperparameters(**model.settled()), self.training.having(of_training)  # type: ignore[arg-type]
 
 
 def _check_word(key: str, word: object, known: tuple[str, ...], engine: Engine) -> None:

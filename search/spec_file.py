@@ -11,8 +11,16 @@ from typing import Any
 import tomli_w
 
 from mnist_core.errors import MnistSearchError, SpecError, did_you_mean
-from mnist_core.hyperparameters import PARAMETER_TYPES, EarlyStopping, Hyperparameters, TrainingConfig
-from search.space import SEARCHABLE, Choices, Domain, FloatRange, IntRange, Point, Space, type_of
+from mnist_core.hyperparameters import (
+    AUGMENTATION_TYPES,
+    PARAMETER_TYPES,
+    Augmentation,
+    EarlyStopping,
+    Hyperparameters,
+    TrainingConfig,
+)
+from search.domains import Choices, Domain, FloatRange, IntRange
+from search.space import ARCHITECTURE, FACTORY, SEARCHABLE, Point, Space
 from search.spec import DataSpec, Engine, SweepSpec
 
 Table = dict[str, Any]
@@ -64,10 +72,13 @@ def to_toml(spec: SweepSpec) -> str:
     table["space"] = {name: _domain_table(domain) for name, domain in spec.space.domains.items()}
     for name in TABLES:
         table[name] = table.pop(name)
+    if ARCHITECTURE not in spec.space.domains:
+        table["model"] = spec.model.settled()
     for name in set(spec.space.domains) & set(table["model"]):
         del table["model"][name]
-    if "batch_size" in spec.space.domains:
-        del table["training"]["batch_size"]
+    for part in (table["training"], table["training"]["augmentation"]):
+        for name in set(spec.space.domains) & set(part):
+            del part[name]
     if spec.engine is Engine.LISTED:
         del table["space"]
         table["points"] = listed
@@ -101,11 +112,15 @@ def _spec(table: Table) -> SweepSpec:
     space = _table(table, "space")
     fixed = {name: value for name, value in space.items() if not isinstance(value, dict | list)}
     model, training = _table(table, "model"), _table(table, "training")
-    for name in (points[0] if points else space).keys() & (model.keys() | training.keys()):
-        raise SpecError(f"space.{name}: set in [{'model' if name in model else 'training'}] as well; keep one of them")
+    training["augmentation"] = _table(training, "augmentation")
+    homes = {"model": model, "training": training, "training.augmentation": training["augmentation"]}
+    searched = set(space).union(*points)
+    for home, values in homes.items():
+        for name in searched & values.keys():
+            raise SpecError(f"space.{name}: set in [{home}] as well; keep one of them")
     for name, value in fixed.items():
         _check_parameter(name)
-        (model if name in PARAMETER_TYPES else training)[name] = value
+        homes[_home(name)][name] = value
     domains = {name: _domain(name, value) for name, value in space.items() if name not in fixed}
     settings = {key: value for key, value in table.items() if key not in TABLES}
     if tables := [key for key, value in settings.items() if isinstance(value, dict)]:
@@ -126,12 +141,20 @@ def _points(value: object) -> tuple[Point, ...]:
     if not isinstance(value, list) or not all(isinstance(point, dict) for point in value):
         raise SpecError(f"points: expected a list of tables such as {{ hidden_size = 128 }}, received {value!r}")
     try:
-        return tuple({name: _of_type(type_of(name), item) for name, item in point.items()} for point in value)
+        return tuple({name: _of_type(FACTORY.type_of(name), item) for name, item in point.items()} for point in value)
     except SpecError as error:
         raise SpecError(f"points: {error}") from error
 
 
+def _home(name: str) -> str:
+    """The table that a parameter of the space has its fixed value in."""
+    if name in AUGMENTATION_TYPES:
+        return "training.augmentation"
+    return "model" if name in PARAMETER_TYPES else "training"
+
+
 def _training(table: Table) -> TrainingConfig:
+    table = {**table, "augmentation": _build(Augmentation, "training.augmentation", table["augmentation"])}
     if "early_stopping" in table:
         stopping = _build(EarlyStopping, "training.early_stopping", _table(table, "early_stopping"))
         table = {**table, "early_stopping": stopping}
@@ -154,8 +177,8 @@ def _domain(name: str, value: Table | list[Any]) -> Domain:
             return Choices(tuple(_of_type(kind, item) for item in value))
         if value.keys() == {"values"}:
             return _domain(name, value["values"])
-        if kind is str:
-            raise SpecError(f"expected a list of words, received {value!r}")
+        if kind in (str, bool):
+            raise SpecError(f"expected a list of {'words' if kind is str else 'true and false'}, received {value!r}")
         _check_keys(value, ("low", "high", "step", "log", "values"))
         if missing := [key for key in ("low", "high") if key not in value]:
             raise SpecError(f"expected low and high, {' and '.join(missing)} missing")
@@ -170,7 +193,7 @@ def _of_type(kind: type, value: object) -> Any:
     if kind is float and type(value) is int and abs(value) < 2**53:
         return float(value)
     if type(value) is not kind:
-        words = {int: "an integer", float: "a number", str: "a word"}
+        words = {int: "an integer", float: "a number", str: "a word", bool: "true or false"}
         raise SpecError(f"expected {words[kind]}, received {value!r}")
     return value
 

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from mnist_core.errors import MnistSearchError, ParameterError
-from mnist_core.hyperparameters import PARAMETER_TYPES, EarlyStopping, Hyperparameters, TrainingConfig
+from mnist_core.hyperparameters import (
+    PARAMETER_TYPES,
+    TRAINER_TYPES,
+    Augmentation,
+    EarlyStopping,
+    Hyperparameters,
+    TrainingConfig,
+)
 
 # class, argument, what is expected, first and last good value, values just outside
 INTEGERS = [
@@ -30,6 +37,12 @@ REALS = [
     (Hyperparameters, "max_norm", "a number in [0, 1000]", 0.0, 1000.0, [-1e-9, 1000.0001]),
     (Hyperparameters, "label_smoothing", "a number in [0, 1)", 0.0, math.nextafter(1, 0), [-1e-9, 1.0]),
     (Hyperparameters, "block_dropout", "a number in [0, 1)", 0.0, math.nextafter(1, 0), [-1e-9, 1.0]),
+    (TrainingConfig, "warmup", "a number in [0, 1000]", 0.0, 1000.0, [-1e-9, 1000.0001]),
+    (TrainingConfig, "ema", "a number in [0, 1)", 0.0, math.nextafter(1, 0), [-1e-9, 1.0]),
+    (Augmentation, "shift", "a number in [0, 100]", 0.0, 100.0, [-1e-9, 100.001]),
+    (Augmentation, "rotation", "a number in [0, 180]", 0.0, 180.0, [-1e-9, 180.001]),
+    (Augmentation, "zoom", "a number in [0, 1)", 0.0, math.nextafter(1, 0), [-1e-9, 1.0]),
+    (Augmentation, "shear", "a number in [0, 60]", 0.0, 60.0, [-1e-9, 60.001]),
     (EarlyStopping, "min_delta", "a number in [0, 1e+06]", 0.0, 1e6, [-1e-9, 1e6 + 1]),
 ]
 WORDS = [
@@ -38,6 +51,7 @@ WORDS = [
     (Hyperparameters, "architecture", "MLP ", "unknown value 'MLP ' (known: cnn, mlp)"),
     (Hyperparameters, "architecture", None, "unknown value None (known: cnn, mlp)"),
     (Hyperparameters, "pooling", "maximum", "unknown value 'maximum' (did you mean 'max'?)"),
+    (TrainingConfig, "schedule", "cosin", "unknown value 'cosin' (did you mean 'cosine'?)"),
     (EarlyStopping, "monitor", "val_acc", "unknown value 'val_acc' (did you mean 'val_accuracy'?)"),
     (EarlyStopping, "monitor", "xyz", "unknown value 'xyz' (known: accuracy, loss, val_accuracy, val_loss)"),
 ]
@@ -137,7 +151,7 @@ def test_every_curve_can_be_monitored(monitor: str) -> None:
     assert EarlyStopping(monitor=monitor).monitor == monitor
 
 
-@pytest.mark.parametrize("values", [Hyperparameters(), EarlyStopping(), TrainingConfig()])
+@pytest.mark.parametrize("values", [Hyperparameters(), EarlyStopping(), Augmentation(), TrainingConfig()])
 def test_values_are_frozen_equal_by_content_and_hashable(values: Any) -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(values, dataclasses.fields(values)[0].name, 3)
@@ -151,3 +165,15 @@ def test_a_changed_copy_is_checked_too() -> None:
 
 def test_parameter_types_are_those_of_the_defaults() -> None:
     assert {name: type(value) for name, value in dataclasses.asdict(Hyperparameters()).items()} == PARAMETER_TYPES
+
+
+def test_trainer_types_are_those_of_its_settings() -> None:
+    settings = TrainingConfig().flat()
+    assert {name: type(settings[name]) for name in TRAINER_TYPES} == TRAINER_TYPES
+
+
+def test_settings_are_changed_by_their_own_names_wherever_they_live() -> None:
+    config = TrainingConfig(epochs=3).having({"batch_size": 32, "shift": 2, "ema": 0.5})
+    assert config == TrainingConfig(epochs=3, batch_size=32, ema=0.5, augmentation=Augmentation(shift=2))
+    with pytest.raises(ParameterError, match="zoom"):
+        config.having({"zoom": 2})
