@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import keras
 
 from mnist_core.data import CLASSES
@@ -9,13 +11,14 @@ from mnist_core.errors import ParameterError
 from mnist_core.hyperparameters import Hyperparameters
 from mnist_core.layers import convolution_blocks, hidden_layers
 from mnist_core.losses import SmoothedCrossentropy
+from mnist_core.own import INPUT_SHAPE, OwnModel, load_function
 
 # AdamW shrinks kernels; an offset or a scale near zero would be no simpler.
 NOT_DECAYED = ["bias", "gamma", "beta"]
 
 
-def build_model(hyperparameters: Hyperparameters, input_shape: tuple[int, int] = (28, 28)) -> keras.Model:
-    """A compiled classifier of digits.
+def build_model(hyperparameters: Hyperparameters | OwnModel, input_shape: tuple[int, int] = (28, 28)) -> keras.Model:
+    """A compiled classifier of digits, by the factory or by a function of the user's.
 
     Normalisation is its first layer, so what is served is what was trained: the model takes raw pixels.
 
@@ -28,8 +31,11 @@ def build_model(hyperparameters: Hyperparameters, input_shape: tuple[int, int] =
         probabilities, shape ``(n, 10)``, float32; compiled with Adam and sparse categorical cross-entropy.
 
     Raises:
-        ParameterError: a parameter was set that the architecture does not have, or the images are too small.
+        ParameterError: a parameter was set that the architecture does not have, the images are too small, or the
+            user's function returns something else.
     """
+    if isinstance(hyperparameters, OwnModel):
+        return _build_own(hyperparameters, input_shape)
     if hyperparameters.idle:
         raise ParameterError(
             f"{hyperparameters.idle[0]}: architecture {hyperparameters.architecture!r} has no such parameter; "
@@ -47,6 +53,23 @@ def build_model(hyperparameters: Hyperparameters, input_shape: tuple[int, int] =
         name=hyperparameters.architecture,
     )
     model.compile(optimizer=_optimizer(hyperparameters), loss=_loss(hyperparameters), metrics=["accuracy"])
+    return model
+
+
+def _build_own(own: OwnModel, input_shape: tuple[int, int]) -> keras.Model:
+    function = load_function(own.function)
+    shape = {INPUT_SHAPE: input_shape} if INPUT_SHAPE in inspect.signature(function).parameters else {}
+    model = function(**own.arguments, **shape)
+    if not isinstance(model, keras.Model) or not model.compiled:
+        kind = "one that is not compiled" if isinstance(model, keras.Model) else type(model).__name__
+        raise ParameterError(f"function {own.function}: expected a compiled Keras model, returned {kind}")
+    expected = (None, *input_shape), (None, CLASSES)
+    shapes = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
+    if shapes != expected:
+        raise ParameterError(
+            f"function {own.function}: expected a Sequential or functional model from {expected[0]} to {expected[1]}, "
+            f"returned one from {shapes[0]} to {shapes[1]}"
+        )
     return model
 
 

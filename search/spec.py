@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
-from mnist_core.errors import MnistSearchError, SpecError, did_you_mean
-from mnist_core.hyperparameters import PARAMETER_TYPES, TRAINER_TYPES, Hyperparameters, TrainingConfig, applies
+from mnist_core.errors import MnistSearchError, ParameterError, SpecError, did_you_mean
+from mnist_core.hyperparameters import TRAINER_TYPES, Hyperparameters, TrainingConfig, applies
 from mnist_core.metrics import Metric
+from mnist_core.own import OwnModel, check_arguments
 from search.domains import Choices
 from search.space import ARCHITECTURE, SEED, Point, Space
 from search.trial import Trial
@@ -46,6 +47,7 @@ class DataSpec:
     Args:
         validation: images held out to choose by: a share in (0, 1) (float) or a count (int).
         seed: of the split, which is the same for all trials of a sweep.
+        function: of the user's own that returns the data, as ``package.module:function``; empty takes what is found.
         digest: refuse any data but this (SHA-256 as ``mnist-search data`` prints it); empty takes what is found.
 
     Raises:
@@ -55,6 +57,7 @@ class DataSpec:
     validation: int | float = 0.1
     seed: int = 0
     digest: str = ""
+    function: str = ""
 
     def __post_init__(self) -> None:
         share = isinstance(self.validation, float) and 0 < self.validation < 1
@@ -64,6 +67,8 @@ class DataSpec:
         _check_seed("seed", self.seed)
         if not isinstance(self.digest, str) or not re.fullmatch(r"([0-9a-f]{64})?", self.digest):
             raise SpecError(f"digest: expected 64 hexadecimal digits, received {self.digest!r}")
+        if not isinstance(self.function, str):
+            raise SpecError(f"function: expected 'package.module:function', received {self.function!r}")
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,7 @@ class SweepSpec:
         seed: of the searcher, and of every trial: all trials share initial weights and image order as far as
             their shapes allow, so that points are compared on equal terms. Listed points may name their own.
         data: how the training images are divided.
-        model: values of the model factory's arguments that are not searched.
+        model: values of the model factory's arguments that are not searched, or a function of the user's own.
         training: epochs, batch size, early stopping.
         points: for the engine ``listed``: what to try, in this order; ``space`` is then :meth:`Space.of` them.
 
@@ -98,7 +103,7 @@ class SweepSpec:
     trials: int = 0
     seed: int = 0
     data: DataSpec = field(default_factory=DataSpec)
-    model: Hyperparameters = field(default_factory=Hyperparameters)
+    model: Hyperparameters | OwnModel = field(default_factory=Hyperparameters)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     points: tuple[Point, ...] = ()
 
@@ -164,7 +169,26 @@ class SweepSpec:
                 f"received {self.engine.value!r}"
             )
 
+    def check_functions(self) -> None:
+        """See that a function that the sweep names for its model can be called with what is searched and fixed.
+
+        It is imported for that, which neither reading a sweep nor its records should do.
+
+        Raises:
+            SpecError: it cannot.
+        """
+        if not isinstance(self.model, OwnModel):
+            return
+        fixed = {name: type(value) for name, value in self.model.arguments.items()}
+        searched = {name: self.space.parameters.type_of(name) for name in self.space.domains if _is_models(name)}
+        try:
+            check_arguments(self.model.function, {**fixed, **searched})
+        except ParameterError as error:
+            raise SpecError(f"model: {error}") from error
+
     def _check_architectures(self) -> None:
+        if isinstance(self.model, OwnModel):
+            return
         searched = self.space.domains.get(ARCHITECTURE)
         known = searched.values if isinstance(searched, Choices) else (self.model.architecture,)
         of_none = [name for name in self.space.domains if not any(applies(name, str(one)) for one in known)]
@@ -174,11 +198,17 @@ class SweepSpec:
             words = " and ".join(map(repr, known))
             raise SpecError(f"{where}: architecture {words} has no such parameter; leave it out, or choose another one")
 
-    def _settings(self, point: Point) -> tuple[Hyperparameters, TrainingConfig]:
-        of_model = {name: value for name, value in point.items() if name in PARAMETER_TYPES}
-        of_training = {name: value for name, value in point.items() if name in TRAINER_TYPES}
+    def _settings(self, point: Point) -> tuple[Hyperparameters | OwnModel, TrainingConfig]:
+        of_model = {name: value for name, value in point.items() if _is_models(name)}
+        training = self.training.having({name: value for name, value in point.items() if name in TRAINER_TYPES})
+        if isinstance(self.model, OwnModel):
+            return replace(self.model, arguments={**self.model.arguments, **of_model}), training
         model = replace(self.model, **of_model)  # type: ignore[arg-type]
-        return Hyperparameters(**model.settled()), self.training.having(of_training)  # type: ignore[arg-type]
+        return Hyperparameters(**model.settled()), training  # type: ignore[arg-type]
+
+
+def _is_models(name: str) -> bool:
+    return name not in TRAINER_TYPES and name != SEED
 
 
 def _check_word(key: str, word: object, known: tuple[str, ...], engine: Engine) -> None:

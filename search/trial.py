@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mnist_core.hyperparameters import Hyperparameters, TrainingConfig
 from mnist_core.metrics import EpochMetrics, Metric, StopReason
+from mnist_core.own import OwnModel
 from search.space import Point
 
 
@@ -33,7 +34,7 @@ class Trial:
     Args:
         number: counts the trials of a sweep, from 0; the same for all attempts at a point.
         point: the searched parameters.
-        hyperparameters: all of the model factory's arguments, searched and fixed.
+        hyperparameters: all of the model factory's arguments, or those of the user's own function, searched and fixed.
         training: all training settings, searched and fixed.
         seed: decides initial weights, dropout and the order of the images.
         attempt: 1 at first; one more each time a worker died or the sweep was killed under it.
@@ -41,7 +42,7 @@ class Trial:
 
     number: int
     point: Point
-    hyperparameters: Hyperparameters
+    hyperparameters: Hyperparameters | OwnModel
     training: TrainingConfig
     seed: int
     attempt: int = 1
