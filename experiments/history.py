@@ -136,7 +136,13 @@ def read_result(store: Store, run: RunRecord) -> TrialResult:
             for metric in Metric
         ]
     history = tuple(EpochMetrics(*values) for values in zip(*curves, strict=False))
-    return TrialResult(run.state, history, best_epoch=run.best_epoch if history else None)
+    weights = run.metrics.get("weights")
+    return TrialResult(
+        run.state,
+        history,
+        best_epoch=run.best_epoch if history else None,
+        weights=None if weights is None else int(weights),
+    )
 
 
 def _ready_models(store: Store, sweep_id: str) -> set[str]:

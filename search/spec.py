@@ -13,6 +13,7 @@ from mnist_core.hyperparameters import TRAINER_TYPES, Hyperparameters, TrainingC
 from mnist_core.metrics import Metric
 from mnist_core.own import OwnModel, check_arguments
 from search.domains import Choices
+from search.pareto import ALL_OBJECTIVES, name_of
 from search.space import ARCHITECTURE, SEED, Point, Space
 from search.trial import Trial
 
@@ -82,6 +83,8 @@ class SweepSpec:
         sampler: how it chooses them; one of ``SAMPLERS[engine]``.
         pruner: how it stops hopeless trials; one of ``PRUNERS[engine]``.
         objective: the validation metric that ranks trials; it is that of the saved weights.
+        objectives: several at once, such as ``("val_accuracy:max", "parameters:min")``, the first of them being
+            ``objective``; empty where one is enough. Optuna then looks for a Pareto front.
         trials: how many points to try; 0 means all of a grid or a list.
         seed: of the searcher, and of every trial: all trials share initial weights and image order as far as
             their shapes allow, so that points are compared on equal terms. Listed points may name their own.
@@ -100,6 +103,7 @@ class SweepSpec:
     sampler: str = "tpe"
     pruner: str = "none"
     objective: str = Metric.VAL_ACCURACY.value
+    objectives: tuple[str, ...] = ()
     trials: int = 0
     seed: int = 0
     data: DataSpec = field(default_factory=DataSpec)
@@ -116,6 +120,7 @@ class SweepSpec:
             raise SpecError(
                 f"objective: unknown value {self.objective!r}{did_you_mean(str(self.objective), OBJECTIVES)}"
             )
+        self._check_objectives()
         _check_seed("seed", self.seed)
         if type(self.trials) is not int or self.trials < 0:
             raise SpecError(f"trials: expected a count of trials, 1 or more, received {self.trials!r}")
@@ -185,6 +190,31 @@ class SweepSpec:
             check_arguments(self.model.function, {**fixed, **searched})
         except ParameterError as error:
             raise SpecError(f"model: {error}") from error
+
+    def _check_objectives(self) -> None:
+        """Several objectives need a sampler that weighs them, and leave nothing that a pruner could go by."""
+        if not self.objectives:
+            return
+        for objective in self.objectives:
+            if objective not in ALL_OBJECTIVES:
+                raise SpecError(
+                    f"objectives: unknown value {objective!r}{did_you_mean(str(objective), ALL_OBJECTIVES)}"
+                )
+        if len(set(self.objectives)) < len(self.objectives) or len(self.objectives) < 2:
+            raise SpecError(f"objectives: expected two or more, each once, received {list(self.objectives)}")
+        if name_of(self.objectives[0]) != self.objective:
+            raise SpecError(
+                f"objectives: expected the first to be {self.objective!r}, which ranks the trials, received "
+                f"{self.objectives[0]!r}"
+            )
+        if self.engine is not Engine.OPTUNA or self.sampler == "cmaes":
+            who = f"sampler {self.sampler!r}" if self.engine is Engine.OPTUNA else f"engine {self.engine.value!r}"
+            raise SpecError(f"objectives: {who} optimises one value; expected engine = 'optuna', sampler = 'tpe'")
+        if self.pruner != "none":
+            raise SpecError(
+                f"pruner: expected 'none' with several objectives, since half-trained trials cannot be compared in "
+                f"all of them; received {self.pruner!r}"
+            )
 
     def _check_architectures(self) -> None:
         if isinstance(self.model, OwnModel):

@@ -20,6 +20,7 @@ from mnist_core.hyperparameters import (
     TrainingConfig,
 )
 from mnist_core.own import OwnModel
+from search.pareto import ALL_OBJECTIVES, name_of
 from search.space import ARCHITECTURE, FACTORY
 from search.space_file import Table, check_keys, domain_table, parameters_of, point_tables, read_points, read_space
 from search.spec import DataSpec, Engine, SweepSpec
@@ -67,6 +68,8 @@ def to_toml(spec: SweepSpec) -> str:
     table = asdict(spec)
     table["engine"] = spec.engine.value
     listed = list(table.pop("points"))
+    if not spec.objectives:
+        del table["objectives"]
     # Tables come after plain keys in TOML, and the space reads best at the end.
     table["space"] = {name: domain_table(domain) for name, domain in spec.space.domains.items()}
     for name in TABLES:
@@ -127,6 +130,8 @@ def _spec(table: Table) -> SweepSpec:
     settings = {key: value for key, value in table.items() if key not in TABLES}
     if tables := [key for key, value in settings.items() if isinstance(value, dict)]:
         raise SpecError(f"{tables[0]}: expected a value, received a table")
+    if "objectives" in settings:
+        settings = {**settings, **_objectives(settings["objectives"], settings)}
     if "engine" in settings:
         settings["engine"] = _engine(settings["engine"])
     return SweepSpec(
@@ -137,6 +142,12 @@ def _spec(table: Table) -> SweepSpec:
         training=_training(training),
         **settings,
     )
+
+
+def _objectives(value: object, settings: Table) -> Table:
+    if not isinstance(value, list) or not value or not all(isinstance(one, str) for one in value):
+        raise SpecError(f"objectives: expected a list such as {list(ALL_OBJECTIVES[::2])}, received {value!r}")
+    return {"objectives": tuple(value), "objective": settings.get("objective", name_of(value[0]))}
 
 
 def _home(name: str) -> str:

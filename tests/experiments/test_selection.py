@@ -7,6 +7,7 @@ import pytest
 
 from experiments import selection
 from experiments.records import RunRecord
+from mnist_core.errors import NotFoundError
 from search.trial import TrialState
 
 MLFLOW_INFINITY = 1.7976931348623157e308
@@ -80,3 +81,29 @@ def test_the_rest_is_ordered_by_state_then_by_what_it_reached() -> None:
 
 def test_no_runs_have_no_best() -> None:
     assert selection.best([]) is None
+
+
+def sized(number: int, accuracy: float, weights: int) -> RunRecord:
+    metrics = {"best_val_accuracy": accuracy, "best_val_loss": 0.1, "weights": weights}
+    return run(number, metrics=metrics, params={"hidden_size": str(number)})
+
+
+SIZED = [sized(0, 0.90, 100), sized(1, 0.95, 500), sized(2, 0.94, 600), sized(3, 0.99, 5000), sized(4, 0.90, 90)]
+
+
+def test_the_front_is_in_the_order_of_its_runs() -> None:
+    ranked = selection.configurations(SIZED)
+    front = selection.front(ranked, ("val_accuracy:max", "parameters:min"))
+    assert [one.run.number for one in front] == [3, 1, 4]
+
+
+@pytest.mark.parametrize(("bound", "chosen"), [(None, 3), (5000, 3), (4999, 1), (500, 1), (499, 0), (90, 4)])
+def test_a_bound_on_the_weights_chooses_the_best_within_it(bound: int | None, chosen: int) -> None:
+    choice = selection.choose(SIZED, selection.Rule.BEST, "val_accuracy", 1000, bound)
+    assert choice.chosen.run.number == chosen
+    assert all(bound is None or one.weights <= bound for one in choice.ranked)
+
+
+def test_a_bound_that_no_run_keeps_is_refused_with_the_smallest() -> None:
+    with pytest.raises(NotFoundError, match="no model of at most 89 weights; the smallest has 90"):
+        selection.choose(SIZED, selection.Rule.BEST, "val_accuracy", 1000, 89)

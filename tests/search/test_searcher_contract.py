@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 from fakes import history_of, outcome_of, result_of
@@ -87,7 +88,8 @@ class Desk:
         return suggestion
 
     def tell(self, id: int, state: TrialState = TrialState.COMPLETE) -> None:
-        outcome = outcome_of(value_of(self.open.pop(id)), state)
+        value = value_of(self.open.pop(id))
+        outcome = replace(outcome_of(value, state), values=(value, 100 * value))
         for epoch, value in enumerate(outcome.curve, start=1):
             self.searcher.report(id, epoch, value)
         self.searcher.tell(id, outcome)
@@ -284,6 +286,15 @@ class TestOptunaTpe(EnqueueingContract):
 class TestOptunaTpeOnAConditionalSpace(TestOptunaTpe):
     space = CONDITIONAL
     trials = 24
+
+
+class TestOptunaTpeWithSeveralObjectives(TestOptunaTpe):
+    def spec(self, seed: int = 3) -> SweepSpec:
+        return replace(super().spec(seed), objectives=("val_accuracy:max", "parameters:min"))
+
+
+class TestOptunaTpeWithSeveralObjectivesOnAConditionalSpace(TestOptunaTpeWithSeveralObjectives):
+    space = CONDITIONAL
 
 
 class TestOptunaCmaes(EnqueueingContract):
