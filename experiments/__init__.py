@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from experiments.choosing import find_candidate
     from experiments.confirmation import confirm_sweep
     from experiments.dataset import locate
+    from experiments.ensemble import combine, record_ensemble
     from experiments.evaluation import TestSet, evaluate_run
     from experiments.history import find_run, find_sweep, list_sweeps, read_runs
     from experiments.launch import Launch, SweepResult, resume_sweep, run_sweep
@@ -51,6 +52,7 @@ __all__ = [
     "Terms",
     "TestSet",
     "champion",
+    "combine",
     "confirm_sweep",
     "evaluate_run",
     "find_candidate",
@@ -64,6 +66,7 @@ __all__ = [
     "read_runs",
     "read_spec",
     "read_versions",
+    "record_ensemble",
     "reproduce",
     "resume_sweep",
     "roll_back",
@@ -77,6 +80,7 @@ _HOMES = {
     "Terms": "experiments.promotion",
     "TestSet": "experiments.evaluation",
     "champion": "experiments.registry",
+    "combine": "experiments.ensemble",
     "confirm_sweep": "experiments.confirmation",
     "evaluate_run": "experiments.evaluation",
     "find_candidate": "experiments.choosing",
@@ -90,6 +94,7 @@ _HOMES = {
     "read_runs": "experiments.history",
     "read_spec": "experiments.shipped",
     "read_versions": "experiments.registry",
+    "record_ensemble": "experiments.ensemble",
     "reproduce": "experiments.reproduction",
     "resume_sweep": "experiments.launch",
     "roll_back": "experiments.registry",

@@ -7,6 +7,7 @@ import sys
 import typer
 
 from experiments.commands.choosing import best, evaluate, reproduce
+from experiments.commands.combining import ensemble
 from experiments.commands.looking import data, runs, sweeps, ui
 from experiments.commands.options import USER_ERROR
 from experiments.commands.registering import promote, registry, rollback
@@ -22,7 +23,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-COMMANDS = (sweep, sweeps, runs, best, confirm, evaluate, promote, rollback, registry, reproduce, data, ui)
+COMMANDS = (sweep, sweeps, runs, best, confirm, ensemble, evaluate, promote, rollback, registry, reproduce, data, ui)
 for command in COMMANDS:
     app.command()(command)
 

@@ -37,6 +37,7 @@ def confirm_sweep(name: str, top: int = 3, seeds: int = 5, launch: Launch | None
             raise SpecError(f"{option}: expected {least} or more, received {value}")
     store = open_store(tracking_uri(launch.tracking_uri))
     sweep = past.find_sweep(store, name)
+    past.check_has_trials(sweep)
     runs = past.read_runs(store, sweep)
     spec = past.read_spec(store, sweep)
     best = configurations(runs, spec.objective)[:top]

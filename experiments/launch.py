@@ -175,6 +175,7 @@ def resume_sweep(
     """
     store = open_store(tracking_uri(launch.tracking_uri))
     sweep = past.find_sweep(store, name)
+    past.check_has_trials(sweep)
     _check_free(sweep, take_over)
     old = past.read_spec(store, sweep)
     spec = parse_spec(to_toml(old), overrides, source=f"sweep {sweep.name}")

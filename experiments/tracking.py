@@ -41,7 +41,13 @@ _SWEEP_STATE = {
 
 
 def begin_sweep(
-    store: Store, spec: SweepSpec, name: str, data: DataRecord, workers: int, confirms: str | None = None
+    store: Store,
+    spec: SweepSpec,
+    name: str,
+    data: DataRecord,
+    workers: int,
+    confirms: str | None = None,
+    ensemble_of: str | None = None,
 ) -> str:
     """Open the parent run of a new sweep, with all that is known of it before its first trial; its run id."""
     text, git = to_toml(spec), provenance.git_state()
@@ -62,6 +68,8 @@ def begin_sweep(
     }
     if confirms:
         tags[Tag.CONFIRMS] = confirms
+    if ensemble_of:
+        tags[Tag.ENSEMBLE_OF] = ensemble_of
     if git:
         tags |= {"mlflow.source.git.commit": git[0], Tag.GIT_DIRTY: str(git[1]).lower()}
     with store.errors(f"beginning sweep {name}"):
