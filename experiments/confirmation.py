@@ -59,6 +59,7 @@ def confirmation_of(spec: SweepSpec, best: Sequence[Configuration], seeds: Seque
         engine=Engine.LISTED,
         sampler="listed",
         pruner="none",
+        objectives=(),
         trials=0,
         space=Space.of(points, spec.space.parameters),
         points=points,

@@ -162,18 +162,6 @@ class SweepSpec:
         hyperparameters, training = self._settings(point)
         return Trial(number, point, hyperparameters, training, int(point.get(SEED, self.seed)), attempt)
 
-    def _check_points(self) -> None:
-        if self.engine is Engine.LISTED:
-            if not self.points or Space.of(self.points, self.space.parameters) != self.space:
-                raise SpecError("points: expected one or more to try, and a space that is theirs")
-            for point in self.points:
-                _check_seed("points: seed", point.get(SEED, self.seed))
-        elif self.points or SEED in self.space.domains:
-            raise SpecError(
-                f"{'points' if self.points else 'space.seed'}: expected engine = {Engine.LISTED.value!r} with it, "
-                f"received {self.engine.value!r}"
-            )
-
     def check_functions(self) -> None:
         """See that a function that the sweep names for its model can be called with what is searched and fixed.
 
@@ -190,6 +178,18 @@ class SweepSpec:
             check_arguments(self.model.function, {**fixed, **searched})
         except ParameterError as error:
             raise SpecError(f"model: {error}") from error
+
+    def _check_points(self) -> None:
+        if self.engine is Engine.LISTED:
+            if not self.points or Space.of(self.points, self.space.parameters) != self.space:
+                raise SpecError("points: expected one or more to try, and a space that is theirs")
+            for point in self.points:
+                _check_seed("points: seed", point.get(SEED, self.seed))
+        elif self.points or SEED in self.space.domains:
+            raise SpecError(
+                f"{'points' if self.points else 'space.seed'}: expected engine = {Engine.LISTED.value!r} with it, "
+                f"received {self.engine.value!r}"
+            )
 
     def _check_objectives(self) -> None:
         """Several objectives need a sampler that weighs them, and leave nothing that a pruner could go by."""
