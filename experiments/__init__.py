@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from experiments.choosing import find_candidate
     from experiments.confirmation import confirm_sweep
     from experiments.dataset import locate
+    from experiments.ensemble import combine, record_ensemble
     from experiments.evaluation import TestSet, evaluate_run
     from experiments.explain import explain_run
     from experiments.history import find_run, find_sweep, list_sweeps, read_runs
@@ -54,6 +55,7 @@ __all__ = [
     "Terms",
     "TestSet",
     "champion",
+    "combine",
     "confirm_sweep",
     "evaluate_run",
     "explain_run",
@@ -68,6 +70,7 @@ __all__ = [
     "read_runs",
     "read_spec",
     "read_versions",
+    "record_ensemble",
     "report_sweep",
     "reproduce",
     "resume_sweep",
@@ -82,6 +85,7 @@ _HOMES = {
     "Terms": "experiments.promotion",
     "TestSet": "experiments.evaluation",
     "champion": "experiments.registry",
+    "combine": "experiments.ensemble",
     "confirm_sweep": "experiments.confirmation",
     "evaluate_run": "experiments.evaluation",
     "explain_run": "experiments.explain",
@@ -96,6 +100,7 @@ _HOMES = {
     "read_runs": "experiments.history",
     "read_spec": "experiments.shipped",
     "read_versions": "experiments.registry",
+    "record_ensemble": "experiments.ensemble",
     "report_sweep": "experiments.report.making",
     "reproduce": "experiments.reproduction",
     "resume_sweep": "experiments.launch",

@@ -21,15 +21,15 @@ class Chosen:
     reason: str
 
 
-def choose_in(store: Store, sweep: SweepRecord, rule: Rule = Rule.BEST) -> Choice:
-    """Choose among the runs of a sweep.
+def choose_in(store: Store, sweep: SweepRecord, rule: Rule = Rule.BEST, max_parameters: int | None = None) -> Choice:
+    """Choose among the runs of a sweep, those of at most ``max_parameters`` weights if a bound is given.
 
     Raises:
         NotFoundError: none of them may win.
     """
     runs = past.read_runs(store, sweep)
     try:
-        return selection.choose(runs, rule, sweep.objective, validation_images(sweep.tags))
+        return selection.choose(runs, rule, sweep.objective, validation_images(sweep.tags), max_parameters)
     except NotFoundError as error:
         raise NotFoundError(f"sweep {sweep.name}: {error}; see: mnist-search runs {sweep.name}") from error
 

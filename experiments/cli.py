@@ -7,6 +7,7 @@ import sys
 import typer
 
 from experiments.commands.choosing import best, evaluate, reproduce
+from experiments.commands.combining import ensemble
 from experiments.commands.looking import data, runs, sweeps, ui
 from experiments.commands.options import USER_ERROR
 from experiments.commands.registering import promote, registry, rollback
@@ -26,7 +27,7 @@ app = typer.Typer(
 
 COMMANDS = (
     *(sweep, sweeps, runs, report, compare),
-    *(best, confirm, evaluate, explain, promote, rollback, registry, reproduce),
+    *(best, confirm, ensemble, evaluate, explain, promote, rollback, registry, reproduce),
     *(serve, export),
     *(data, ui),
 )

@@ -37,6 +37,7 @@ def confirm_sweep(name: str, top: int = 3, seeds: int = 5, launch: Launch | None
             raise SpecError(f"{option}: expected {least} or more, received {value}")
     store = open_store(tracking_uri(launch.tracking_uri))
     sweep = past.find_sweep(store, name)
+    past.check_has_trials(sweep)
     runs = past.read_runs(store, sweep)
     spec = replace(past.read_spec(store, sweep), name=sweep.name)  # its file has the name that was asked for
     best = configurations(runs, spec.objective)[:top]
@@ -49,7 +50,7 @@ def confirm_sweep(name: str, top: int = 3, seeds: int = 5, launch: Launch | None
 def confirmation_of(spec: SweepSpec, best: Sequence[Configuration], seeds: Sequence[int], digest: str) -> SweepSpec:
     """The sweep that tries each configuration with each seed, seed by seed, so that an early end is fair to all."""
     names = [name for name in spec.space.domains if name != SEED]
-    space = Space({name: spec.space.domains[name] for name in names}) if names else None
+    space = replace(spec.space, domains={name: spec.space.domains[name] for name in names}) if names else None
     settings = [space.parse(one.run.params) if space else {} for one in best]
     points = tuple({**setting, SEED: seed} for seed in seeds for setting in settings)
     return replace(
@@ -58,8 +59,9 @@ def confirmation_of(spec: SweepSpec, best: Sequence[Configuration], seeds: Seque
         engine=Engine.LISTED,
         sampler="listed",
         pruner="none",
+        objectives=(),
         trials=0,
-        space=Space.of(points),
+        space=Space.of(points, spec.space.parameters),
         points=points,
         data=replace(spec.data, digest=digest),
     )

@@ -83,22 +83,29 @@ def dataset_input(name: str, digest: str, location: str, size: int, context: str
     return DatasetInput(dataset, tags=[InputTag("mlflow.data.context", context)])
 
 
-def locate(given: Path | None, say: Callable[[str], None], tags: Mapping[str, str] | None = None) -> DataSource:
+def locate(
+    given: Path | None, say: Callable[[str], None], tags: Mapping[str, str] | None = None, function: str = ""
+) -> DataSource:
     """The data to use: what the user names; else that of a recorded sweep or run where it lay; else what is found.
 
     Args:
         given: a path from the user.
         say: told in one line when the embedded sample has to do.
         tags: of the sweep or run whose data it should be.
+        function: of the user's own that a sweep takes its data from, if any.
 
     Raises:
         DataError: a given path holds no data set.
     """
+    if function and given is None:
+        return DataSource(Origin.FUNCTION, function=function)
     return (_recorded(tags) if tags and given is None else None) or find_data(given, download_mnist, say)
 
 
 def _recorded(tags: Mapping[str, str]) -> DataSource | None:
     origin, location = tags.get(Tag.DATASET_ORIGIN), tags.get(Tag.DATASET_LOCATION)
+    if origin == Origin.FUNCTION.value and location:
+        return DataSource(Origin.FUNCTION, function=location)
     if origin == Origin.SAMPLE.value:
         return DataSource(Origin.SAMPLE)
     there = origin == Origin.GIVEN.value and location and Path(location).exists()

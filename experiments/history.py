@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.records import SPEC_FILE, CurvePoint, Kind, RunRecord, SweepRecord, SweepState, Tag
 from experiments.store import Store
-from mnist_core.errors import NotFoundError, did_you_mean
+from mnist_core.errors import NotFoundError, SpecError, did_you_mean
 from mnist_core.metrics import EpochMetrics, Metric, StopReason
 from search.spec import SweepSpec
 from search.spec_file import parse_spec
@@ -64,6 +64,16 @@ def read_spec(store: Store, sweep: SweepRecord) -> SweepSpec:
         path = Path(store.client.download_artifacts(sweep.run_id, SPEC_FILE, folder))
         text = path.read_text(encoding="utf-8")
     return parse_spec(text, source=f"{SPEC_FILE} of sweep {sweep.name}")
+
+
+def check_has_trials(sweep: SweepRecord) -> None:
+    """See that a sweep holds trials, which can be resumed, tried again or combined.
+
+    Raises:
+        SpecError: it holds an ensemble.
+    """
+    if Tag.ENSEMBLE_OF in sweep.tags:
+        raise SpecError(f"sweep {sweep.name}: holds an ensemble and no trials; name the sweep that it was made of")
 
 
 def read_runs(store: Store, sweep: SweepRecord) -> list[RunRecord]:
@@ -141,8 +151,13 @@ def read_epochs(store: Store, run: RunRecord) -> tuple[EpochMetrics, ...]:
 
 def read_result(store: Store, run: RunRecord) -> TrialResult:
     """A run's curves and best epoch, as the worker reported them; without its files."""
-    history = read_epochs(store, run)
-    return TrialResult(run.state, history, best_epoch=run.best_epoch if history else None)
+    history, weights = read_epochs(store, run), run.metrics.get("weights")
+    return TrialResult(
+        run.state,
+        history,
+        best_epoch=run.best_epoch if history else None,
+        weights=None if weights is None else int(weights),
+    )
 
 
 def _ready_models(store: Store, sweep_id: str) -> set[str]:

@@ -177,6 +177,7 @@ def resume_sweep(
     """
     store = open_store(tracking_uri(launch.tracking_uri))
     sweep = past.find_sweep(store, name)
+    past.check_has_trials(sweep)
     _check_free(sweep, take_over)
     old = past.read_spec(store, sweep)
     spec = parse_spec(to_toml(old), overrides, source=f"sweep {sweep.name}")
@@ -203,7 +204,9 @@ class _Desk:
         self, spec: SweepSpec, launch: Launch, stack: ExitStack, missing: int, earlier: SweepRecord | None
     ) -> None:
         self._spec, self._launch = spec, launch
-        source = locate(Path(launch.data) if launch.data else None, launch.say, earlier.tags if earlier else None)
+        spec.check_functions()
+        given = Path(launch.data) if launch.data else None
+        source = locate(given, launch.say, earlier.tags if earlier else None, spec.data.function)
         self.data = describe(source, spec)
         staging = stack.enter_context(tempfile.TemporaryDirectory(prefix="mnist-search-"))
         workers = max(1, min(launch.workers or default_workers(), missing))

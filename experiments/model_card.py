@@ -10,7 +10,7 @@ from experiments.dataset import validation_images
 from experiments.evaluation import EvaluationRecord
 from experiments.gate import Check
 from experiments.records import RunRecord, SweepRecord, Tag
-from search.space import Choices, Domain
+from search.domains import Choices, Domain
 from search.spec import SweepSpec
 
 # What MLflow's databases hold of a version's description.

@@ -146,7 +146,7 @@ def _register(
     trials = sum(one.state.is_finished for one in past.read_runs(store, sweep))
     others = others_evaluated(store, run, evaluation.digest)
     card = model_card(Subject(run, sweep, spec, trials, evaluation, checks, others))
-    searched = {name: short_text(run.params[name]) for name in spec.space.domains}
+    searched = {name: short_text(run.params[name]) for name in spec.space.domains if name in run.params}
     tags: dict[str, str] = {
         VersionTag.RUN: run.title,
         VersionTag.SWEEP: sweep.name,

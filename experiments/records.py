@@ -46,6 +46,7 @@ class Tag(StrEnum):
     VALIDATION = "validation"
     SPLIT_SEED = "split_seed"
     CONFIRMS = "confirms"
+    ENSEMBLE_OF = "ensemble_of"
     TEST_DATASET = "test_dataset"
     TEST_DIGEST = "test_digest"
 

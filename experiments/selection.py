@@ -12,6 +12,7 @@ from enum import Enum
 from experiments.records import RunRecord
 from mnist_core.errors import NotFoundError
 from mnist_core.metrics import Direction, Metric
+from search.pareto import PARAMETERS, name_of, pareto_front
 from search.space import SEED
 from search.trial import TrialState
 
@@ -156,7 +157,22 @@ def configurations(runs: Iterable[RunRecord], objective: str = Metric.VAL_ACCURA
     return sorted((Configuration(tuple(group)) for group in groups.values()), key=lambda c: _order(c, objective))
 
 
-def choose(runs: Iterable[RunRecord], rule: Rule, objective: str, validation_images: int) -> Choice:
+def front(ranked: Sequence[Configuration], objectives: Sequence[str]) -> list[Configuration]:
+    """The configurations that none of the others beats in all objectives, in their order."""
+
+    def value(one: Configuration, objective: str) -> float:
+        return one.weights if objective == PARAMETERS else one.mean(name_of(objective))
+
+    return pareto_front(ranked, objectives, lambda one: [value(one, objective) for objective in objectives])
+
+
+def choose(
+    runs: Iterable[RunRecord],
+    rule: Rule,
+    objective: str,
+    validation_images: int,
+    max_parameters: int | None = None,
+) -> Choice:
     """Choose by a rule.
 
     Args:
@@ -164,13 +180,18 @@ def choose(runs: Iterable[RunRecord], rule: Rule, objective: str, validation_ima
         rule: how.
         objective: ``val_accuracy`` or ``val_loss``; what is best by it is what ties are measured against.
         validation_images: how many images each accuracy is a share of, which is what its standard error depends on.
+        max_parameters: how many weights the chosen model may have; None for any number.
 
     Raises:
         NotFoundError: none may win.
     """
-    ranked = configurations(runs, objective)
-    if not ranked:
+    all_ranked = configurations(runs, objective)
+    if not all_ranked:
         raise NotFoundError("no complete trial with finite metrics and a model that is READY: there is none to choose")
+    ranked = [one for one in all_ranked if max_parameters is None or one.weights <= max_parameters]
+    if not ranked:
+        least = min(one.weights for one in all_ranked)
+        raise NotFoundError(f"no model of at most {max_parameters:,} weights; the smallest has {least:,}")
     accuracy = Metric.VAL_ACCURACY.value
     best_accuracy = ranked[0].mean(accuracy)
     margin = rule.standard_errors * math.sqrt(best_accuracy * (1 - best_accuracy) / validation_images)

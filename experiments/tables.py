@@ -14,6 +14,7 @@ from mnist_core.metrics import Metric
 from search.space import SEED
 
 if TYPE_CHECKING:
+    from experiments.ensemble import Ensemble
     from experiments.evaluation import EvaluationRecord
     from experiments.gate import Check
     from experiments.records import RunRecord, SweepRecord, VersionRecord
@@ -78,6 +79,23 @@ def configurations_table(ranked: Sequence[Configuration], names: Sequence[str], 
         mark = _mark(one, choice)
         cells = (str(order.index(one) + 1), one.run.name, *parameters, *means, f"{one.weights:,}", mark)
         table.add_row(*cells, style="green" if mark == "chosen" else None)
+    return table
+
+
+def ensemble_table(ensemble: Ensemble) -> Table:
+    """The members by themselves, and what they are together."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("validation", "accuracy", "95% interval", "weights"):
+        table.add_column(name, justify="left" if name == "validation" else "right")
+    for run in ensemble.members:
+        table.add_row(run.name, figure(run.value("val_accuracy")), "", f"{int(run.metrics['weights']):,}")
+    weights = sum(int(run.metrics["weights"]) for run in ensemble.members)
+    rows = [
+        ("best alone", ensemble.best_accuracy, int(ensemble.members[0].metrics["weights"]), None),
+        (f"mean of {len(ensemble.members)}", ensemble.accuracy, weights, "green"),
+    ]
+    for name, one, size, style in rows:
+        table.add_row(name, figure(one.value), f"{one.low:.4f} to {one.high:.4f}", f"{size:,}", style=style)
     return table
 
 

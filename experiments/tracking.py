@@ -41,7 +41,13 @@ _SWEEP_STATE = {
 
 
 def begin_sweep(
-    store: Store, spec: SweepSpec, name: str, data: DataRecord, workers: int, confirms: str | None = None
+    store: Store,
+    spec: SweepSpec,
+    name: str,
+    data: DataRecord,
+    workers: int,
+    confirms: str | None = None,
+    ensemble_of: str | None = None,
 ) -> str:
     """Open the parent run of a new sweep, with all that is known of it before its first trial; its run id."""
     text, git = to_toml(spec), provenance.git_state()
@@ -62,6 +68,8 @@ def begin_sweep(
     }
     if confirms:
         tags[Tag.CONFIRMS] = confirms
+    if ensemble_of:
+        tags[Tag.ENSEMBLE_OF] = ensemble_of
     if git:
         tags |= {"mlflow.source.git.commit": git[0], Tag.GIT_DIRTY: str(git[1]).lower()}
     with store.errors(f"beginning sweep {name}"):
@@ -261,9 +269,11 @@ class SweepRecorder:
 
 
 def parameters(trial: Trial) -> dict[str, object]:
-    """The flat parameters of a trial, by the model factory's and the trainer's own names; the same for each engine."""
-    training = {"batch_size": trial.training.batch_size, "epochs": trial.training.epochs}
-    return {**asdict(trial.hyperparameters), **training, **asdict(trial.training.early_stopping), "seed": trial.seed}
+    """The flat parameters of a trial, by the model factory's and the trainer's own names; the same for each engine.
+
+    What does not exist for the trial's architecture is left out: an empty cell where runs are compared.
+    """
+    return {**trial.hyperparameters.settled(), **trial.training.flat(), "seed": trial.seed}
 
 
 def summary(result: TrialResult) -> dict[str, float]:

@@ -11,12 +11,18 @@ from dataclasses import dataclass
 
 import keras
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
+from mnist_core.augmentation import augment
 from mnist_core.data import LabelledImages, Split
 from mnist_core.errors import ParameterError
+from mnist_core.hyperparameters import Augmentation
+from mnist_core.weight_average import WeightAverage
 
 EVALUATION_BATCH = 2000
+STILL = Augmentation()
+NO_RATES = np.zeros(0, np.float32)
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,19 @@ def _correct(probabilities: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(tf.cast(hits, tf.float32))
 
 
+def prepare(model: keras.Model, data: ResidentImages) -> None:
+    """Make all variables of a model and its optimizer exist: tracing may not create any. Safe to call twice.
+
+    Raises:
+        ParameterError: the model is not compiled.
+    """
+    if not model.compiled:
+        raise ParameterError("model: expected a compiled Keras model, received one that is not: call its compile()")
+    if not model.built:
+        model(data.images[:1])  # a subclassed model has no weights to train before it has seen an input
+    model.optimizer.build(model.trainable_variables)
+
+
 class CompiledEpoch:
     """One pass of gradient steps over the training images.
 
@@ -79,44 +98,71 @@ class CompiledEpoch:
         model: any compiled Keras model that maps pixels ``(n, height, width)`` to scores ``(n, classes)``.
         data: the training images; they stay uint8 and are gathered batch by batch.
         batch_size: images per gradient step.
+        augmentation: how images are moved each time they are seen.
+        average: takes in the weights after each step.
+        scheduled: whether each call brings the learning rates of its steps.
 
     Raises:
         ParameterError: the model is not compiled.
     """
 
-    def __init__(self, model: keras.Model, data: ResidentImages, batch_size: int) -> None:
-        if not model.compiled:
-            raise ParameterError("model: expected a compiled Keras model, received one that is not: call its compile()")
-        if not model.built:
-            model(data.images[:1])  # a subclassed model has no weights to train before it has seen an input
-        self._count = len(data)
+    def __init__(
+        self,
+        model: keras.Model,
+        data: ResidentImages,
+        batch_size: int,
+        augmentation: Augmentation = STILL,
+        average: WeightAverage | None = None,
+        scheduled: bool = False,
+    ) -> None:
+        prepare(model, data)
+        self._count, self._augments = len(data), bool(augmentation)
         images, labels = data.images, data.labels
         variables = model.trainable_variables
-        # The optimizer's own variables have to exist before tracing, which may not create any.
-        model.optimizer.build(variables)
 
-        @tf.function(autograph=True, input_signature=[tf.TensorSpec([None], tf.int32)])
-        def run(order: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        # What is switched off is decided here, while tracing, and leaves nothing behind in the graph.
+        def batch(chosen: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            x, y = tf.gather(images, chosen), tf.gather(labels, chosen)
+            return (augment(x, augmentation, seed) if augmentation else x), y
+
+        def step(x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            with tf.GradientTape() as tape:
+                scores = model(x, training=True)
+                loss = model.compute_loss(x=x, y=y, y_pred=scores, training=True)
+            model.optimizer.apply(tape.gradient(loss, variables), variables)
+            if average:
+                average.update()
+            return loss, _correct(scores, y)
+
+        order_spec, seed_spec = tf.TensorSpec([None], tf.int32), tf.TensorSpec([], tf.int32)
+
+        @tf.function(autograph=True, input_signature=[order_spec, tf.TensorSpec([None], tf.float32), seed_spec])
+        def run(order: tf.Tensor, rates: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             loss_sum, correct = tf.constant(0.0), tf.constant(0.0)
             count = tf.shape(order)[0]
             for start in tf.range(0, count, batch_size):
                 chosen = order[start : start + batch_size]
-                x, y = tf.gather(images, chosen), tf.gather(labels, chosen)
-                with tf.GradientTape() as tape:
-                    scores = model(x, training=True)
-                    loss = model.compute_loss(x=x, y=y, y_pred=scores, training=True)
-                model.optimizer.apply(tape.gradient(loss, variables), variables)
+                x, y = batch(chosen, tf.stack([seed, start]))
+                if scheduled:
+                    model.optimizer.learning_rate.assign(rates[start // batch_size])
+                loss, hits = step(x, y)
                 loss_sum += loss * tf.cast(tf.shape(chosen)[0], tf.float32)
-                correct += _correct(scores, y)
+                correct += hits
             return loss_sum / tf.cast(count, tf.float32), correct / tf.cast(count, tf.float32)
 
         # Traced once and here: called as it is, TensorFlow would warn of a new function for each new model.
         self._run = run.get_concrete_function()
 
-    def __call__(self, rng: np.random.Generator) -> tuple[float, float]:
-        """Train on every image once, in an order drawn from ``rng``; mean loss and accuracy as seen."""
+    def __call__(self, rng: np.random.Generator, rates: npt.NDArray[np.float32] = NO_RATES) -> tuple[float, float]:
+        """Train on every image once; mean loss and accuracy as seen.
+
+        Args:
+            rng: decides the order of the images, and how each is moved.
+            rates: learning rate of each step, where the epoch is ``scheduled``.
+        """
         order = rng.permutation(self._count).astype(np.int32)
-        loss, accuracy = self._run(tf.constant(order))
+        seed = rng.integers(2**31) if self._augments else 0
+        loss, accuracy = self._run(tf.constant(order), tf.constant(rates), tf.constant(seed, tf.int32))
         return float(loss), float(accuracy)
 
 

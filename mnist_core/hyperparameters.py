@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from typing import get_type_hints
 
-from mnist_core.errors import ParameterError, did_you_mean
+from mnist_core.checks import check_integer, check_real, check_switch, check_word
 from mnist_core.metrics import Metric
 
-ARCHITECTURES = ("mlp",)
+ARCHITECTURES = ("mlp", "cnn")
+POOLINGS = ("max", "average")
+SCHEDULES = ("constant", "cosine", "plateau")
 
-
-def _integer(name: str, value: object, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise ParameterError(f"{name}: expected an integer from {low} to {high}, received {value!r}")
-
-
-def _real(
-    name: str, value: object, low: float, high: float, *, low_open: bool = False, high_open: bool = False
-) -> float:
-    try:
-        number = math.nan if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    inside = (low < number if low_open else low <= number) and (number < high if high_open else number <= high)
-    if not inside or isinstance(value, str):
-        left, right = "(" if low_open else "[", ")" if high_open else "]"
-        raise ParameterError(f"{name}: expected a number in {left}{low:g}, {high:g}{right}, received {value!r}")
-    return number
-
-
-def _word(name: str, value: object, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise ParameterError(f"{name}: unknown value {value!r}{did_you_mean(str(value), known)}")
+APPLIES_TO: Mapping[str, tuple[str, ...]] = {
+    "filters": ("cnn",),
+    "kernel_size": ("cnn",),
+    "blocks": ("cnn",),
+    "convolutions": ("cnn",),
+    "pooling": ("cnn",),
+    "block_dropout": ("cnn",),
+}
+"""Architectures that a parameter exists for; one that is not named here exists for all."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +29,23 @@ class Hyperparameters:
     """What the model factory is parameterised by. The defaults are the plain 128-unit network.
 
     Args:
-        architecture: ``"mlp"``.
+        architecture: ``"mlp"``, hidden layers on the flat image; ``"cnn"``, the same behind convolution blocks.
         hidden_layers: number of hidden Dense layers, 0 to 16.
         hidden_size: units of each hidden layer, 1 to 16384.
         learning_rate: step size of Adam, in (0, 10].
         dropout: share of hidden activations set to zero while training, in [0, 1).
-        l2: factor of the L2 penalty on the hidden kernels, in [0, 1].
+        batch_normalization: normalise what each hidden layer and each convolution computes before its ReLU.
+        l2: factor of the L2 penalty on the kernels of hidden layers and convolutions, in [0, 1].
+        weight_decay: share of every kernel that AdamW takes away with each step, in units of the learning rate,
+            in [0, 10]; 0 is plain Adam.
+        max_norm: longest that the weights into one unit may be, in [0, 1000]; 0 is no bound.
+        label_smoothing: share of the labels' certainty that is spread over all classes, in [0, 1).
+        filters: of the convolutions of the first block, 1 to 1024; each later block has twice as many.
+        kernel_size: side of a convolution's window, 1 to 15 pixels.
+        blocks: number of convolution blocks, 1 to 5; each ends by halving height and width.
+        convolutions: number of convolutions in each block, 1 to 4.
+        pooling: how a block halves: ``"max"`` or ``"average"``.
+        block_dropout: dropout after each block, in [0, 1).
 
     Raises:
         ParameterError: a value is of the wrong type or out of its range.
@@ -57,19 +56,57 @@ class Hyperparameters:
     hidden_size: int = 128
     learning_rate: float = 1e-3
     dropout: float = 0.0
+    batch_normalization: bool = False
     l2: float = 0.0
+    weight_decay: float = 0.0
+    max_norm: float = 0.0
+    label_smoothing: float = 0.0
+    filters: int = 32
+    kernel_size: int = 3
+    blocks: int = 2
+    convolutions: int = 1
+    pooling: str = "max"
+    block_dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        _word("architecture", self.architecture, ARCHITECTURES)
-        _integer("hidden_layers", self.hidden_layers, 0, 16)
-        _integer("hidden_size", self.hidden_size, 1, 16384)
+        check_word("architecture", self.architecture, ARCHITECTURES)
+        check_integer("hidden_layers", self.hidden_layers, 0, 16)
+        check_integer("hidden_size", self.hidden_size, 1, 16384)
+        check_switch("batch_normalization", self.batch_normalization)
+        check_integer("filters", self.filters, 1, 1024)
+        check_integer("kernel_size", self.kernel_size, 1, 15)
+        check_integer("blocks", self.blocks, 1, 5)
+        check_integer("convolutions", self.convolutions, 1, 4)
+        check_word("pooling", self.pooling, POOLINGS)
         reals = {
-            "learning_rate": _real("learning_rate", self.learning_rate, 0, 10, low_open=True),
-            "dropout": _real("dropout", self.dropout, 0, 1, high_open=True),
-            "l2": _real("l2", self.l2, 0, 1),
+            "learning_rate": check_real("learning_rate", self.learning_rate, 0, 10, low_open=True),
+            "dropout": check_real("dropout", self.dropout, 0, 1, high_open=True),
+            "l2": check_real("l2", self.l2, 0, 1),
+            "weight_decay": check_real("weight_decay", self.weight_decay, 0, 10),
+            "max_norm": check_real("max_norm", self.max_norm, 0, 1000),
+            "label_smoothing": check_real("label_smoothing", self.label_smoothing, 0, 1, high_open=True),
+            "block_dropout": check_real("block_dropout", self.block_dropout, 0, 1, high_open=True),
         }
         for name, value in reals.items():
             object.__setattr__(self, name, value)  # 1 is a number, and Keras wants it as 1.0
+
+    @property
+    def idle(self) -> tuple[str, ...]:
+        """Parameters that were set although the architecture has none of that name."""
+        return tuple(
+            field.name
+            for field in fields(self)
+            if not applies(field.name, self.architecture) and getattr(self, field.name) != field.default
+        )
+
+    def settled(self) -> dict[str, int | float | str]:
+        """The values that exist for the architecture, by name."""
+        return {name: value for name, value in asdict(self).items() if applies(name, self.architecture)}
+
+
+def applies(name: str, architecture: str) -> bool:
+    """Whether a parameter exists for an architecture."""
+    return architecture in APPLIES_TO.get(name, ARCHITECTURES)
 
 
 @dataclass(frozen=True)
@@ -90,19 +127,59 @@ class EarlyStopping:
     min_delta: float = 0.0
 
     def __post_init__(self) -> None:
-        _word("monitor", self.monitor, tuple(metric.value for metric in Metric))
-        _integer("patience", self.patience, 1, 100_000)
-        _real("min_delta", self.min_delta, 0, 1e6)
+        check_word("monitor", self.monitor, tuple(metric.value for metric in Metric))
+        check_integer("patience", self.patience, 1, 100_000)
+        check_real("min_delta", self.min_delta, 0, 1e6)
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How far a training image may be moved each time it is seen: every strength is the most, drawn anew each time.
+
+    Args:
+        shift: pixels to any side, in [0, 100].
+        rotation: degrees to either side, in [0, 180].
+        zoom: share by which height and width grow or shrink, each for itself, in [0, 1).
+        shear: degrees by which upright lines lean to either side, in [0, 60].
+
+    Raises:
+        ParameterError: a value is of the wrong type or out of its range.
+    """
+
+    shift: float = 0.0
+    rotation: float = 0.0
+    zoom: float = 0.0
+    shear: float = 0.0
+
+    def __post_init__(self) -> None:
+        reals = {
+            "shift": check_real("shift", self.shift, 0, 100),
+            "rotation": check_real("rotation", self.rotation, 0, 180),
+            "zoom": check_real("zoom", self.zoom, 0, 1, high_open=True),
+            "shear": check_real("shear", self.shear, 0, 60),
+        }
+        for name, value in reals.items():
+            object.__setattr__(self, name, value)
+
+    def __bool__(self) -> bool:
+        """Whether anything moves."""
+        return any(asdict(self).values())
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How long and in which steps a model is trained.
+    """How long, in which steps and on what a model is trained.
 
     Args:
         epochs: passes over the training images at most, 1 to 100000.
         batch_size: images per gradient step, 1 to 65536. The last batch of an epoch may be smaller.
         early_stopping: when to stop before ``epochs``, and which epoch's weights are the best.
+        schedule: of the learning rate: ``"constant"``; ``"cosine"``, down to 0 at the last of all ``epochs``;
+            ``"plateau"``, halved whenever half of early stopping's patience has gone by without an improvement.
+        warmup: epochs in which the learning rate rises from 0, whatever the schedule, in [0, 1000].
+        ema: momentum of the moving average of the weights, which then is what is evaluated and kept, in [0, 1);
+            0 keeps the weights themselves.
+        augmentation: how training images are moved.
 
     Raises:
         ParameterError: a value is of the wrong type or out of its range.
@@ -111,13 +188,46 @@ class TrainingConfig:
     epochs: int = 20
     batch_size: int = 128
     early_stopping: EarlyStopping = EarlyStopping()
+    schedule: str = "constant"
+    warmup: float = 0.0
+    ema: float = 0.0
+    augmentation: Augmentation = Augmentation()
 
     def __post_init__(self) -> None:
-        _integer("epochs", self.epochs, 1, 100_000)
-        _integer("batch_size", self.batch_size, 1, 65_536)
+        check_integer("epochs", self.epochs, 1, 100_000)
+        check_integer("batch_size", self.batch_size, 1, 65_536)
+        check_word("schedule", self.schedule, SCHEDULES)
+        object.__setattr__(self, "warmup", check_real("warmup", self.warmup, 0, 1000))
+        object.__setattr__(self, "ema", check_real("ema", self.ema, 0, 1, high_open=True))
+
+    def having(self, values: Mapping[str, int | float | str]) -> TrainingConfig:
+        """The same but for some settings, those of the augmentation under their own names.
+
+        Raises:
+            ParameterError: a value is out of its range.
+        """
+        moved = {name: value for name, value in values.items() if name in AUGMENTATION_TYPES}
+        others = {name: value for name, value in values.items() if name not in AUGMENTATION_TYPES}
+        return replace(self, augmentation=replace(self.augmentation, **moved), **others)  # type: ignore[arg-type]
+
+    def flat(self) -> dict[str, int | float | str]:
+        """All settings by their own names."""
+        table = asdict(self)
+        parts = table.pop("early_stopping"), table.pop("augmentation")
+        return {**table, **parts[0], **parts[1]}
 
 
-PARAMETER_TYPES: dict[str, type] = {
-    field.name: get_type_hints(Hyperparameters)[field.name] for field in fields(Hyperparameters)
-}
+PARAMETER_TYPES: Mapping[str, type] = get_type_hints(Hyperparameters)
 """Type of each of the model factory's arguments, by name."""
+
+AUGMENTATION_TYPES: Mapping[str, type] = get_type_hints(Augmentation)
+"""Type of each strength of the augmentation, by name."""
+
+TRAINER_TYPES: Mapping[str, type] = {
+    "batch_size": int,
+    "schedule": str,
+    "warmup": float,
+    "ema": float,
+    **AUGMENTATION_TYPES,
+}
+"""Type of each setting of the trainer that may be searched, by name."""

@@ -1,15 +1,24 @@
-"""The model factory."""
+"""The model factory: pixels, normalisation, the hidden part of the architecture, probabilities; compiled."""
 
 from __future__ import annotations
+
+import inspect
 
 import keras
 
 from mnist_core.data import CLASSES
+from mnist_core.errors import ParameterError
 from mnist_core.hyperparameters import Hyperparameters
+from mnist_core.layers import convolution_blocks, hidden_layers
+from mnist_core.losses import SmoothedCrossentropy
+from mnist_core.own import INPUT_SHAPE, OwnModel, load_function
+
+# AdamW shrinks kernels; an offset or a scale near zero would be no simpler.
+NOT_DECAYED = ["bias", "gamma", "beta"]
 
 
-def build_model(hyperparameters: Hyperparameters, input_shape: tuple[int, int] = (28, 28)) -> keras.Model:
-    """A compiled classifier of digits.
+def build_model(hyperparameters: Hyperparameters | OwnModel, input_shape: tuple[int, int] = (28, 28)) -> keras.Model:
+    """A compiled classifier of digits, by the factory or by a function of the user's.
 
     Normalisation is its first layer, so what is served is what was trained: the model takes raw pixels.
 
@@ -20,31 +29,71 @@ def build_model(hyperparameters: Hyperparameters, input_shape: tuple[int, int] =
     Returns:
         A ``keras.Model`` from pixels 0–255, shape ``(n, height, width)``, any numeric dtype, to class
         probabilities, shape ``(n, 10)``, float32; compiled with Adam and sparse categorical cross-entropy.
+
+    Raises:
+        ParameterError: a parameter was set that the architecture does not have, the images are too small, or the
+            user's function returns something else.
     """
-    hidden = []
-    for index in range(1, hyperparameters.hidden_layers + 1):
-        hidden += [
-            keras.layers.Dense(
-                hyperparameters.hidden_size,
-                activation="relu",
-                kernel_regularizer=keras.regularizers.L2(hyperparameters.l2) if hyperparameters.l2 else None,
-                name=f"hidden_{index}",
-            ),
-            keras.layers.Dropout(hyperparameters.dropout, name=f"dropout_{index}"),
-        ]
+    if isinstance(hyperparameters, OwnModel):
+        return _build_own(hyperparameters, input_shape)
+    if hyperparameters.idle:
+        raise ParameterError(
+            f"{hyperparameters.idle[0]}: architecture {hyperparameters.architecture!r} has no such parameter; "
+            "expected its default, or another architecture"
+        )
     model = keras.Sequential(
         [
             keras.Input(input_shape, name="pixels"),
             keras.layers.Rescaling(1 / 255, name="normalisation"),
+            *_convolutions(hyperparameters, input_shape),
             keras.layers.Flatten(name="flatten"),
-            *hidden,
+            *hidden_layers(hyperparameters),
             keras.layers.Dense(CLASSES, activation="softmax", name="probabilities"),
         ],
         name=hyperparameters.architecture,
     )
-    model.compile(
-        optimizer=keras.optimizers.Adam(hyperparameters.learning_rate),
-        loss=keras.losses.SparseCategoricalCrossentropy(),
-        metrics=["accuracy"],
-    )
+    model.compile(optimizer=_optimizer(hyperparameters), loss=_loss(hyperparameters), metrics=["accuracy"])
     return model
+
+
+def _build_own(own: OwnModel, input_shape: tuple[int, int]) -> keras.Model:
+    function = load_function(own.function)
+    shape = {INPUT_SHAPE: input_shape} if INPUT_SHAPE in inspect.signature(function).parameters else {}
+    model = function(**own.arguments, **shape)
+    if not isinstance(model, keras.Model) or not model.compiled:
+        kind = "one that is not compiled" if isinstance(model, keras.Model) else type(model).__name__
+        raise ParameterError(f"function {own.function}: expected a compiled Keras model, returned {kind}")
+    expected = (None, *input_shape), (None, CLASSES)
+    shapes = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
+    if shapes != expected:
+        raise ParameterError(
+            f"function {own.function}: expected a Sequential or functional model from {expected[0]} to {expected[1]}, "
+            f"returned one from {shapes[0]} to {shapes[1]}"
+        )
+    return model
+
+
+def _convolutions(values: Hyperparameters, input_shape: tuple[int, int]) -> list[keras.layers.Layer]:
+    if values.architecture == "mlp":
+        return []
+    if 2**values.blocks > min(input_shape):
+        height, width = input_shape
+        raise ParameterError(
+            f"blocks: images of {height} × {width} pixels can be halved {min(input_shape).bit_length() - 1} times, "
+            f"received {values.blocks}"
+        )
+    return [keras.layers.Reshape((*input_shape, 1), name="channel"), *convolution_blocks(values)]
+
+
+def _optimizer(values: Hyperparameters) -> keras.optimizers.Optimizer:
+    if not values.weight_decay:
+        return keras.optimizers.Adam(values.learning_rate)
+    optimizer = keras.optimizers.AdamW(values.learning_rate, weight_decay=values.weight_decay)
+    optimizer.exclude_from_weight_decay(var_names=NOT_DECAYED)
+    return optimizer
+
+
+def _loss(values: Hyperparameters) -> keras.losses.Loss:
+    if values.label_smoothing:
+        return SmoothedCrossentropy(values.label_smoothing)
+    return keras.losses.SparseCategoricalCrossentropy()

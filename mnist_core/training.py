@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import keras
 import numpy as np
 
-from mnist_core.compiled import CompiledEpoch, CompiledEvaluation, ResidentSplit
+from mnist_core.best_epoch import BestEpoch
+from mnist_core.compiled import CompiledEpoch, CompiledEvaluation, ResidentSplit, prepare
 from mnist_core.data import Split
 from mnist_core.errors import NonFiniteError
-from mnist_core.hyperparameters import EarlyStopping, TrainingConfig
-from mnist_core.metrics import EpochMetrics, Metric, StopReason, TrainingResult
+from mnist_core.hyperparameters import TrainingConfig
+from mnist_core.metrics import EpochMetrics, StopReason, TrainingResult
+from mnist_core.schedules import LearningRates
+from mnist_core.weight_average import WeightAverage
 
 Report = Callable[[int, EpochMetrics], bool]
 """Called after each epoch with its 1-based number and metrics; False ends the training as pruned."""
@@ -21,35 +25,6 @@ Report = Callable[[int, EpochMetrics], bool]
 def go_on(epoch: int, metrics: EpochMetrics) -> bool:
     """The report that never prunes."""
     return True
-
-
-class BestEpoch:
-    """Which epoch is the best so far, and for how long nothing has improved.
-
-    The best epoch is the one with the best value, by however little. Patience is counted from the last
-    improvement of more than ``min_delta``, so a slow creep neither loses its best weights nor goes on for ever.
-    """
-
-    def __init__(self, stopping: EarlyStopping) -> None:
-        self._stopping = stopping
-        self._direction = Metric(stopping.monitor).direction
-        self._best = self._mark = self._direction.worst
-        self._mark_epoch = 0
-        self.epoch = 0
-
-    def update(self, epoch: int, metrics: EpochMetrics) -> bool:
-        """Take in one epoch; whether it is the best so far."""
-        value = metrics.value(Metric(self._stopping.monitor))
-        if self._direction.better(value, self._mark, self._stopping.min_delta):
-            self._mark, self._mark_epoch = value, epoch
-        if not self._direction.better(value, self._best):
-            return False
-        self._best, self.epoch = value, epoch
-        return True
-
-    def out_of_patience(self, epoch: int) -> bool:
-        """Whether ``patience`` epochs have gone by without an improvement."""
-        return epoch - self._mark_epoch >= self._stopping.patience
 
 
 def train(
@@ -61,9 +36,9 @@ def train(
         model: any compiled Keras model from pixels ``(n, height, width)`` to scores ``(n, classes)``; it need
             not be Sequential. It is changed in place.
         data: training and validation images; resident ones spare a copy where several models train on them.
-        config: epochs, batch size and early stopping.
-        seed: decides the order of the images, and it alone; initial weights and dropout were seeded where
-            the model was built.
+        config: epochs, batch size, early stopping, and how learning rate, weights and images are treated.
+        seed: decides the order of the images and how each is moved, and that alone; initial weights and dropout
+            were seeded where the model was built.
         report: told of every epoch; its False ends the training as pruned, unless it was over anyway.
 
     Returns:
@@ -71,28 +46,33 @@ def train(
 
     Raises:
         NonFiniteError: a loss or a weight became infinite or NaN. The model is not to be used.
-        ParameterError: the model is not compiled.
+        ParameterError: the model is not compiled, or both its optimizer and ``config`` have a schedule.
     """
     if isinstance(data, Split):
         data = ResidentSplit.load(data)
-    run_epoch = CompiledEpoch(model, data.train, config.batch_size)
+    prepare(model, data.train)
+    rates = LearningRates(config, model.optimizer, steps=math.ceil(len(data.train) / config.batch_size))
+    average = WeightAverage(model.trainable_variables, config.ema) if config.ema else None
+    run_epoch = CompiledEpoch(model, data.train, config.batch_size, config.augmentation, average, rates.vary)
     evaluate = CompiledEvaluation(model, data.validation)
     rng = np.random.default_rng(seed)
     best, best_weights = BestEpoch(config.early_stopping), model.get_weights()
     history: list[EpochMetrics] = []
     reason = None
     while reason is None:
-        loss, accuracy = run_epoch(rng)
-        validation = evaluate()
         epoch = len(history) + 1
-        if not (math.isfinite(loss) and validation.finite):
-            raise NonFiniteError(
-                f"epoch {epoch}: training loss {loss:g}, validation loss {validation.loss:g}; a loss or a weight is "
-                "not finite. A smaller learning_rate usually helps"
-            )
-        history.append(EpochMetrics(loss, accuracy, validation.loss, validation.accuracy))
-        if best.update(epoch, history[-1]):
-            best_weights = model.get_weights()
+        loss, accuracy = run_epoch(rng, rates.of_epoch(epoch))
+        with average.in_place() if average else nullcontext():
+            validation = evaluate()
+            if not (math.isfinite(loss) and validation.finite):
+                raise NonFiniteError(
+                    f"epoch {epoch}: training loss {loss:g}, validation loss {validation.loss:g}; a loss or a weight "
+                    "is not finite. A smaller learning_rate usually helps"
+                )
+            history.append(EpochMetrics(loss, accuracy, validation.loss, validation.accuracy))
+            if best.update(epoch, history[-1]):
+                best_weights = model.get_weights()
+        rates.update(epoch, history[-1])
         keep_going = report(epoch, history[-1])
         if epoch == config.epochs:
             reason = StopReason.BUDGET
@@ -100,6 +80,7 @@ def train(
             reason = StopReason.PATIENCE
         elif not keep_going:
             reason = StopReason.PRUNED
-    if best.epoch != len(history):
+    rates.restore()
+    if average or best.epoch != len(history):
         model.set_weights(best_weights)
     return TrainingResult(tuple(history), best.epoch, reason)

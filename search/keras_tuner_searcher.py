@@ -10,13 +10,15 @@ import shutil
 import tempfile
 import weakref
 from collections import deque
+from contextlib import AbstractContextManager, nullcontext
 from itertools import count
 from typing import Any
 
 import keras_tuner
 
+from search.domains import Choices, Domain, IntRange, Value
 from search.searcher import Idle, Suggestion
-from search.space import Choices, Domain, IntRange, Point, Value
+from search.space import ARCHITECTURE, Point, Space
 from search.spec import SweepSpec
 from search.trial import Outcome, TrialState
 
@@ -54,7 +56,7 @@ class KerasTunerSearcher:
         self._grid = spec.sampler == "grid"
         self._replays = spec.sampler in ("random", "grid")
         self._objective = spec.objective
-        self._domains = spec.space.domains
+        self._space = spec.space
         # A seed of 0 is taken for none, and then drawn at random.
         seed = 1 + spec.seed if self._replays else 1 + spec.seed + history
         direction = {"maximize": "max", "minimize": "min"}[spec.metric.direction.value]
@@ -117,7 +119,7 @@ class KerasTunerSearcher:
         if trial.status == "RUNNING":
             self._trials[id] = trial
             values = trial.hyperparameters.values
-            return Suggestion(id, {name: _inside(domain, values[name]) for name, domain in self._domains.items()})
+            return Suggestion(id, self._space.draw(lambda name, domain: _inside(domain, values[name])))
         return Idle.WAIT if trial.status == "IDLE" else Idle.EXHAUSTED
 
     def _create_at(self, point: Point) -> Suggestion:
@@ -137,12 +139,21 @@ def hyperparameters(spec: SweepSpec) -> keras_tuner.HyperParameters:
     For a grid every domain is a list of choices: KerasTuner's own steps can miss the upper end of a range.
     """
     result = keras_tuner.HyperParameters()
-    for name, domain in spec.space.domains.items():
-        if isinstance(domain, Choices) or spec.sampler == "grid":
-            result.Choice(name, list(domain.listed() or ()))
-        else:
-            _register(result, name, domain)
+    for name, domain in spec.space.ordered:
+        with _where_it_exists(result, spec.space, name):
+            if isinstance(domain, Choices) or spec.sampler == "grid":
+                result.Choice(name, list(domain.listed() or ()))
+            else:
+                _register(result, name, domain)
     return result
+
+
+def _where_it_exists(result: keras_tuner.HyperParameters, space: Space, name: str) -> AbstractContextManager[None]:
+    architectures = space.parameters.conditions.get(name)
+    if architectures is None or ARCHITECTURE not in space.domains:
+        return nullcontext()
+    scope: AbstractContextManager[None] = result.conditional_scope(ARCHITECTURE, list(architectures))
+    return scope
 
 
 def _register(result: keras_tuner.HyperParameters, name: str, domain: Domain) -> None:
@@ -160,9 +171,9 @@ def _inside(domain: Domain, value: Any) -> Value:
     """A suggested value as a plain Python one within its bounds.
 
     The Gaussian process suggests NumPy scalars, and KerasTuner 1.4.8 rounds the end of a log range of integers
-    to one past it.
+    to one past it. It keeps true and false as 1 and 0.
     """
     if isinstance(domain, Choices):
-        return value  # type: ignore[no-any-return]
+        return domain.values[domain.values.index(value)]
     kind = int if isinstance(domain, IntRange) else float
     return min(max(kind(value), domain.low), domain.high)

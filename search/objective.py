@@ -132,6 +132,7 @@ def _train_and_save(trial: Trial, bench: Bench, report: Report) -> TrialResult:
         training_seconds=trained - started,
         saving_seconds=time.perf_counter() - trained,
         model=saved,
+        weights=saved.weights,
     )
 
 

@@ -12,10 +12,13 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
+from optuna.study import StudyDirection
 from optuna.trial import TrialState as OptunaState
 
+from search.domains import Choices, Domain, IntRange
+from search.pareto import is_maximised
 from search.searcher import Idle, Suggestion
-from search.space import Choices, Domain, IntRange, Point
+from search.space import Point, Space
 from search.spec import SweepSpec
 from search.trial import Outcome, TrialState
 
@@ -42,7 +45,8 @@ class OptunaSearcher:
     """
 
     def __init__(self, spec: SweepSpec, history: int = 0) -> None:
-        self._distributions = {name: distribution(domain) for name, domain in spec.space.domains.items()}
+        self._space = spec.space
+        self._several = len(spec.objectives) > 1
         self._replays = spec.sampler in ("random", "qmc", "grid")
         seed = spec.seed if self._replays else spec.seed + history
         optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -50,8 +54,8 @@ class OptunaSearcher:
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             self._study = optuna.create_study(
                 study_name=STUDY_NAME,
-                direction=spec.metric.direction.value,
-                sampler=_sampler(spec.sampler, seed),
+                directions=_directions(spec),
+                sampler=_sampler(spec.sampler, seed, spec.space),
                 pruner=_pruner(spec.pruner, spec.training.epochs),
             )
         self._grid = deque(spec.space.grid()) if spec.sampler == "grid" else None
@@ -86,7 +90,9 @@ class OptunaSearcher:
         return self._draw()
 
     def report(self, id: int, epoch: int, value: float) -> bool:
-        """Whether the pruner lets the trial go on."""
+        """Whether the pruner lets the trial go on; with several objectives there is none."""
+        if self._several:
+            return True
         trial = self._trials[id]
         if epoch > self._reported.get(id, 0):  # an attempt after a lost one comes by the same epochs again
             trial.report(value, step=epoch)
@@ -95,13 +101,22 @@ class OptunaSearcher:
 
     def tell(self, id: int, outcome: Outcome) -> None:
         """Record the end of a trial: its best epoch's value where it completed, its curve where it was pruned."""
-        value = outcome.value if outcome.state is TrialState.COMPLETE else None
-        self._study.tell(self._trials.pop(id), value, STATES[outcome.state])
+        values = outcome.values if self._several else outcome.value
+        told = values if outcome.state is TrialState.COMPLETE else None
+        self._study.tell(self._trials.pop(id), told, STATES[outcome.state])
 
     def _draw(self) -> Suggestion:
-        trial = self._study.ask(fixed_distributions=self._distributions)
+        trial = self._study.ask()
         self._trials[trial.number] = trial
-        return Suggestion(trial.number, dict(trial.params))
+        # Private, but what `ask(fixed_distributions=…)` and every public `suggest_…` come down to.
+        point = self._space.draw(lambda name, domain: trial._suggest(name, distribution(domain)))
+        return Suggestion(trial.number, point)
+
+
+def _directions(spec: SweepSpec) -> list[StudyDirection]:
+    if not spec.objectives:
+        return [StudyDirection[spec.metric.direction.name]]
+    return [StudyDirection.MAXIMIZE if is_maximised(one) else StudyDirection.MINIMIZE for one in spec.objectives]
 
 
 def distribution(domain: Domain) -> BaseDistribution:
@@ -114,8 +129,11 @@ def distribution(domain: Domain) -> BaseDistribution:
     return FloatDistribution(domain.low, domain.last, log=domain.log, step=domain.step)
 
 
-def _sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
+def _sampler(name: str, seed: int, space: Space) -> optuna.samplers.BaseSampler:
     if name == "tpe":
+        if len(space.branches) > 1:
+            # In groups, what exists for one architecture is modelled together by the trials that had it.
+            return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
         return optuna.samplers.TPESampler(seed=seed)
     if name == "cmaes":
         return optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
-from mnist_core.errors import MnistSearchError, SpecError, did_you_mean
-from mnist_core.hyperparameters import Hyperparameters, TrainingConfig
+from mnist_core.errors import MnistSearchError, ParameterError, SpecError, did_you_mean
+from mnist_core.hyperparameters import TRAINER_TYPES, Hyperparameters, TrainingConfig, applies
 from mnist_core.metrics import Metric
-from search.space import SEED, Point, Space
+from mnist_core.own import OwnModel, check_arguments
+from search.domains import Choices
+from search.pareto import ALL_OBJECTIVES, name_of
+from search.space import ARCHITECTURE, SEED, Point, Space
 from search.trial import Trial
 
 OBJECTIVES = (Metric.VAL_ACCURACY.value, Metric.VAL_LOSS.value)
@@ -45,6 +48,7 @@ class DataSpec:
     Args:
         validation: images held out to choose by: a share in (0, 1) (float) or a count (int).
         seed: of the split, which is the same for all trials of a sweep.
+        function: of the user's own that returns the data, as ``package.module:function``; empty takes what is found.
         digest: refuse any data but this (SHA-256 as ``mnist-search data`` prints it); empty takes what is found.
 
     Raises:
@@ -54,6 +58,7 @@ class DataSpec:
     validation: int | float = 0.1
     seed: int = 0
     digest: str = ""
+    function: str = ""
 
     def __post_init__(self) -> None:
         share = isinstance(self.validation, float) and 0 < self.validation < 1
@@ -63,6 +68,8 @@ class DataSpec:
         _check_seed("seed", self.seed)
         if not isinstance(self.digest, str) or not re.fullmatch(r"([0-9a-f]{64})?", self.digest):
             raise SpecError(f"digest: expected 64 hexadecimal digits, received {self.digest!r}")
+        if not isinstance(self.function, str):
+            raise SpecError(f"function: expected 'package.module:function', received {self.function!r}")
 
 
 @dataclass(frozen=True)
@@ -76,11 +83,13 @@ class SweepSpec:
         sampler: how it chooses them; one of ``SAMPLERS[engine]``.
         pruner: how it stops hopeless trials; one of ``PRUNERS[engine]``.
         objective: the validation metric that ranks trials; it is that of the saved weights.
+        objectives: several at once, such as ``("val_accuracy:max", "parameters:min")``, the first of them being
+            ``objective``; empty where one is enough. Optuna then looks for a Pareto front.
         trials: how many points to try; 0 means all of a grid or a list.
         seed: of the searcher, and of every trial: all trials share initial weights and image order as far as
             their shapes allow, so that points are compared on equal terms. Listed points may name their own.
         data: how the training images are divided.
-        model: values of the model factory's arguments that are not searched.
+        model: values of the model factory's arguments that are not searched, or a function of the user's own.
         training: epochs, batch size, early stopping.
         points: for the engine ``listed``: what to try, in this order; ``space`` is then :meth:`Space.of` them.
 
@@ -94,10 +103,11 @@ class SweepSpec:
     sampler: str = "tpe"
     pruner: str = "none"
     objective: str = Metric.VAL_ACCURACY.value
+    objectives: tuple[str, ...] = ()
     trials: int = 0
     seed: int = 0
     data: DataSpec = field(default_factory=DataSpec)
-    model: Hyperparameters = field(default_factory=Hyperparameters)
+    model: Hyperparameters | OwnModel = field(default_factory=Hyperparameters)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     points: tuple[Point, ...] = ()
 
@@ -110,10 +120,12 @@ class SweepSpec:
             raise SpecError(
                 f"objective: unknown value {self.objective!r}{did_you_mean(str(self.objective), OBJECTIVES)}"
             )
+        self._check_objectives()
         _check_seed("seed", self.seed)
         if type(self.trials) is not int or self.trials < 0:
             raise SpecError(f"trials: expected a count of trials, 1 or more, received {self.trials!r}")
         self._check_points()
+        self._check_architectures()
         if self.sampler == "grid":
             self.space.grid()
         elif not self.trials and not self.points:
@@ -150,9 +162,26 @@ class SweepSpec:
         hyperparameters, training = self._settings(point)
         return Trial(number, point, hyperparameters, training, int(point.get(SEED, self.seed)), attempt)
 
+    def check_functions(self) -> None:
+        """See that a function that the sweep names for its model can be called with what is searched and fixed.
+
+        It is imported for that, which neither reading a sweep nor its records should do.
+
+        Raises:
+            SpecError: it cannot.
+        """
+        if not isinstance(self.model, OwnModel):
+            return
+        fixed = {name: type(value) for name, value in self.model.arguments.items()}
+        searched = {name: self.space.parameters.type_of(name) for name in self.space.domains if _is_models(name)}
+        try:
+            check_arguments(self.model.function, {**fixed, **searched})
+        except ParameterError as error:
+            raise SpecError(f"model: {error}") from error
+
     def _check_points(self) -> None:
         if self.engine is Engine.LISTED:
-            if not self.points or Space.of(self.points) != self.space:
+            if not self.points or Space.of(self.points, self.space.parameters) != self.space:
                 raise SpecError("points: expected one or more to try, and a space that is theirs")
             for point in self.points:
                 _check_seed("points: seed", point.get(SEED, self.seed))
@@ -162,11 +191,54 @@ class SweepSpec:
                 f"received {self.engine.value!r}"
             )
 
-    def _settings(self, point: Point) -> tuple[Hyperparameters, TrainingConfig]:
-        names = {field.name for field in fields(Hyperparameters)}
-        of_model = {name: value for name, value in point.items() if name in names}
-        of_training = {name: value for name, value in point.items() if name not in names | {SEED}}
-        return replace(self.model, **of_model), replace(self.training, **of_training)  # type: ignore[arg-type]
+    def _check_objectives(self) -> None:
+        """Several objectives need a sampler that weighs them, and leave nothing that a pruner could go by."""
+        if not self.objectives:
+            return
+        for objective in self.objectives:
+            if objective not in ALL_OBJECTIVES:
+                raise SpecError(
+                    f"objectives: unknown value {objective!r}{did_you_mean(str(objective), ALL_OBJECTIVES)}"
+                )
+        if len(set(self.objectives)) < len(self.objectives) or len(self.objectives) < 2:
+            raise SpecError(f"objectives: expected two or more, each once, received {list(self.objectives)}")
+        if name_of(self.objectives[0]) != self.objective:
+            raise SpecError(
+                f"objectives: expected the first to be {self.objective!r}, which ranks the trials, received "
+                f"{self.objectives[0]!r}"
+            )
+        if self.engine is not Engine.OPTUNA or self.sampler == "cmaes":
+            who = f"sampler {self.sampler!r}" if self.engine is Engine.OPTUNA else f"engine {self.engine.value!r}"
+            raise SpecError(f"objectives: {who} optimises one value; expected engine = 'optuna', sampler = 'tpe'")
+        if self.pruner != "none":
+            raise SpecError(
+                f"pruner: expected 'none' with several objectives, since half-trained trials cannot be compared in "
+                f"all of them; received {self.pruner!r}"
+            )
+
+    def _check_architectures(self) -> None:
+        if isinstance(self.model, OwnModel):
+            return
+        searched = self.space.domains.get(ARCHITECTURE)
+        known = searched.values if isinstance(searched, Choices) else (self.model.architecture,)
+        of_none = [name for name in self.space.domains if not any(applies(name, str(one)) for one in known)]
+        idle = [name for name in self.model.idle if not any(applies(name, str(one)) for one in known)]
+        if of_none or idle:
+            where = f"space.{of_none[0]}" if of_none else f"model.{idle[0]}"
+            words = " and ".join(map(repr, known))
+            raise SpecError(f"{where}: architecture {words} has no such parameter; leave it out, or choose another one")
+
+    def _settings(self, point: Point) -> tuple[Hyperparameters | OwnModel, TrainingConfig]:
+        of_model = {name: value for name, value in point.items() if _is_models(name)}
+        training = self.training.having({name: value for name, value in point.items() if name in TRAINER_TYPES})
+        if isinstance(self.model, OwnModel):
+            return replace(self.model, arguments={**self.model.arguments, **of_model}), training
+        model = replace(self.model, **of_model)  # type: ignore[arg-type]
+        return Hyperparameters(**model.settled()), training  # type: ignore[arg-type]
+
+
+def _is_models(name: str) -> bool:
+    return name not in TRAINER_TYPES and name != SEED
 
 
 def _check_word(key: str, word: object, known: tuple[str, ...], engine: Engine) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,19 @@ from typing import Any
 import tomli_w
 
 from mnist_core.errors import MnistSearchError, SpecError, did_you_mean
-from mnist_core.hyperparameters import PARAMETER_TYPES, EarlyStopping, Hyperparameters, TrainingConfig
-from search.space import SEARCHABLE, Choices, Domain, FloatRange, IntRange, Point, Space, type_of
+from mnist_core.hyperparameters import (
+    AUGMENTATION_TYPES,
+    TRAINER_TYPES,
+    Augmentation,
+    EarlyStopping,
+    Hyperparameters,
+    TrainingConfig,
+)
+from mnist_core.own import OwnModel
+from search.pareto import ALL_OBJECTIVES, name_of
+from search.space import ARCHITECTURE, FACTORY
+from search.space_file import Table, check_keys, domain_table, parameters_of, point_tables, read_points, read_space
 from search.spec import DataSpec, Engine, SweepSpec
-
-Table = dict[str, Any]
 
 TABLES = ("data", "model", "training", "space")
 
@@ -60,14 +68,19 @@ def to_toml(spec: SweepSpec) -> str:
     table = asdict(spec)
     table["engine"] = spec.engine.value
     listed = list(table.pop("points"))
+    if not spec.objectives:
+        del table["objectives"]
     # Tables come after plain keys in TOML, and the space reads best at the end.
-    table["space"] = {name: _domain_table(domain) for name, domain in spec.space.domains.items()}
+    table["space"] = {name: domain_table(domain) for name, domain in spec.space.domains.items()}
     for name in TABLES:
         table[name] = table.pop(name)
+    if isinstance(spec.model, OwnModel) or ARCHITECTURE not in spec.space.domains:
+        table["model"] = spec.model.settled()
     for name in set(spec.space.domains) & set(table["model"]):
         del table["model"][name]
-    if "batch_size" in spec.space.domains:
-        del table["training"]["batch_size"]
+    for part in (table["training"], table["training"]["augmentation"]):
+        for name in set(spec.space.domains) & set(part):
+            del part[name]
     if spec.engine is Engine.LISTED:
         del table["space"]
         table["points"] = listed
@@ -92,46 +105,70 @@ def _override(table: Table, override: str) -> None:
 
 def _spec(table: Table) -> SweepSpec:
     table = dict(table)
-    _check_keys(table, (field.name for field in fields(SweepSpec)))
+    check_keys(table, (field.name for field in fields(SweepSpec)))
     if "name" not in table:
         raise SpecError("name: expected a name for the sweep, received none")
-    points = _points(table.pop("points")) if "points" in table else ()
+    points = point_tables(table.pop("points")) if "points" in table else []
     if points and "space" in table:
         raise SpecError("points: the sweep has a [space] as well; keep one of them")
     space = _table(table, "space")
     fixed = {name: value for name, value in space.items() if not isinstance(value, dict | list)}
-    model, training = _table(table, "model"), _table(table, "training")
-    for name in (points[0] if points else space).keys() & (model.keys() | training.keys()):
-        raise SpecError(f"space.{name}: set in [{'model' if name in model else 'training'}] as well; keep one of them")
+    model, training = _function_or_table(table, "model"), _table(table, "training")
+    own = "function" in model
+    parameters = parameters_of({name: space[name] for name in space.keys() - fixed}, points) if own else FACTORY
+    training["augmentation"] = _table(training, "augmentation")
+    homes = {"model": model, "training": training, "training.augmentation": training["augmentation"]}
+    searched = set(space).union(*points)
+    for home, values in homes.items():
+        for name in searched & values.keys():
+            raise SpecError(f"space.{name}: set in [{home}] as well; keep one of them")
     for name, value in fixed.items():
-        _check_parameter(name)
-        (model if name in PARAMETER_TYPES else training)[name] = value
-    domains = {name: _domain(name, value) for name, value in space.items() if name not in fixed}
+        if not own and name not in parameters.types:
+            raise SpecError(f"space.{name}: no such parameter{did_you_mean(name, parameters.types)}")
+        homes[_home(name)][name] = value
+    listed = read_points(points, parameters)
     settings = {key: value for key, value in table.items() if key not in TABLES}
     if tables := [key for key, value in settings.items() if isinstance(value, dict)]:
         raise SpecError(f"{tables[0]}: expected a value, received a table")
+    if "objectives" in settings:
+        settings = {**settings, **_objectives(settings["objectives"], settings)}
     if "engine" in settings:
         settings["engine"] = _engine(settings["engine"])
     return SweepSpec(
-        space=Space.of(points) if points else Space(domains),
-        points=points,
-        data=_build(DataSpec, "data", _table(table, "data")),
-        model=_build(Hyperparameters, "model", model),
+        space=read_space({name: value for name, value in space.items() if name not in fixed}, listed, parameters),
+        points=listed,
+        data=_build(DataSpec, "data", _function_or_table(table, "data")),
+        model=_own_model(model) if own else _build(Hyperparameters, "model", model),
         training=_training(training),
         **settings,
     )
 
 
-def _points(value: object) -> tuple[Point, ...]:
-    if not isinstance(value, list) or not value or not all(isinstance(point, dict) for point in value):
-        raise SpecError(f"points: expected one or more tables such as {{ hidden_size = 128 }}, received {value!r}")
-    try:
-        return tuple({name: _of_type(type_of(name), item) for name, item in point.items()} for point in value)
-    except SpecError as error:
-        raise SpecError(f"points: {error}") from error
+def _objectives(value: object, settings: Table) -> Table:
+    if not isinstance(value, list) or not value or not all(isinstance(one, str) for one in value):
+        raise SpecError(f"objectives: expected a list such as {list(ALL_OBJECTIVES[::2])}, received {value!r}")
+    return {"objectives": tuple(value), "objective": settings.get("objective", name_of(value[0]))}
+
+
+def _home(name: str) -> str:
+    """The table that a parameter of the space has its fixed value in."""
+    if name in AUGMENTATION_TYPES:
+        return "training.augmentation"
+    return "training" if name in TRAINER_TYPES else "model"
+
+
+def _own_model(table: Table) -> OwnModel:
+    function = table.pop("function")
+    if not isinstance(function, str):
+        raise SpecError(f"model.function: expected 'package.module:function', received {function!r}")
+    for name, value in table.items():
+        if not isinstance(value, int | float | str) or name in TRAINER_TYPES:
+            raise SpecError(f"model.{name}: expected an argument of {function} and its value, received {value!r}")
+    return OwnModel(function, table)
 
 
 def _training(table: Table) -> TrainingConfig:
+    table = {**table, "augmentation": _build(Augmentation, "training.augmentation", table["augmentation"])}
     if "early_stopping" in table:
         stopping = _build(EarlyStopping, "training.early_stopping", _table(table, "early_stopping"))
         table = {**table, "early_stopping": stopping}
@@ -146,46 +183,19 @@ def _engine(value: object) -> Engine:
     return Engine(value)
 
 
-def _domain(name: str, value: Table | list[Any]) -> Domain:
-    _check_parameter(name)
-    kind = SEARCHABLE[name]
-    try:
-        if isinstance(value, list):
-            return Choices(tuple(_of_type(kind, item) for item in value))
-        if value.keys() == {"values"}:
-            return _domain(name, value["values"])
-        if kind is str:
-            raise SpecError(f"expected a list of words, received {value!r}")
-        _check_keys(value, ("low", "high", "step", "log", "values"))
-        if missing := [key for key in ("low", "high") if key not in value]:
-            raise SpecError(f"expected low and high, {' and '.join(missing)} missing")
-        if kind is int:
-            return IntRange(**value)
-        return FloatRange(**{key: _of_type(float, item) if key != "log" else item for key, item in value.items()})
-    except MnistSearchError as error:
-        raise SpecError(f"space.{name}: {error}") from error
-
-
-def _of_type(kind: type, value: object) -> Any:
-    if kind is float and type(value) is int and abs(value) < 2**53:
-        return float(value)
-    if type(value) is not kind:
-        words = {int: "an integer", float: "a number", str: "a word"}
-        raise SpecError(f"expected {words[kind]}, received {value!r}")
-    return value
-
-
-def _domain_table(domain: Domain) -> Table:
-    # A table for choices too: TOML puts plain lists before tables, and some samplers depend on the order.
-    return {key: value for key, value in asdict(domain).items() if value is not None}
-
-
 def _build(cls: type, prefix: str, table: Table) -> Any:
     try:
-        _check_keys(table, (field.name for field in fields(cls)))
+        check_keys(table, (field.name for field in fields(cls)))
         return cls(**table)
     except MnistSearchError as error:
         raise SpecError(f"{prefix}.{error}") from error
+
+
+def _function_or_table(table: Table, key: str) -> Table:
+    """``model = "module:function"`` says the same as a table that has nothing but this function."""
+    if isinstance(value := table.get(key), str):
+        return {"function": value}
+    return _table(table, key)
 
 
 def _table(table: Table, key: str) -> Table:
@@ -193,15 +203,3 @@ def _table(table: Table, key: str) -> Table:
     if not isinstance(value, dict):
         raise SpecError(f"{key}: expected a table, received {value!r}")
     return dict(value)
-
-
-def _check_keys(table: Mapping[str, object], known: Iterable[str]) -> None:
-    known = tuple(known)
-    for key in table:
-        if key not in known:
-            raise SpecError(f"{key}: unknown key{did_you_mean(key, known)}")
-
-
-def _check_parameter(name: str) -> None:
-    if name not in SEARCHABLE:
-        raise SpecError(f"space.{name}: no such parameter{did_you_mean(name, SEARCHABLE)}")

@@ -12,8 +12,9 @@ from optuna.distributions import BaseDistribution, FloatDistribution, IntDistrib
 from optuna.trial import FrozenTrial, create_trial
 from optuna.trial import TrialState as OptunaState
 
+from search.domains import Choices, Domain
 from search.optuna_searcher import STATES, STUDY_NAME, distribution
-from search.space import Choices, Domain, Point, Space
+from search.space import Point, Space
 from search.spec import SweepSpec
 from search.trial import Outcome, TrialState
 
@@ -84,6 +85,6 @@ def _frozen(point: Point, outcome: Outcome, distributions: dict[str, BaseDistrib
         state=state,
         value=outcome.value if complete else None,
         params=dict(point),
-        distributions=distributions,
+        distributions={name: distributions[name] for name in point},  # some exist for one architecture only
         intermediate_values=dict(enumerate(outcome.curve, start=1)),
     )

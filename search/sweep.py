@@ -53,7 +53,7 @@ class History:
     def teach(self, searcher: Searcher, spec: SweepSpec) -> None:
         """Bring a new searcher to where the sweep was left."""
         for past in self.finished:
-            searcher.add(past.trial.point, past.result.outcome(spec.metric))
+            searcher.add(past.trial.point, past.result.outcome(spec.metric, spec.objectives))
         for trial in self.unfinished:
             searcher.enqueue(trial.point)
 
@@ -230,6 +230,6 @@ class Sweep:
         result = self._recorder.trial_ended(trial, result)
         suggestion, _ = self._running.pop(trial.number)
         self._finished += 1
-        self._searcher.tell(suggestion, result.outcome(self._spec.metric))
+        self._searcher.tell(suggestion, result.outcome(self._spec.metric, self._spec.objectives))
         for observer in self._observers:
             observer.trial_ended(trial, result)

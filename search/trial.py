@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from mnist_core.hyperparameters import Hyperparameters, TrainingConfig
 from mnist_core.metrics import EpochMetrics, Metric, StopReason
+from mnist_core.own import OwnModel
+from search.pareto import PARAMETERS, name_of
 from search.space import Point
 
 
@@ -33,7 +37,7 @@ class Trial:
     Args:
         number: counts the trials of a sweep, from 0; the same for all attempts at a point.
         point: the searched parameters.
-        hyperparameters: all of the model factory's arguments, searched and fixed.
+        hyperparameters: all of the model factory's arguments, or those of the user's own function, searched and fixed.
         training: all training settings, searched and fixed.
         seed: decides initial weights, dropout and the order of the images.
         attempt: 1 at first; one more each time a worker died or the sweep was killed under it.
@@ -41,7 +45,7 @@ class Trial:
 
     number: int
     point: Point
-    hyperparameters: Hyperparameters
+    hyperparameters: Hyperparameters | OwnModel
     training: TrainingConfig
     seed: int
     attempt: int = 1
@@ -84,6 +88,7 @@ class TrialResult:
         training_seconds: wall time of building and training the model.
         saving_seconds: wall time of writing the model's files.
         model: the saved model; None for a failed trial.
+        weights: number of the model's weights, known also where its files are no longer at hand.
         error: one line on why it failed.
         traceback: the whole story of that.
     """
@@ -95,6 +100,7 @@ class TrialResult:
     training_seconds: float = 0.0
     saving_seconds: float = 0.0
     model: SavedModel | None = None
+    weights: int | None = None
     error: str | None = None
     traceback: str | None = None
 
@@ -103,10 +109,16 @@ class TrialResult:
         """The metrics of the saved weights."""
         return self.history[self.best_epoch - 1] if self.best_epoch else None
 
-    def outcome(self, objective: Metric) -> Outcome:
-        """What a searcher is told."""
+    def outcome(self, objective: Metric, objectives: Sequence[str] = ()) -> Outcome:
+        """What a searcher is told; with ``objectives``, the value of each as well."""
         value = self.best.value(objective) if self.best else None
-        return Outcome(self.state, value, tuple(metrics.value(objective) for metrics in self.history))
+        curve = tuple(metrics.value(objective) for metrics in self.history)
+        return Outcome(self.state, value, curve, tuple(self._value(one) for one in objectives) if self.best else ())
+
+    def _value(self, objective: str) -> float:
+        if objective == PARAMETERS:
+            return float(self.weights or 0)
+        return self.best.value(Metric(name_of(objective))) if self.best else math.nan
 
 
 @dataclass(frozen=True)
@@ -117,8 +129,10 @@ class Outcome:
         state: COMPLETE, PRUNED or FAILED.
         value: the objective at the best epoch; None for a failed trial.
         curve: the objective at each epoch.
+        values: of each objective, where the sweep has several.
     """
 
     state: TrialState
     value: float | None
     curve: tuple[float, ...] = ()
+    values: tuple[float, ...] = ()

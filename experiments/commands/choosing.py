@@ -15,22 +15,28 @@ def best(
     name: SweepArgument,
     rule: RuleOption = Rule.BEST,
     top: Annotated[int, typer.Option(help="How many to list, best first.", min=1)] = 5,
+    max_parameters: Annotated[
+        int | None, typer.Option(help="Only models of at most so many weights.", min=1, show_default=False)
+    ] = None,
 ) -> None:
     """Show which run of a sweep would be chosen, why, and what it ties with."""
     from experiments.choosing import choose_in
     from experiments.console import make_console, print_table
     from experiments.history import find_sweep, read_spec
+    from experiments.selection import front
     from experiments.store import open_store, tracking_uri
     from experiments.tables import configurations_table
 
     store, console = open_store(tracking_uri()), make_console()
     sweep = find_sweep(store, name)
-    choice = choose_in(store, sweep, rule)
+    choice, spec = choose_in(store, sweep, rule, max_parameters), read_spec(store, sweep)
     listed = list(choice.ranked[:top])
+    if spec.objectives:
+        listed = front(choice.ranked, spec.objectives)
+        console.print(f"Pareto front of {', '.join(spec.objectives)}", style="bold")
     if choice.chosen not in listed:
         listed.append(choice.chosen)
-    searched = list(read_spec(store, sweep).space.domains)
-    print_table(console, configurations_table(listed, searched, choice))
+    print_table(console, configurations_table(listed, list(spec.space.domains), choice))
     run = choice.chosen.run
     console.print(f"\n{rule.value}: {run.name}, id {run.run_id}", style="green")
     console.print(choice.reason, soft_wrap=True)

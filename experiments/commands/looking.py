@@ -23,7 +23,7 @@ def sweeps() -> None:
     console.print("shipped", style="bold")
     for path in sorted(SHIPPED.glob("*.toml")):
         first = path.read_text(encoding="utf-8").partition("\n")[0]
-        console.print(f"  {path.stem:<12} {first.lstrip('# ')}")
+        console.print(f"  {path.stem:<14} {first.lstrip('# ')}")
     uri = tracking_uri()
     console.print(f"\nin {uri}", style="bold")
     try:

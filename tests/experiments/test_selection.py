@@ -199,3 +199,24 @@ def test_a_single_seed_has_no_interval() -> None:
 def test_without_seeds_every_setting_is_a_configuration_of_its_own() -> None:
     runs = [sized(0, 0.98, 10, l2=0.0), sized(1, 0.97, 10, l2=0.1), sized(2, 0.96, 20, l2=0.0)]
     assert [[run.number for run in one.runs] for one in configurations(runs)] == [[0], [1], [2]]
+
+
+SIZED = [sized(0, 0.90, 100), sized(1, 0.95, 500), sized(2, 0.94, 600), sized(3, 0.99, 5000), sized(4, 0.90, 90)]
+
+
+def test_the_front_is_in_the_order_of_its_runs() -> None:
+    ranked = selection.configurations(SIZED)
+    front = selection.front(ranked, ("val_accuracy:max", "parameters:min"))
+    assert [one.run.number for one in front] == [3, 1, 4]
+
+
+@pytest.mark.parametrize(("bound", "number"), [(None, 3), (5000, 3), (4999, 1), (500, 1), (499, 0), (90, 4)])
+def test_a_bound_on_the_weights_chooses_the_best_within_it(bound: int | None, number: int) -> None:
+    choice = choose(SIZED, Rule.BEST, "val_accuracy", 1000, bound)
+    assert chosen(choice) == number
+    assert all(bound is None or one.weights <= bound for one in choice.ranked)
+
+
+def test_a_bound_that_no_run_keeps_is_refused_with_the_smallest() -> None:
+    with pytest.raises(NotFoundError, match="no model of at most 89 weights; the smallest has 90"):
+        choose(SIZED, Rule.BEST, "val_accuracy", 1000, 89)

@@ -8,12 +8,23 @@ import numpy as np
 import pytest
 
 from mnist_core.errors import MnistSearchError, ParameterError
-from mnist_core.hyperparameters import PARAMETER_TYPES, EarlyStopping, Hyperparameters, TrainingConfig
+from mnist_core.hyperparameters import (
+    PARAMETER_TYPES,
+    TRAINER_TYPES,
+    Augmentation,
+    EarlyStopping,
+    Hyperparameters,
+    TrainingConfig,
+)
 
 # class, argument, what is expected, first and last good value, values just outside
 INTEGERS = [
     (Hyperparameters, "hidden_layers", "an integer from 0 to 16", 0, 16, [-1, 17]),
     (Hyperparameters, "hidden_size", "an integer from 1 to 16384", 1, 16384, [0, -8, 16385]),
+    (Hyperparameters, "filters", "an integer from 1 to 1024", 1, 1024, [0, 1025]),
+    (Hyperparameters, "kernel_size", "an integer from 1 to 15", 1, 15, [0, 16]),
+    (Hyperparameters, "blocks", "an integer from 1 to 5", 1, 5, [0, 6]),
+    (Hyperparameters, "convolutions", "an integer from 1 to 4", 1, 4, [0, 5]),
     (EarlyStopping, "patience", "an integer from 1 to 100000", 1, 100_000, [0, -1, 100_001]),
     (TrainingConfig, "epochs", "an integer from 1 to 100000", 1, 100_000, [0, -1, 100_001]),
     (TrainingConfig, "batch_size", "an integer from 1 to 65536", 1, 65_536, [0, -1, 65_537]),
@@ -22,13 +33,25 @@ REALS = [
     (Hyperparameters, "learning_rate", "a number in (0, 10]", 5e-324, 10.0, [0, 0.0, -1e-3, 10.000001, 11]),
     (Hyperparameters, "dropout", "a number in [0, 1)", 0.0, math.nextafter(1, 0), [-1e-9, 1, 1.0, 1.5]),
     (Hyperparameters, "l2", "a number in [0, 1]", 0.0, 1.0, [-1e-9, 1.0000001]),
+    (Hyperparameters, "weight_decay", "a number in [0, 10]", 0.0, 10.0, [-1e-9, 10.000001]),
+    (Hyperparameters, "max_norm", "a number in [0, 1000]", 0.0, 1000.0, [-1e-9, 1000.0001]),
+    (Hyperparameters, "label_smoothing", "a number in [0, 1)", 0.0, math.nextafter(1, 0), [-1e-9, 1.0]),
+    (Hyperparameters, "block_dropout", "a number in [0, 1)", 0.0, math.nextafter(1, 0), [-1e-9, 1.0]),
+    (TrainingConfig, "warmup", "a number in [0, 1000]", 0.0, 1000.0, [-1e-9, 1000.0001]),
+    (TrainingConfig, "ema", "a number in [0, 1)", 0.0, math.nextafter(1, 0), [-1e-9, 1.0]),
+    (Augmentation, "shift", "a number in [0, 100]", 0.0, 100.0, [-1e-9, 100.001]),
+    (Augmentation, "rotation", "a number in [0, 180]", 0.0, 180.0, [-1e-9, 180.001]),
+    (Augmentation, "zoom", "a number in [0, 1)", 0.0, math.nextafter(1, 0), [-1e-9, 1.0]),
+    (Augmentation, "shear", "a number in [0, 60]", 0.0, 60.0, [-1e-9, 60.001]),
     (EarlyStopping, "min_delta", "a number in [0, 1e+06]", 0.0, 1e6, [-1e-9, 1e6 + 1]),
 ]
 WORDS = [
-    (Hyperparameters, "architecture", "transformer", "unknown value 'transformer' (known: mlp)"),
+    (Hyperparameters, "architecture", "transformer", "unknown value 'transformer' (known: cnn, mlp)"),
     (Hyperparameters, "architecture", "mpl", "unknown value 'mpl' (did you mean 'mlp'?)"),
-    (Hyperparameters, "architecture", "MLP ", "unknown value 'MLP ' (known: mlp)"),
-    (Hyperparameters, "architecture", None, "unknown value None (known: mlp)"),
+    (Hyperparameters, "architecture", "MLP ", "unknown value 'MLP ' (known: cnn, mlp)"),
+    (Hyperparameters, "architecture", None, "unknown value None (known: cnn, mlp)"),
+    (Hyperparameters, "pooling", "maximum", "unknown value 'maximum' (did you mean 'max'?)"),
+    (TrainingConfig, "schedule", "cosin", "unknown value 'cosin' (did you mean 'cosine'?)"),
     (EarlyStopping, "monitor", "val_acc", "unknown value 'val_acc' (did you mean 'val_accuracy'?)"),
     (EarlyStopping, "monitor", "xyz", "unknown value 'xyz' (known: accuracy, loss, val_accuracy, val_loss)"),
 ]
@@ -93,8 +116,34 @@ def test_the_defaults_are_the_plain_network_of_128_units() -> None:
         "hidden_size": 128,
         "learning_rate": 1e-3,
         "dropout": 0.0,
+        "batch_normalization": False,
         "l2": 0.0,
+        "weight_decay": 0.0,
+        "max_norm": 0.0,
+        "label_smoothing": 0.0,
+        "filters": 32,
+        "kernel_size": 3,
+        "blocks": 2,
+        "convolutions": 1,
+        "pooling": "max",
+        "block_dropout": 0.0,
     }
+
+
+@pytest.mark.parametrize("value", [0, 1, "true", None])
+def test_a_switch_is_true_or_false(value: Any) -> None:
+    with pytest.raises(ParameterError) as caught:
+        Hyperparameters(batch_normalization=value)
+    assert str(caught.value) == f"batch_normalization: expected true or false, received {value!r}"
+
+
+def test_what_an_architecture_does_not_have_is_idle_and_not_among_its_values() -> None:
+    values = Hyperparameters(filters=8, blocks=3, dropout=0.5)
+    assert values.idle == ("filters", "blocks")
+    assert "filters" not in values.settled()
+    convolutional = Hyperparameters("cnn", filters=8, blocks=3, dropout=0.5)
+    assert convolutional.idle == ()
+    assert convolutional.settled() == dataclasses.asdict(convolutional)
 
 
 @pytest.mark.parametrize("monitor", ["loss", "accuracy", "val_loss", "val_accuracy"])
@@ -102,7 +151,7 @@ def test_every_curve_can_be_monitored(monitor: str) -> None:
     assert EarlyStopping(monitor=monitor).monitor == monitor
 
 
-@pytest.mark.parametrize("values", [Hyperparameters(), EarlyStopping(), TrainingConfig()])
+@pytest.mark.parametrize("values", [Hyperparameters(), EarlyStopping(), Augmentation(), TrainingConfig()])
 def test_values_are_frozen_equal_by_content_and_hashable(values: Any) -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(values, dataclasses.fields(values)[0].name, 3)
@@ -116,3 +165,15 @@ def test_a_changed_copy_is_checked_too() -> None:
 
 def test_parameter_types_are_those_of_the_defaults() -> None:
     assert {name: type(value) for name, value in dataclasses.asdict(Hyperparameters()).items()} == PARAMETER_TYPES
+
+
+def test_trainer_types_are_those_of_its_settings() -> None:
+    settings = TrainingConfig().flat()
+    assert {name: type(settings[name]) for name in TRAINER_TYPES} == TRAINER_TYPES
+
+
+def test_settings_are_changed_by_their_own_names_wherever_they_live() -> None:
+    config = TrainingConfig(epochs=3).having({"batch_size": 32, "shift": 2, "ema": 0.5})
+    assert config == TrainingConfig(epochs=3, batch_size=32, ema=0.5, augmentation=Augmentation(shift=2))
+    with pytest.raises(ParameterError, match="zoom"):
+        config.having({"zoom": 2})

@@ -16,10 +16,11 @@ from mnist_core.data import LabelledImages
 from mnist_core.hyperparameters import Hyperparameters, TrainingConfig
 from mnist_core.metrics import EpochMetrics, StopReason
 from mnist_core.sources import DataSource, Origin
+from search.domains import Choices
 from search.executor import Decide, Ended, Finished, Lost
 from search.objective import WorkerContext
 from search.searcher import Idle, Suggestion
-from search.space import Choices, Point, Space
+from search.space import Point, Space
 from search.spec import DataSpec, SweepSpec
 from search.sweep import History, PastTrial
 from search.trial import Outcome, SavedModel, Trial, TrialResult, TrialState

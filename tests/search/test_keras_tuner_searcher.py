@@ -10,9 +10,10 @@ from typing import Any
 import keras_tuner
 import pytest
 
+from search.domains import Choices, Domain, FloatRange, IntRange
 from search.keras_tuner_searcher import KerasTunerSearcher, hyperparameters
 from search.searcher import Idle, Suggestion
-from search.space import Choices, Domain, FloatRange, IntRange, Point, Space
+from search.space import Point, Space
 from search.spec import Engine, SweepSpec
 from search.trial import Outcome, TrialState
 

@@ -11,10 +11,11 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from mnist_core.hyperparameters import TrainingConfig
 from mnist_core.metrics import EpochMetrics
+from search.domains import Choices, Domain, FloatRange, IntRange
 from search.engines import make_searcher
 from search.optuna_searcher import distribution
 from search.searcher import KnownPoints, Suggestion
-from search.space import Choices, Domain, FloatRange, IntRange, Point, Space
+from search.space import Point, Space
 from search.spec import Engine, SweepSpec
 from search.sweep import History, PastTrial
 from search.trial import Outcome, TrialResult, TrialState

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 from fakes import history_of, outcome_of, result_of
 
+from search.domains import Choices, FloatRange, IntRange
 from search.engines import make_searcher
 from search.searcher import Idle, KnownPoints, Suggestion
-from search.space import Choices, FloatRange, IntRange, Point, Space, Value, key_of
+from search.space import SEARCHABLE, Point, Space, key_of
 from search.spec import Engine, SweepSpec
 from search.sweep import NO_HISTORY, History
 from search.trial import TrialState
@@ -29,6 +31,17 @@ MIXED = Space(
         "l2": FloatRange(0.0, 0.3, step=0.1),
         "batch_size": Choices((32, 64, 128)),
         "architecture": Choices(("mlp",)),
+        "batch_normalization": Choices((False, True)),
+    }
+)
+CONDITIONAL = Space(
+    {
+        "filters": IntRange(4, 16, log=True),
+        "learning_rate": FloatRange(1e-4, 1e-2, log=True),
+        "architecture": Choices(("mlp", "cnn")),
+        "block_dropout": FloatRange(0.0, 0.5),
+        "hidden_size": IntRange(8, 64),
+        "pooling": Choices(("max", "average")),
     }
 )
 CONTINUOUS = Space({"learning_rate": FloatRange(1e-4, 1e-2, log=True), "dropout": FloatRange(0.0, 0.5)})
@@ -40,7 +53,14 @@ LISTED = Space(
         "architecture": Choices(("mlp",)),
     }
 )
-TYPES = {"seed": int, "hidden_size": int, "hidden_layers": int, "batch_size": int, "architecture": str}
+LISTED_CONDITIONAL = Space(
+    {
+        "blocks": IntRange(1, 3),
+        "hidden_size": Choices((16, 8)),
+        "architecture": Choices(("cnn", "mlp")),
+        "pooling": Choices(("max", "average")),
+    }
+)
 
 
 def value_of(point: Point) -> float:
@@ -68,7 +88,8 @@ class Desk:
         return suggestion
 
     def tell(self, id: int, state: TrialState = TrialState.COMPLETE) -> None:
-        outcome = outcome_of(value_of(self.open.pop(id)), state)
+        value = value_of(self.open.pop(id))
+        outcome = replace(outcome_of(value, state), values=(value, 100 * value))
         for epoch, value in enumerate(outcome.curve, start=1):
             self.searcher.report(id, epoch, value)
         self.searcher.tell(id, outcome)
@@ -114,10 +135,8 @@ class SearcherContract:
         desk.run(self.trials)
         assert len(desk.points) == self.trials
         assert all(point in self.space for point in desk.points)
-        for point in desk.points:
-            assert {name: type(value) for name, value in point.items()} == {
-                name: TYPES.get(name, float) for name in self.space.domains
-            }
+        types = {**SEARCHABLE, "seed": int}
+        assert all(type(value) is types[name] for point in desk.points for name, value in point.items())
 
     def test_gives_each_suggestion_an_id_and_a_point_of_its_own(self) -> None:
         desk = self.desk()
@@ -187,11 +206,11 @@ class SearcherContract:
 
     def ends(self) -> tuple[Point, Point]:
         """The point of all lowest or first values, and that of all highest or last ones."""
-        ends: tuple[dict[str, Value], dict[str, Value]] = ({}, {})
-        for name, domain in self.space.domains.items():
-            values = domain.listed() or [value for corner, value in self.space.corners() if corner == name]
-            ends[0][name], ends[1][name] = values[0], values[-1]
-        return ends
+
+        def end(index: int) -> Point:
+            return self.space.draw(lambda name, domain: (domain.listed() or (domain.low, domain.high))[index])
+
+        return end(0), end(-1)
 
 
 class SeededContract(SearcherContract):
@@ -247,7 +266,7 @@ class GridContract(SearcherContract):
         assert [desk.ask(), desk.ask()] == [Idle.EXHAUSTED, Idle.EXHAUSTED]
 
     @pytest.mark.parametrize("at_a_time", [1, 2])
-    @pytest.mark.parametrize("finished", range(len(LISTED.grid())))
+    @pytest.mark.parametrize("finished", range(0, len(LISTED.grid()), 2))
     def test_tries_exactly_what_is_missing_when_resumed(self, finished: int, at_a_time: int) -> None:
         points = list(self.space.grid())
         random.Random(finished).shuffle(points)
@@ -264,6 +283,20 @@ class TestOptunaTpe(EnqueueingContract):
     trials = 14  # ten are drawn at random before the estimator has its say
 
 
+class TestOptunaTpeOnAConditionalSpace(TestOptunaTpe):
+    space = CONDITIONAL
+    trials = 24
+
+
+class TestOptunaTpeWithSeveralObjectives(TestOptunaTpe):
+    def spec(self, seed: int = 3) -> SweepSpec:
+        return replace(super().spec(seed), objectives=("val_accuracy:max", "parameters:min"))
+
+
+class TestOptunaTpeWithSeveralObjectivesOnAConditionalSpace(TestOptunaTpeWithSeveralObjectives):
+    space = CONDITIONAL
+
+
 class TestOptunaCmaes(EnqueueingContract):
     engine, sampler, space = Engine.OPTUNA, "cmaes", CONTINUOUS
     trials = 14
@@ -273,20 +306,41 @@ class TestOptunaCmaesWithChoices(EnqueueingContract):
     engine, sampler = Engine.OPTUNA, "cmaes"
 
 
+class TestOptunaCmaesOnAConditionalSpace(EnqueueingContract):
+    engine, sampler, space = Engine.OPTUNA, "cmaes", CONDITIONAL
+    trials = 14
+
+
 class TestOptunaRandom(EnqueueingContract):
     engine, sampler = Engine.OPTUNA, "random"
+
+
+class TestOptunaRandomOnAConditionalSpace(TestOptunaRandom):
+    space = CONDITIONAL
 
 
 class TestOptunaQuasiRandom(EnqueueingContract):
     engine, sampler = Engine.OPTUNA, "qmc"
 
 
+class TestOptunaQuasiRandomOnAConditionalSpace(TestOptunaQuasiRandom):
+    space = CONDITIONAL
+
+
 class TestOptunaGrid(GridContract):
     engine = Engine.OPTUNA
 
 
+class TestOptunaGridOnAConditionalSpace(TestOptunaGrid):
+    space = LISTED_CONDITIONAL
+
+
 class TestKerasTunerRandom(EnqueueingContract):
     engine, sampler = Engine.KERAS_TUNER, "random"
+
+
+class TestKerasTunerRandomOnAConditionalSpace(TestKerasTunerRandom):
+    space = CONDITIONAL
 
 
 class TestKerasTunerBayesian(EnqueueingContract):
@@ -296,8 +350,16 @@ class TestKerasTunerBayesian(EnqueueingContract):
     trials = 11
 
 
+class TestKerasTunerBayesianOnAConditionalSpace(TestKerasTunerBayesian):
+    space = Space({name: CONDITIONAL.domains[name] for name in ("architecture", "learning_rate", "filters")})
+
+
 class TestKerasTunerGrid(GridContract):
     engine = Engine.KERAS_TUNER
+
+
+class TestKerasTunerGridOnAConditionalSpace(TestKerasTunerGrid):
+    space = LISTED_CONDITIONAL
 
 
 class TestListed(GridContract):
@@ -307,6 +369,10 @@ class TestListed(GridContract):
     def spec(self, seed: int = 3) -> SweepSpec:
         points = tuple(self.space.grid())
         return SweepSpec("contract", Space.of(points), self.engine, self.sampler, seed=seed, points=points)
+
+
+class TestListedOnAConditionalSpace(TestListed):
+    space = LISTED_CONDITIONAL
 
 
 @pytest.mark.parametrize(

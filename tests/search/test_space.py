@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mnist_core.errors import SpecError
-from search.space import LARGEST_GRID, SEARCHABLE, Choices, Domain, FloatRange, IntRange, Space, key_of
+from search.domains import Choices, Domain, FloatRange, IntRange
+from search.space import LARGEST_GRID, SEARCHABLE, Space, key_of
 
 seeded = settings(derandomize=True, database=None, deadline=None, max_examples=150)
 
@@ -133,6 +134,27 @@ class TestGrid:
         space = Space({"hidden_size": Choices((1, 2)), "dropout": Choices((0.0, 0.5))})
         assert [tuple(point.values()) for point in space.grid()] == [(1, 0.0), (1, 0.5), (2, 0.0), (2, 0.5)]
 
+    def test_does_not_multiply_by_what_does_not_exist(self) -> None:
+        space = Space(
+            {
+                "blocks": Choices((1, 2)),
+                "architecture": Choices(("mlp", "cnn")),
+                "dropout": Choices((0.0, 0.5)),
+                "pooling": Choices(("max", "average")),
+            }
+        )
+        grid = space.grid()
+        assert [point for point in grid if point["architecture"] == "mlp"] == [
+            {"architecture": "mlp", "dropout": 0.0},
+            {"architecture": "mlp", "dropout": 0.5},
+        ]
+        assert len(grid) == len({key_of(point) for point in grid}) == 2 + 2 * 2 * 2
+        assert all(point in space for point in grid)
+
+    def test_of_parameters_that_all_exist_keeps_its_order(self) -> None:
+        space = Space({"hidden_size": Choices((1, 2)), "architecture": Choices(("mlp", "cnn"))})
+        assert [tuple(point.values()) for point in space.grid()] == [(1, "mlp"), (1, "cnn"), (2, "mlp"), (2, "cnn")]
+
     def test_may_be_as_large_as_the_limit(self) -> None:
         assert len(Space({"hidden_size": IntRange(1, LARGEST_GRID)}).grid()) == LARGEST_GRID
 
@@ -151,6 +173,38 @@ class TestPoints:
         parsed = space.parse({name: str(value) for name, value in point.items()} | {"l2": "0.5"})
         assert parsed == point
         assert {name: type(value) for name, value in parsed.items()} == {name: SEARCHABLE[name] for name in point}
+
+    @pytest.mark.parametrize("value", [True, False])
+    def test_of_switches_come_back_from_their_texts(self, value: bool) -> None:
+        space = Space({"batch_normalization": Choices((False, True))})
+        assert space.parse({"batch_normalization": str(value)})["batch_normalization"] is value
+
+    def test_come_back_from_the_texts_of_what_exists(self) -> None:
+        space = Space({"filters": IntRange(1, 9), "architecture": Choices(("mlp", "cnn")), "l2": FloatRange(0.0, 1.0)})
+        for point in ({"architecture": "mlp", "l2": 0.5}, {"filters": 3, "architecture": "cnn", "l2": 0.5}):
+            assert space.parse({name: str(value) for name, value in point.items()}) == point
+        with pytest.raises(KeyError, match="filters"):
+            space.parse({"architecture": "cnn", "l2": "0.5"})
+
+    @pytest.mark.parametrize(
+        "point",
+        [{"architecture": "mlp", "filters": 3}, {"architecture": "cnn"}, {"filters": 3}],
+        ids=["too much", "too little", "no architecture"],
+    )
+    def test_with_more_or_less_than_exists_are_not_in_the_space(self, point: dict[str, int | float | str]) -> None:
+        space = Space({"architecture": Choices(("mlp", "cnn")), "filters": IntRange(1, 9)})
+        assert point not in space
+        assert {"architecture": "mlp"} in space
+        assert {"architecture": "cnn", "filters": 3} in space
+
+    def test_of_several_architectures_span_a_conditional_space(self) -> None:
+        points: list[dict[str, int | float | str]] = [
+            {"architecture": "mlp", "l2": 0.5},
+            {"architecture": "cnn", "l2": 0.1, "filters": 3},
+        ]
+        assert all(point in Space.of(points) for point in points)
+        with pytest.raises(SpecError, match=r"expected architecture, l2, filters in each, .* in number 1"):
+            Space.of([points[1], {"architecture": "cnn", "l2": 0.1}])
 
     def test_that_lack_a_text_are_refused(self) -> None:
         with pytest.raises(KeyError, match="dropout"):

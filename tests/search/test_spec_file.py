@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mnist_core.errors import SpecError
-from mnist_core.hyperparameters import EarlyStopping, Hyperparameters, TrainingConfig
-from search.space import Choices, Domain, FloatRange, IntRange, Point, Space
+from mnist_core.hyperparameters import Augmentation, EarlyStopping, Hyperparameters, TrainingConfig
+from search.domains import Choices, Domain, FloatRange, IntRange
+from search.space import Point, Space
 from search.spec import OBJECTIVES, PRUNERS, SAMPLERS, DataSpec, Engine, SweepSpec
 from search.spec_file import parse_spec, read_spec, to_toml
 
@@ -236,6 +237,25 @@ def with_space(line: str) -> str:
             with_head("[training]\nbatch_size = 64") + "batch_size = [32, 64]",
             ["space.batch_size", "[training]", "keep one"],
         ),
+        (
+            with_head("[training]\naugmentation = { shfit = 2 }"),
+            ["training.augmentation.shfit", "did you mean 'shift'"],
+        ),
+        (with_head("[training]\naugmentation = { zoom = 2.0 }"), ["training.augmentation.zoom", "2.0"]),
+        (with_head("[training]\naugmentation = true"), ["augmentation", "expected a table", "True"]),
+        (with_head('[training]\nschedule = "cosin"'), ["training.schedule", "did you mean 'cosine'"]),
+        (
+            with_head("[training]\naugmentation = { shift = 2 }") + "shift = [1.0, 2.0]",
+            ["space.shift", "[training.augmentation]", "keep one"],
+        ),
+        (with_head("[model]\nblocks = 3"), ["model.blocks", "architecture 'mlp' has no such parameter"]),
+        (with_space("filters = [8, 16]"), ["space.filters", "architecture 'mlp' has no such parameter"]),
+        (
+            with_space('architecture = ["mlp"]\nkernel_size = [3, 5]'),
+            ["space.kernel_size", "architecture 'mlp' has no such parameter"],
+        ),
+        (with_space("batch_normalization = [0, 1]"), ["space.batch_normalization", "true or false", "0"]),
+        (with_space("batch_normalization = { low = 0, high = 1 }"), ["space.batch_normalization", "true and false"]),
         (with_space("dropuot = { low = 0.0, high = 0.5 }"), ["space.dropuot", "did you mean 'dropout'"]),
         (with_space("epochs = [3, 5]"), ["space.epochs", "no such parameter"]),
         (with_space("epochs = 3"), ["space.epochs", "no such parameter"]),
@@ -402,3 +422,53 @@ def test_a_number_beyond_all_numbers_is_refused(tables: str) -> None:
 def test_nesting_beyond_all_depth_is_no_sweep() -> None:
     with pytest.raises(SpecError, match="not TOML"):
         parse_spec("name = " + 5000 * "[")
+
+
+CONDITIONAL = """
+name = "both"
+trials = 3
+[model]
+kernel_size = 5
+[space]
+architecture = ["mlp", "cnn"]
+filters = [4, 8]
+hidden_size = [8]
+batch_normalization = [false, true]
+"""
+
+
+def test_what_is_fixed_for_one_architecture_leaves_the_other_alone() -> None:
+    spec = parse_spec(CONDITIONAL)
+    convolutional = spec.trial(
+        0, {"architecture": "cnn", "filters": 4, "hidden_size": 8, "batch_normalization": True}
+    ).hyperparameters
+    assert (convolutional.kernel_size, convolutional.filters) == (5, 4)
+    plain = spec.trial(1, {"architecture": "mlp", "hidden_size": 8, "batch_normalization": False}).hyperparameters
+    assert plain == Hyperparameters(hidden_size=8)
+    assert plain.idle == ()
+
+
+def test_a_conditional_sweep_comes_back_from_its_text() -> None:
+    spec = parse_spec(CONDITIONAL)
+    assert parse_spec(to_toml(spec)) == spec
+
+
+def test_the_trainers_settings_are_fixed_and_searched_by_their_names() -> None:
+    spec = parse_spec(
+        """
+name = "moved"
+trials = 3
+[training]
+schedule = "cosine"
+augmentation = { rotation = 10 }
+[space]
+shift = { low = 0, high = 3 }
+warmup = 1
+zoom = 0.1
+ema = [0.0, 0.99]
+"""
+    )
+    trial = spec.trial(0, {"shift": 2.5, "ema": 0.99})
+    assert trial.training.augmentation == Augmentation(shift=2.5, rotation=10, zoom=0.1)
+    assert (trial.training.schedule, trial.training.warmup, trial.training.ema) == ("cosine", 1.0, 0.99)
+    assert parse_spec(to_toml(spec)) == spec

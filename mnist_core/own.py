@@ -1,0 +1,93 @@
+"""What users bring along: functions that a sweep names as ``package.module:function``.
+
+Naming one is trusting it: it is imported and called, in the process that drives the sweep and in its workers.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mnist_core.errors import ParameterError, did_you_mean
+from mnist_core.runtime import quietly
+
+INPUT_SHAPE = "input_shape"
+"""An argument of this name is handed height and width of the images; it is not searched."""
+
+
+@dataclass(frozen=True)
+class OwnModel:
+    """A model that a function of the user's builds.
+
+    Args:
+        function: as ``package.module:function``; from its arguments to a compiled Keras model that takes raw pixels
+            ``(n, height, width)`` and gives ``(n, 10)`` probabilities.
+        arguments: what it is called with, by name.
+    """
+
+    function: str
+    arguments: Mapping[str, int | float | str] = field(default_factory=dict)
+
+    def settled(self) -> dict[str, int | float | str]:
+        """The function and its arguments, by name."""
+        return {"function": self.function, **self.arguments}
+
+
+def load_function(name: str) -> Callable[..., Any]:
+    """Import a function; modules of the working directory are found too.
+
+    Raises:
+        ParameterError: there is none of that name.
+    """
+    module_name, _, attribute = name.partition(":")
+    if not module_name or not attribute:
+        raise ParameterError(f"function: expected 'package.module:function', received {name!r}")
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)
+    try:
+        with quietly():  # it may be what imports TensorFlow
+            module = importlib.import_module(module_name)
+    except Exception as error:  # whatever a user's module raises
+        raise ParameterError(f"function {name}: cannot be imported: {type(error).__name__}: {error}") from error
+    try:
+        function = functools.reduce(getattr, attribute.split("."), module)
+    except AttributeError as error:
+        known = [key for key, value in vars(module).items() if inspect.isfunction(value)]
+        nearest = did_you_mean(attribute, known)
+        raise ParameterError(f"function {name}: {module_name} has no {attribute!r}{nearest}") from error
+    if not callable(function):
+        raise ParameterError(f"function {name}: expected a function, found {type(function).__name__}")
+    return function
+
+
+def check_arguments(name: str, arguments: Mapping[str, type]) -> None:
+    """See that a function of the user's can be called with these arguments.
+
+    Args:
+        name: of the function.
+        arguments: types of the values that each is to be given, by name.
+
+    Raises:
+        ParameterError: it cannot be imported, lacks one of them, wants another type, or wants more.
+    """
+    wanted = inspect.signature(load_function(name), eval_str=True).parameters
+    takes_any = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in wanted.values())
+    for argument, kind in arguments.items():
+        if argument not in wanted and not takes_any:
+            raise ParameterError(f"{argument}: function {name} has no such argument{did_you_mean(argument, wanted)}")
+        expected = wanted[argument].annotation if argument in wanted else kind
+        if expected in (int, float, str, bool) and expected is not kind:
+            raise ParameterError(
+                f"{argument}: function {name} takes {expected.__name__}, the sweep gives {kind.__name__}"
+                + (" (write 1.0 for 1)" if expected is float and kind is int else "")
+            )
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    needed = [key for key, one in wanted.items() if one.kind in kinds and one.default is one.empty]
+    if missing := [argument for argument in needed if argument not in {*arguments, INPUT_SHAPE}]:
+        raise ParameterError(f"{missing[0]}: function {name} needs it; search it in [space], or fix it in [model]")

@@ -1,0 +1,49 @@
+"""The moving average of a model's weights, which generalises better than the last ones do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import keras
+import tensorflow as tf
+
+
+class WeightAverage:
+    """An exponential moving average that starts as a plain mean.
+
+    The momentum grows with the number of steps, ``min(momentum, (1 + steps) / (10 + steps))``, as in
+    ``tf.train.ExponentialMovingAverage``: the initial weights are soon forgotten. What is not trained, such as the
+    moments of batch normalisation, is not averaged.
+
+    Args:
+        variables: the weights that training changes.
+        momentum: of the average in the long run, in (0, 1).
+    """
+
+    def __init__(self, variables: Sequence[keras.Variable], momentum: float) -> None:
+        self._variables = variables
+        self._averages = [tf.Variable(variable.value, trainable=False) for variable in variables]
+        self._steps = tf.Variable(0.0, trainable=False)
+        self._momentum = momentum
+
+    def update(self) -> None:
+        """Take in the weights as they are after a step; to be traced into the compiled epoch."""
+        self._steps.assign_add(1.0)
+        momentum = tf.minimum(self._momentum, (1 + self._steps) / (10 + self._steps))
+        for average, variable in zip(self._averages, self._variables, strict=True):
+            average.assign(momentum * average + (1 - momentum) * variable.value)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Let the model have the averages for its weights meanwhile."""
+        kept = [tf.identity(variable.value) for variable in self._variables]
+        self._set(self._averages)
+        try:
+            yield
+        finally:
+            self._set(kept)
+
+    def _set(self, values: Sequence[tf.Tensor]) -> None:
+        for variable, value in zip(self._variables, values, strict=True):
+            variable.assign(value)

@@ -1,0 +1,54 @@
+"""A sweep over a model and data of the user's own, from its file to its test set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from experiments import Launch, TestSet, evaluate_run, find_sweep, locate, open_store, parse_spec, run_sweep
+from experiments.history import read_spec
+from experiments.records import Tag
+from mnist_core.errors import SpecError
+
+OWN = """
+name = "own"
+engine = "optuna"
+sampler = "grid"
+model = "own_parts:softmax"
+data = "own_parts:stripes"
+[training]
+epochs = 4
+batch_size = 16
+[space]
+units = [4, 16]
+rate = 0.5
+"""
+
+
+def quietly(line: str) -> None:
+    pass
+
+
+def test_an_own_model_is_swept_on_own_data_and_evaluated(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    result = run_sweep(parse_spec(OWN), Launch(workers=1, tracking_uri=uri, say=quietly))
+    assert len(result.ranked) == 2
+    best = result.best
+    assert best is not None
+    assert (best.params["function"], best.params["rate"]) == ("own_parts:softmax", "0.5")
+    assert best.params["units"] in ("4", "16")
+    assert best.tags[Tag.DATASET_LOCATION] == best.tags[Tag.DATASET] == "own_parts:stripes"
+    store = open_store(uri)
+    assert read_spec(store, find_sweep(store, "own")).space == result.spec.space
+    evaluation = evaluate_run(store, best, TestSet.load(locate(None, quietly, best.tags)))
+    # The column that is bright says the class.
+    assert evaluation.figures.accuracy.value > 0.9
+    assert len(evaluation.labels) == 100
+
+
+def test_a_function_that_is_not_there_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    spec = parse_spec(OWN, ["model=own_parts:softmacks"])
+    with pytest.raises(SpecError, match="did you mean 'softmax'"):
+        run_sweep(spec, Launch(workers=1, tracking_uri=f"sqlite:///{tmp_path}/mlflow.db", say=quietly))
+    assert not (tmp_path / "mlflow.db").exists()

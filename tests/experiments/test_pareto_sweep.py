@@ -1,0 +1,78 @@
+"""A sweep of several objectives, from its file to a choice under a bound."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from experiments import Launch, SweepResult, confirm_sweep, parse_spec, resume_sweep, run_sweep
+from experiments.cli import app
+from experiments.records import RunRecord
+
+FRONT = """
+name = "front"
+trials = 4
+objectives = ["val_accuracy:max", "parameters:min"]
+[data]
+validation = 200
+[training]
+epochs = 2
+batch_size = 50
+[space]
+hidden_size = { low = 1, high = 32, log = true }
+"""
+
+
+def silently(line: str) -> None:
+    pass
+
+
+@pytest.fixture(scope="module")
+def resumed(tmp_path_factory: pytest.TempPathFactory, small_npz: Path) -> SweepResult:
+    """A sweep that was interrupted after three trials and then brought to its end."""
+    uri = f"sqlite:///{tmp_path_factory.mktemp('front')}/mlflow.db"
+    launch = Launch(data=small_npz, workers=1, tracking_uri=uri, say=silently)
+    run_sweep(parse_spec(FRONT, ["trials=3"]), launch)
+    return resume_sweep("front", launch, ["trials=5"])
+
+
+@pytest.fixture(autouse=True)
+def _in_that_store(resumed: SweepResult, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", resumed.tracking_uri)
+
+
+def beats(one: RunRecord, other: RunRecord) -> bool:
+    gains = [one.metrics["best_val_accuracy"] - other.metrics["best_val_accuracy"]]
+    gains.append(other.metrics["weights"] - one.metrics["weights"])
+    return min(gains) >= 0 and max(gains) > 0
+
+
+def test_it_is_resumed_with_both_values_of_every_trial(resumed: SweepResult) -> None:
+    assert len(resumed.ranked) == 5
+    assert len({run.params["hidden_size"] for run in resumed.ranked}) == 5
+
+
+def test_best_lists_the_front_and_nothing_else(resumed: SweepResult) -> None:
+    shown = CliRunner().invoke(app, ["best", "front"])
+    assert shown.exit_code == 0
+    assert "Pareto front of val_accuracy:max, parameters:min" in shown.output
+    beaten = {worse.name for better, worse in itertools.permutations(resumed.ranked, 2) if beats(better, worse)}
+    listed = {run.name for run in resumed.ranked if run.name in shown.output}
+    assert listed == {run.name for run in resumed.ranked} - beaten
+
+
+def test_best_under_a_bound_is_the_best_of_those_that_keep_it(resumed: SweepResult) -> None:
+    sizes = sorted(int(run.metrics["weights"]) for run in resumed.ranked)
+    within = [run for run in resumed.ranked if run.metrics["weights"] <= sizes[2]]
+    shown = CliRunner().invoke(app, ["best", "front", "--max-parameters", str(sizes[2])])
+    assert f"best: {within[0].name}, id {within[0].run_id}" in shown.output
+
+
+def test_its_best_are_confirmed_by_their_first_objective(resumed: SweepResult) -> None:
+    launch = Launch(workers=1, tracking_uri=resumed.tracking_uri, say=silently)
+    confirmed = confirm_sweep("front", top=1, seeds=2, launch=launch)
+    assert len(confirmed.ranked) == 2
+    assert confirmed.spec.objectives == ()

@@ -1,0 +1,74 @@
+"""What a user brings along: models and data, good and bad. Workers import it by its name."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+
+def softmax(units: int, rate: float = 0.01, input_shape: tuple[int, int] = (28, 28)) -> keras.Model:
+    """A compiled network of the user's own."""
+    model = keras.Sequential(
+        [
+            keras.Input(input_shape),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Flatten(),
+            keras.layers.Dense(units, activation="tanh"),
+            keras.layers.Dense(10, activation="softmax"),
+        ]
+    )
+    model.compile(keras.optimizers.SGD(rate), loss="sparse_categorical_crossentropy")
+    return model
+
+
+def not_a_model(units: int) -> dict[str, int]:
+    return {"units": units}
+
+
+def not_compiled(units: int) -> keras.Model:
+    return keras.Sequential([keras.Input((28, 28)), keras.layers.Flatten(), keras.layers.Dense(units)])
+
+
+def of_three_classes(units: int) -> keras.Model:
+    model = keras.Sequential([keras.Input((28, 28)), keras.layers.Flatten(), keras.layers.Dense(3)])
+    model.compile("sgd", loss="sparse_categorical_crossentropy")
+    return model
+
+
+def anything(**arguments: object) -> keras.Model:
+    return softmax(8)
+
+
+a_number = 3
+
+
+def _stripes(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images of one bright column that says the class."""
+    labels = np.arange(count) % 10
+    images = np.zeros((count, 12, 12), np.uint8)
+    images[np.arange(count), :, 1 + labels] = 200
+    return images, labels
+
+
+def stripes() -> tuple[np.ndarray, ...]:
+    return (*_stripes(400), *_stripes(100))
+
+
+def stripes_in_pairs() -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    return _stripes(400), _stripes(100)
+
+
+def floats() -> tuple[np.ndarray, ...]:
+    return tuple(np.asarray(array, np.float32) for array in stripes())
+
+
+def too_few() -> tuple[np.ndarray, ...]:
+    return stripes()[:3]
+
+
+def nothing() -> None:
+    return None
+
+
+def broken() -> None:
+    raise OSError("the cable is out")
