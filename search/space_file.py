@@ -25,16 +25,15 @@ def read_space(table: Table, points: tuple[Point, ...], parameters: Parameters) 
     return Space({name: _domain(name, value, parameters) for name, value in table.items()}, parameters)
 
 
-def read_points(value: object, parameters: Parameters) -> tuple[Point, ...]:
-    """The points that a sweep lists.
+def read_points(points: list[Table], parameters: Parameters) -> tuple[Point, ...]:
+    """The points that a sweep lists, each value of its parameter's type.
 
     Raises:
-        SpecError: it is no list of tables, or a value is not of its parameter's type.
+        SpecError: a parameter that there is not, or a value of another type.
     """
     try:
         return tuple(
-            {name: _of_type(parameters.type_of(name), item) for name, item in point.items()}
-            for point in point_tables(value)
+            {name: _of_type(parameters.type_of(name), item) for name, item in point.items()} for point in points
         )
     except SpecError as error:
         raise SpecError(f"points: {error}") from error
