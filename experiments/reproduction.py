@@ -13,7 +13,7 @@ from experiments import history as past
 from experiments import provenance
 from experiments.dataset import describe, split_of
 from experiments.model_files import fetch_model, save_model
-from experiments.records import RunRecord, SweepRecord
+from experiments.records import RunRecord, SweepRecord, Tag
 from experiments.store import Store
 from mnist_core.errors import NotFoundError, WorkerError
 from mnist_core.metrics import EpochMetrics, StopReason
@@ -93,9 +93,9 @@ def reproduce(store: Store, run: RunRecord, source: DataSource, progress: Progre
         kept = fetch_model(store, run, Path(folder)) if run.model_id else None
         staging = Path(folder) / "again"
         staging.mkdir()
-        context = WorkerContext(
-            source, data.digest, split_of(run.tags), save_model, staging, threads=max(1, usable_cores())
-        )
+        # A convolution's sums depend, in their last bits, on how many threads share it.
+        threads = max(1, usable_cores() // int(sweep.tags.get(Tag.WORKERS, "1")))
+        context = WorkerContext(source, data.digest, split_of(run.tags), save_model, staging, threads)
         again = _train(trial, LocalExecutor(context, 1), progress)
         assert again.model is not None
         largest = _largest_difference(kept, again.model.folder / again.model.file) if kept else None

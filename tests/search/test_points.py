@@ -99,10 +99,10 @@ BAD_POINTS = {
         HEAD + TWO + "[model]\ndropout = 0.2",
         ["dropout", "[model]", "keep one of them"],
     ),
-    "none": (HEAD + "points = []", ["expected at least one parameter"]),
+    "none": (HEAD + "points = []", ["points: expected one or more tables", "received []"]),
     "one without parameters": (HEAD + "points = [{}]", ["expected at least one parameter"]),
-    "no list": (HEAD + "points = 3", ["points: expected a list of tables", "received 3"]),
-    "a list of values": (HEAD + "points = [8, 16]", ["points: expected a list of tables", "[8, 16]"]),
+    "no list": (HEAD + "points = 3", ["points: expected one or more tables", "received 3"]),
+    "a list of values": (HEAD + "points = [8, 16]", ["points: expected one or more tables", "[8, 16]"]),
     "another engine": (
         'name = "few"\nengine = "optuna"\nsampler = "random"\ntrials = 2\n' + TWO,
         ["points", "expected engine = 'listed'", "received 'optuna'"],
