@@ -64,7 +64,7 @@ RECIPES = {
     ),
     "mlp-augmented": Recipe(
         Hyperparameters(hidden_layers=2, hidden_size=144, learning_rate=4e-3, batch_normalization=True),
-        cosine(60, MOVED_LITTLE),
+        cosine(30, MOVED_LITTLE),
         seeds=3,
         wanted=0.989,
     ),
@@ -86,9 +86,9 @@ RECIPES = {
     ),
     "small-cnn": Recipe(
         Hyperparameters(
-            "cnn", hidden_layers=0, filters=8, blocks=3, learning_rate=1e-2, batch_normalization=True, weight_decay=0.01
+            "cnn", hidden_layers=0, filters=4, blocks=3, learning_rate=1e-2, batch_normalization=True, weight_decay=0.01
         ),
-        cosine(40, Augmentation(shift=1, rotation=8, zoom=0.08)),
+        cosine(30, Augmentation(shift=1, rotation=5, zoom=0.05)),
         seeds=3,
         wanted=0.99,
     ),

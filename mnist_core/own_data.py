@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mnist_core.data import LabelledImages
-from mnist_core.errors import DataError
+from mnist_core.errors import DataError, ParameterError
 from mnist_core.own import load_function
 
 
@@ -22,18 +22,20 @@ def load_arrays(name: str, part: str) -> LabelledImages:
     """
     try:
         returned = load_function(name)()
+    except ParameterError as error:
+        raise DataError(f"data: {error}") from error
     except Exception as error:  # whatever a user's function raises
-        raise DataError(f"function {name}: {error}") from error
+        raise DataError(f"data: function {name}: it raised {type(error).__name__}: {error}") from error
     try:
         flat = [*returned[0], *returned[1]] if len(returned) == 2 else list(returned)
         x_train, y_train, x_test, y_test = (np.asarray(array) for array in flat)
     except (TypeError, ValueError) as error:
         kind = f"{len(returned)} values" if isinstance(returned, tuple) else type(returned).__name__
-        raise DataError(f"function {name}: expected x_train, y_train, x_test, y_test, returned {kind}") from error
+        raise DataError(f"data: function {name}: expected x_train, y_train, x_test, y_test, returned {kind}") from error
     images, labels = (x_train, y_train) if part == "train" else (x_test, y_test)
     if np.issubdtype(labels.dtype, np.integer) and labels.size and labels.min() >= 0 and labels.max() < 256:
         labels = labels.astype(np.uint8)
     try:
         return LabelledImages(images, labels)
     except DataError as error:
-        raise DataError(f"function {name}: {part} {error}") from error
+        raise DataError(f"data: function {name}: {part} {error}") from error

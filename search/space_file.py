@@ -25,15 +25,15 @@ def read_space(table: Table, points: tuple[Point, ...], parameters: Parameters) 
     return Space({name: _domain(name, value, parameters) for name, value in table.items()}, parameters)
 
 
-def read_points(points: list[Table], parameters: Parameters) -> tuple[Point, ...]:
-    """The points that a sweep lists, each value of its parameter's type.
+def read_points(tables: list[Table], parameters: Parameters) -> tuple[Point, ...]:
+    """The points that a sweep lists.
 
     Raises:
-        SpecError: a parameter that there is not, or a value of another type.
+        SpecError: a value is not of its parameter's type.
     """
     try:
         return tuple(
-            {name: _of_type(parameters.type_of(name), item) for name, item in point.items()} for point in points
+            {name: _of_type(parameters.type_of(name), item) for name, item in point.items()} for point in tables
         )
     except SpecError as error:
         raise SpecError(f"points: {error}") from error
@@ -99,10 +99,9 @@ def _kind(name: str, values: list[object]) -> type:
 
 
 def _domain(name: str, value: Table | list[Any], parameters: Parameters) -> Domain:
-    try:
-        kind = parameters.type_of(name)
-    except SpecError as error:
-        raise SpecError(f"space.{error}") from error
+    if name not in parameters.types:
+        raise SpecError(f"space.{name}: no such parameter{did_you_mean(name, parameters.types)}")
+    kind = parameters.types[name]
     try:
         if isinstance(value, list):
             return Choices(tuple(_of_type(kind, item) for item in value))

@@ -83,8 +83,6 @@ class SweepSpec:
         sampler: how it chooses them; one of ``SAMPLERS[engine]``.
         pruner: how it stops hopeless trials; one of ``PRUNERS[engine]``.
         objective: the validation metric that ranks trials; it is that of the saved weights.
-        objectives: several at once, such as ``("val_accuracy:max", "parameters:min")``, the first of them being
-            ``objective``; empty where one is enough. Optuna then looks for a Pareto front.
         trials: how many points to try; 0 means all of a grid or a list.
         seed: of the searcher, and of every trial: all trials share initial weights and image order as far as
             their shapes allow, so that points are compared on equal terms. Listed points may name their own.
@@ -92,6 +90,8 @@ class SweepSpec:
         model: values of the model factory's arguments that are not searched, or a function of the user's own.
         training: epochs, batch size, early stopping.
         points: for the engine ``listed``: what to try, in this order; ``space`` is then :meth:`Space.of` them.
+        objectives: several at once, such as ``("val_accuracy:max", "parameters:min")``, the first of them being
+            ``objective``; empty where one is enough. Optuna then looks for a Pareto front.
 
     Raises:
         SpecError: the parts do not go together.
@@ -103,13 +103,13 @@ class SweepSpec:
     sampler: str = "tpe"
     pruner: str = "none"
     objective: str = Metric.VAL_ACCURACY.value
-    objectives: tuple[str, ...] = ()
     trials: int = 0
     seed: int = 0
     data: DataSpec = field(default_factory=DataSpec)
     model: Hyperparameters | OwnModel = field(default_factory=Hyperparameters)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     points: tuple[Point, ...] = ()
+    objectives: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):

@@ -104,7 +104,7 @@ dropout = { low = 0.0, high = 0.5 }
 
 def test_what_is_not_said_has_its_default() -> None:
     space = Space({"dropout": FloatRange(0.0, 0.5)})
-    assert parse_spec(MINIMAL) == SweepSpec("small", space, Engine.OPTUNA, "tpe", "none", "val_accuracy", 3, 0)
+    assert parse_spec(MINIMAL) == SweepSpec("small", space, Engine.OPTUNA, "tpe", trials=3)
 
 
 def test_whole_numbers_are_numbers_too() -> None:
@@ -257,6 +257,7 @@ def with_space(line: str) -> str:
         (with_space("batch_normalization = [0, 1]"), ["space.batch_normalization", "true or false", "0"]),
         (with_space("batch_normalization = { low = 0, high = 1 }"), ["space.batch_normalization", "true and false"]),
         (with_space("dropuot = { low = 0.0, high = 0.5 }"), ["space.dropuot", "did you mean 'dropout'"]),
+        (with_space("seed = [3, 5]"), ["space.seed", "no such parameter"]),
         (with_space("epochs = [3, 5]"), ["space.epochs", "no such parameter"]),
         (with_space("epochs = 3"), ["space.epochs", "no such parameter"]),
         (with_space("dropout = { low = 0.5, high = 0.1 }"), ["space.dropout", "low = 0.5", "high = 0.1"]),
