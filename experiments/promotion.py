@@ -142,7 +142,7 @@ def _register(
 ) -> VersionRecord:
     run, evaluation = candidate.run, candidate.evaluation
     sweep = past.find_sweep(store, run.tags["mlflow.parentRunId"])
-    spec = past.read_spec(store, sweep)
+    spec, verdict = past.read_spec(store, sweep), gate.verdict(checks, terms.force)
     trials = sum(one.state.is_finished for one in past.read_runs(store, sweep))
     others = others_evaluated(store, run, evaluation.digest)
     card = model_card(Subject(run, sweep, spec, trials, evaluation, checks, others))
@@ -158,9 +158,9 @@ def _register(
         VersionTag.TEST_ACCURACY: f"{evaluation.figures.accuracy.value:.4f}",
         VersionTag.TEST_DATASET: evaluation.dataset,
         VersionTag.TEST_DIGEST: evaluation.digest,
-        VersionTag.GATE: gate.verdict(checks, terms.force).value,
+        VersionTag.GATE: verdict.value,
         VersionTag.REASON: chosen.reason,
-        VersionTag.FORCED_BECAUSE: terms.force or "",
+        VersionTag.FORCED_BECAUSE: (terms.force or "") if verdict is Verdict.FORCED else "",
         VersionTag.BY: provenance.user(),
         VersionTag.AT: this_moment(),
         **{f"{VersionTag.CHECK}.{check.name}": _outcome(check) for check in checks},
@@ -180,5 +180,7 @@ def _crown(
     if verdict is Verdict.REFUSED:
         registry.challenge(store, version)
         return
-    act = Act.FORCED if verdict is Verdict.FORCED else Act.PROMOTED
-    registry.crown(store, version, reigning, Change.now(version.version, act, terms.force or ""))
+    change = Change.now(version.version, Act.PROMOTED)
+    if verdict is Verdict.FORCED:
+        change = Change.now(version.version, Act.FORCED, terms.force or "")
+    registry.crown(store, version, reigning, change)

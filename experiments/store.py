@@ -25,6 +25,7 @@ EXPERIMENT = "mnist-search"
 # Which of its faces the UI shows: the one for training runs.
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 SQLITE = "sqlite:///"
+URI_VARIABLE = "MLFLOW_TRACKING_URI"
 PROBE_SECONDS = 5.0
 
 
@@ -64,16 +65,21 @@ class Store:
         import mlflow
 
         kept = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None  # type: ignore[no-untyped-call]
+        environment = os.environ.get(URI_VARIABLE)
         mlflow.set_tracking_uri(self.uri)
         try:
             yield
         finally:
             mlflow.set_tracking_uri(kept)  # type: ignore[arg-type]  # None unsets it
+            # MLflow writes what it is told into the environment as well.
+            os.environ.pop(URI_VARIABLE, None)
+            if environment is not None:
+                os.environ[URI_VARIABLE] = environment
 
 
 def tracking_uri(uri: str | None = None) -> str:
     """The URI asked for, else ``MLFLOW_TRACKING_URI``, else ``mlruns/mlflow.db`` in the working directory."""
-    uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{Path('mlruns/mlflow.db').absolute()}"
+    uri = uri or os.environ.get(URI_VARIABLE) or f"{SQLITE}{Path('mlruns/mlflow.db').absolute()}"
     if uri.startswith("file:") or ("://" not in uri and not uri.startswith("databricks")):
         raise StoreError(
             f"{uri}: MLflow's file store is deprecated; expected a server (http://…) or {SQLITE}path/mlflow.db"

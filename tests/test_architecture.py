@@ -69,14 +69,15 @@ def test_imports_run_one_way(package: str, path: Path) -> None:
     assert {root for root in roots & set(AT_HOME) if package not in AT_HOME[root]} == set()
 
 
-def test_the_test_set_is_read_by_the_evaluation_alone() -> None:
+def test_the_test_set_is_read_by_the_evaluation_alone_and_its_unlabelled_images_by_the_check_of_exports() -> None:
     readers = {
         f"{package}/{path.name}"
         for package, path in FILES
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Attribute) and node.attr == "load_test"
     }
-    assert readers == {"experiments/evaluation.py"}
+    assert readers == {"experiments/evaluation.py", "experiments/export.py"}
+    assert "load_test().images" in (ROOT / "experiments" / "export.py").read_text()
 
 
 def loaded_after(statements: str) -> set[str]:

@@ -98,7 +98,7 @@ for (let truth = 0; truth < 10; truth++) {
 
 async function checkService() {
   try {
-    showHealth(await health());
+    await showHealth(await health());
   } catch {
     byId("speaker").textContent = UNREACHABLE;
   }
@@ -115,11 +115,10 @@ async function showHealth(now) {
   if (waiting && now.problem) byId("trouble").textContent = `The champion cannot be served: ${now.problem}`;
   collecting = now.collecting;
   if (now.version === version) return;
-  version = now.version;
   byId("speaker").textContent = waiting ? "no champion yet" : "\u00a0";
-  if (waiting) return;
-  showFacts(await model());
-  live.changed();
+  if (!waiting) showFacts(await model());
+  version = now.version; // once all is shown: what failed on the way is tried again
+  if (!waiting) live.changed();
 }
 
 function showFacts(facts) {

@@ -112,7 +112,8 @@ def test_force_overrides_the_gate_and_its_reason_is_recorded(command: Run, judge
     assert aliases_of(judged_store) == {"champion": 2, "previous": 1}
     assert "version 2 is champion by force" in out
     newest, _ = read_versions(judged_store, "mnist-classifier")
-    assert (newest.tags["gate"], newest.tags["reason"]) == ("forced", "for a demonstration")
+    assert (newest.tags["gate"], newest.tags["reason"]) == ("forced", "named by the user")
+    assert newest.tags["forced_because"] == "for a demonstration"
     assert newest.tags["check.accuracy"].startswith("failed: ")
     change = read_changes(judged_store, "mnist-classifier")[-1]
     assert (change.act, change.reason) == (Act.FORCED, "for a demonstration")

@@ -93,7 +93,7 @@ def test_a_run_without_a_model_cannot_be_promoted_even_by_force(refused: Refused
     ("words", "parts"),
     [
         (["promote", "contets"], ["no sweep 'contets'", "did you mean 'contest'?"]),
-        (["promote", "contest/trial-099"], ["contest/trial-099"]),
+        (["promote", "contest/trial-099"], ["no run 'trial-099' in sweep 'contest'"]),
         (["promote", "0123456789abcdef"], ["0123456789abcdef"]),
         (["best", "contets"], ["no sweep 'contets'", "did you mean 'contest'?"]),
         (["evaluate", "contest/99"], ["no run '99' in sweep 'contest'"]),

@@ -50,7 +50,7 @@ def test_both_results_and_what_is_not_as_it_was_are_shown(command: Run, swept_st
     assert code == 1
     rows = [line.split() for line in out.splitlines()]
     assert ["epochs", "4", "3"] in rows
-    assert ["val_accuracy", "there", *[f"{run.value('val_accuracy'):.6f}"] * 2] in rows
+    assert ["val_accuracy", "at", "that", "epoch", *[f"{run.value('val_accuracy'):.6f}"] * 2] in rows
     for line in (
         f"numpy: recorded with 1.0.0, now {numpy.__version__}",
         f"optuna: recorded with not recorded, now {optuna.__version__}",
