@@ -51,7 +51,7 @@ def fit_epoch(model: keras.Model, data: LabelledImages, augmentation: Augmentati
     if augmentation:
         batches = tf.data.Dataset.zip(batches, seeds).map(lambda xy, seed: (augment(xy[0], augmentation, seed), xy[1]))
     batches = batches.prefetch(tf.data.AUTOTUNE)
-    return lambda: model.fit(batches, epochs=1, verbose=0)
+    return lambda: model.fit(batches, epochs=1, shuffle=False, verbose=0)
 
 
 def compiled_epoch(model: keras.Model, data: LabelledImages, augmentation: Augmentation) -> Callable[[], object]:

@@ -6,6 +6,9 @@ import keras
 
 from mnist_core.hyperparameters import Hyperparameters
 
+# Keras's 0.99 has not forgotten the variance of 1 that it begins with when the first epoch is judged.
+MOMENTS_MOMENTUM = 0.9
+
 
 def hidden_layers(values: Hyperparameters) -> list[keras.layers.Layer]:
     """Dense layers with ReLU, each followed by its dropout; from ``(n, features)`` to ``(n, hidden_size)``."""
@@ -57,6 +60,6 @@ def _activated(weighted: keras.layers.Layer, values: Hyperparameters) -> list[ke
         return [weighted]
     return [
         weighted,
-        keras.layers.BatchNormalization(name=f"{weighted.name}_normalised"),
+        keras.layers.BatchNormalization(momentum=MOMENTS_MOMENTUM, name=f"{weighted.name}_normalised"),
         keras.layers.ReLU(name=f"{weighted.name}_relu"),
     ]

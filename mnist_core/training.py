@@ -52,7 +52,7 @@ def train(
         data = ResidentSplit.load(data)
     prepare(model, data.train)
     rates = LearningRates(config, model.optimizer, steps=math.ceil(len(data.train) / config.batch_size))
-    average = WeightAverage(model.trainable_variables, config.ema) if config.ema else None
+    average = WeightAverage(model, config.ema) if config.ema else None
     run_epoch = CompiledEpoch(model, data.train, config.batch_size, config.augmentation, average, rates.vary)
     evaluate = CompiledEvaluation(model, data.validation)
     rng = np.random.default_rng(seed)

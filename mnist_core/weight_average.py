@@ -13,17 +13,17 @@ class WeightAverage:
     """An exponential moving average that starts as a plain mean.
 
     The momentum grows with the number of steps, ``min(momentum, (1 + steps) / (10 + steps))``, as in
-    ``tf.train.ExponentialMovingAverage``: the initial weights are soon forgotten. What is not trained, such as the
-    moments of batch normalisation, is not averaged.
+    ``tf.train.ExponentialMovingAverage``: the initial weights are soon forgotten. The moments of batch normalisation
+    are averaged too: those of the last weights would not fit the averaged ones.
 
     Args:
-        variables: the weights that training changes.
+        model: built; the average begins with its present weights.
         momentum: of the average in the long run, in (0, 1).
     """
 
-    def __init__(self, variables: Sequence[keras.Variable], momentum: float) -> None:
-        self._variables = variables
-        self._averages = [tf.Variable(variable.value, trainable=False) for variable in variables]
+    def __init__(self, model: keras.Model, momentum: float) -> None:
+        self._variables = [variable for variable in model.weights if variable.dtype.startswith("float")]
+        self._averages = [tf.Variable(variable.value, trainable=False) for variable in self._variables]
         self._steps = tf.Variable(0.0, trainable=False)
         self._momentum = momentum
 

@@ -124,27 +124,43 @@ def test_a_rate_of_nothing_teaches_nothing(small_split: Split) -> None:
 # The average of the weights
 
 
+def normalising_model() -> keras.Model:
+    """A kernel, and four numbers of batch normalisation, two of which are not trained."""
+    return keras.Sequential(
+        [keras.Input((3,)), keras.layers.Dense(1, use_bias=False), keras.layers.BatchNormalization()]
+    )
+
+
+def set_all(model: keras.Model, value: float) -> None:
+    model.set_weights([np.full_like(weights, value) for weights in model.get_weights()])
+
+
+def all_values(model: keras.Model) -> list[float]:
+    return [float(number) for weights in model.get_weights() for number in weights.ravel()]
+
+
 def test_the_average_starts_as_a_mean_and_ends_at_its_momentum() -> None:
-    variable = keras.Variable(np.zeros(3, np.float32))
-    average = WeightAverage([variable], momentum=0.75)
-    expected = np.zeros(3)
+    model = normalising_model()
+    set_all(model, 0)
+    average, expected = WeightAverage(model, momentum=0.75), 0.0
     for step in range(1, 41):
-        variable.assign(np.full(3, step, np.float32))
+        set_all(model, step)
         average.update()
         momentum = min(0.75, (1 + step) / (10 + step))
         expected = momentum * expected + (1 - momentum) * step
     with average.in_place():
-        np.testing.assert_allclose(np.asarray(variable.value), expected, rtol=1e-5)
-    np.testing.assert_array_equal(np.asarray(variable.value), np.full(3, 40))
+        # Of the kernel, of scale and offset, and of the moments alike; float32.
+        assert all_values(model) == pytest.approx([expected] * 7, rel=1e-5)
+    assert all_values(model) == [40] * 7
 
 
 def test_the_weights_come_back_although_something_went_wrong() -> None:
-    variable = keras.Variable(np.ones(3, np.float32))
-    average = WeightAverage([variable], momentum=0.75)
-    variable.assign(np.full(3, 7.0, np.float32))
+    model = normalising_model()
+    average = WeightAverage(model, momentum=0.75)
+    set_all(model, 7)
     with pytest.raises(RuntimeError), average.in_place():
         raise RuntimeError
-    np.testing.assert_array_equal(np.asarray(variable.value), np.full(3, 7))
+    assert all_values(model) == [7] * 7
 
 
 def test_averaging_changes_what_is_judged_and_kept_but_not_the_training(small_split: Split) -> None:
