@@ -49,6 +49,7 @@ format: install  ## let ruff put the style right
 benchmarks: install  ## measure the figures of the README (needs the whole MNIST: MNIST_DATA=FOLDER)
 	$(BIN)/python benchmarks/epoch.py
 	$(BIN)/python benchmarks/sweep.py
+	$(BIN)/python benchmarks/cnn_epoch.py
 	$(BIN)/python benchmarks/preprocessing.py
 	$(BIN)/python benchmarks/serving.py
 
