@@ -11,8 +11,8 @@ from experiments.records import RunRecord, Tag
 from experiments.selection import Configuration, configurations
 from experiments.store import open_store, tracking_uri
 from mnist_core.errors import NotFoundError, SpecError
-from search.space import SEED, Space
-from search.spec import Engine, SweepSpec
+from search.space import SEED
+from search.spec import SweepSpec
 
 
 def confirm_sweep(name: str, top: int = 3, seeds: int = 5, launch: Launch | None = None) -> SweepResult:
@@ -53,18 +53,7 @@ def confirmation_of(spec: SweepSpec, best: Sequence[Configuration], seeds: Seque
     space = replace(spec.space, domains={name: spec.space.domains[name] for name in names}) if names else None
     settings = [space.parse(one.run.params) if space else {} for one in best]
     points = tuple({**setting, SEED: seed} for seed in seeds for setting in settings)
-    return replace(
-        spec,
-        name=f"{spec.name}-confirmation",
-        engine=Engine.LISTED,
-        sampler="listed",
-        pruner="none",
-        objectives=(),
-        trials=0,
-        space=Space.of(points, spec.space.parameters),
-        points=points,
-        data=replace(spec.data, digest=digest),
-    )
+    return replace(spec, data=replace(spec.data, digest=digest)).listing(f"{spec.name}-confirmation", points)
 
 
 def fresh_seeds(runs: Iterable[RunRecord], count: int) -> list[int]:

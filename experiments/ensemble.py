@@ -24,8 +24,8 @@ from mnist_core.metrics import EpochMetrics, StopReason
 from mnist_core.own import OwnModel
 from mnist_core.runtime import quietly
 from mnist_core.sources import DataSource
-from search.space import Space, key_of
-from search.spec import Engine, SweepSpec
+from search.space import key_of
+from search.spec import SweepSpec
 from search.sweep import Ending
 from search.trial import Trial, TrialResult, TrialState
 
@@ -160,17 +160,7 @@ def _average(store: Store, ensemble: Ensemble, folder: Path) -> TrialResult:
 def _spec_of(spec: SweepSpec, members: Sequence[RunRecord]) -> SweepSpec:
     """The sweep of just the members' points."""
     points = tuple({key_of(point): point for point in (spec.space.parse(run.params) for run in members)}.values())
-    return replace(
-        spec,
-        name=f"{spec.name}-ensemble",
-        engine=Engine.LISTED,
-        sampler="listed",
-        pruner="none",
-        trials=0,
-        objectives=(),
-        space=Space.of(points, spec.space.parameters),
-        points=points,
-    )
+    return spec.listing(f"{spec.name}-ensemble", points)
 
 
 def _trial_of(spec: SweepSpec, members: Sequence[RunRecord]) -> Trial:

@@ -136,6 +136,24 @@ class SweepSpec:
             except MnistSearchError as error:
                 raise SpecError(f"space.{error}") from error
 
+    def listing(self, name: str, points: tuple[Point, ...]) -> SweepSpec:
+        """The sweep of that name that tries just these points, and all else as this one has it.
+
+        Raises:
+            SpecError: the points do not go together.
+        """
+        return replace(
+            self,
+            name=name,
+            engine=Engine.LISTED,
+            sampler="listed",
+            pruner="none",
+            objectives=(),
+            trials=0,
+            space=Space.of(points, self.space.parameters),
+            points=points,
+        )
+
     @property
     def metric(self) -> Metric:
         """The objective as a metric."""
