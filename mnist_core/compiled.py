@@ -17,6 +17,7 @@ import tensorflow as tf
 from mnist_core.augmentation import augment
 from mnist_core.data import LabelledImages, Split
 from mnist_core.errors import ParameterError
+from mnist_core.fused_normalisation import fused_normalisation
 from mnist_core.hyperparameters import Augmentation
 from mnist_core.weight_average import WeightAverage
 
@@ -151,7 +152,8 @@ class CompiledEpoch:
             return loss_sum / tf.cast(count, tf.float32), correct / tf.cast(count, tf.float32)
 
         # Traced once and here: called as it is, TensorFlow would warn of a new function for each new model.
-        self._run = run.get_concrete_function()
+        with fused_normalisation(model):
+            self._run = run.get_concrete_function()
 
     def __call__(self, rng: np.random.Generator, rates: npt.NDArray[np.float32] = NO_RATES) -> tuple[float, float]:
         """Train on every image once; mean loss and accuracy as seen.

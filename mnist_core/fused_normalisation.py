@@ -1,0 +1,78 @@
+"""Batch normalisation as one operation each way, while a training step is traced."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import keras
+import tensorflow as tf
+
+# Below it cuDNN's kernel would take its own.
+SMALLEST_EPSILON = 1.001e-5
+
+
+@contextmanager
+def fused_normalisation(model: keras.Model) -> Iterator[None]:
+    """Let what is traced in this block normalise by TensorFlow's fused kernel.
+
+    Keras computes moments, scale and offset one after the other, each a way through memory: more than a third of a
+    convolutional network's step. The kernel does the same in one. Layers that do more than it can (masks, renorm,
+    moments over several devices, another axis than the last, lower precision) are left as they are, and so is the
+    model afterwards.
+
+    Args:
+        model: built; its layers may be models themselves.
+    """
+    layers = [layer for layer in {id(layer): layer for layer in _leaves(model)}.values() if _fusible(layer)]
+    for layer in layers:
+        layer.call = _fused_call(layer)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.call  # uncovers that of its class
+
+
+def _leaves(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
+    parts = getattr(layer, "layers", None)
+    if parts is None:
+        yield layer
+    for part in parts or ():
+        yield from _leaves(part)
+
+
+def _fusible(layer: keras.layers.Layer) -> bool:
+    return (
+        type(layer) is keras.layers.BatchNormalization
+        and layer.built
+        and layer.trainable
+        and layer.scale
+        and layer.center
+        and not (layer.renorm or layer.synchronized)
+        and layer.compute_dtype == "float32"
+        and layer.axis in (-1, layer.input_spec.ndim - 1)
+        and layer.epsilon >= SMALLEST_EPSILON
+    )
+
+
+def _fused_call(layer: keras.layers.Layer) -> Callable[..., tf.Tensor]:
+    def call(inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
+        if not training or mask is not None:
+            return type(layer).call(layer, inputs, training=training, mask=mask)
+        channels = inputs.shape[-1]
+        count = tf.cast(tf.size(inputs) // channels, tf.float32)
+        output, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=tf.reshape(inputs, (-1, 1, 1, channels)) if len(inputs.shape) != 4 else inputs,
+            scale=layer.gamma.value,
+            offset=layer.beta.value,
+            mean=[],
+            variance=[],
+            epsilon=layer.epsilon,
+        )
+        variance *= (count - 1) / count  # the kernel's is that of a sample; Keras keeps that of the batch
+        for moving, found in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
+            moving.assign(moving * layer.momentum + found * (1 - layer.momentum))
+        return tf.reshape(output, tf.shape(inputs)) if len(inputs.shape) != 4 else output
+
+    return call
