@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import typer.main
 
+from experiments import Launch, run_sweep
 from experiments.cli import app
 from experiments.shipped import SHIPPED
 from search.spec import PRUNERS, SAMPLERS
@@ -17,6 +18,11 @@ from search.spec_file import parse_spec
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+
+
+def blocks(language: str) -> list[str]:
+    """What the README shows in that language."""
+    return re.findall(rf"```{language}\n(.*?)```", README, re.S)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -39,9 +45,20 @@ def test_every_word_of_make_is_described_in_contributing() -> None:
 
 
 def test_the_sweep_file_in_the_readme_is_the_one_that_ships() -> None:
-    (text,) = re.findall(r"```toml\n(.*?)```", README, re.S)
+    text = next(block for block in blocks("toml") if 'name = "bayesian"' in block)
     assert parse_spec(text) == parse_spec((SHIPPED / "bayesian.toml").read_text())
     assert tomllib.loads(text) == tomllib.loads((SHIPPED / "bayesian.toml").read_text())
+
+
+def test_the_worked_example_of_an_own_model_works(tmp_path: Path, small_npz: Path) -> None:
+    (module,) = (block for block in blocks("python") if "# garments.py" in block)
+    (sweep,) = (block for block in blocks("toml") if "# garments.toml" in block)
+    (tmp_path / "garments.py").write_text(module, encoding="utf-8")
+    spec = parse_spec(sweep, ["trials=1", "training.epochs=1", "training.early_stopping.patience=1"])
+    launch = Launch(data=small_npz, workers=1, tracking_uri=f"sqlite:///{tmp_path}/mlflow.db", report=False)
+    (run,) = run_sweep(spec, launch).ranked
+    assert run.params["function"] == "garments:residual"
+    assert 0 < run.value("val_accuracy") < 1
 
 
 def test_every_sampler_and_pruner_is_in_the_readme() -> None:
