@@ -50,7 +50,7 @@ class RegistryChampions:
             StoreError: the store cannot be read.
         """
         store = self._store()
-        version = self._version(store, identity)
+        version = registry.read_version(store, self._name, int(identity))
         run = find_run(store, version.run_id)
         path = fetch_model(store, run, folder)
         facts = ModelFacts(
@@ -69,12 +69,6 @@ class RegistryChampions:
     def _store(self) -> Store:
         self._opened = self._opened or open_store(self._uri)
         return self._opened
-
-    def _version(self, store: Store, identity: str) -> VersionRecord:
-        for version in registry.read_versions(store, self._name):
-            if str(version.version) == identity:
-                return version
-        raise NotFoundError(f"{self._name}: no version {identity} any more in {store.uri}")
 
 
 def ui_of(store: Store) -> str:
