@@ -122,6 +122,9 @@ def _spec(table: Table) -> SweepSpec:
     for home, values in homes.items():
         for name in searched & values.keys():
             raise SpecError(f"space.{name}: set in [{home}] as well; keep one of them")
+        for name in values if home != "model" or not own else ():
+            if name in FACTORY.types and _home(name) != home:
+                raise SpecError(f"{home}.{name}: expected in [{_home(name)}]")
     for name, value in fixed.items():
         if not own and name not in parameters.types:
             raise SpecError(f"space.{name}: no such parameter{did_you_mean(name, parameters.types)}")

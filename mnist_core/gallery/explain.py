@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 
 import keras
 
@@ -24,40 +24,38 @@ def pictures_of(
     """Draw what the network learned, one picture after the other.
 
     Args:
-        model: Sequential or functional, from pixels ``(n, height, width)`` to probabilities ``(n, 10)``.
+        model: from pixels ``(n, height, width)`` to probabilities ``(n, 10)``. One that cannot be taken apart (a
+            subclassed model, an ensemble) has no pictures of its layers.
         data: images that it was not trained on.
         history: metrics of its training, by epoch.
         best_epoch: 1-based epoch whose weights it holds.
 
     Returns:
         Each picture as soon as it is drawn, or with the reason why it could not be.
-
-    Raises:
-        ModelError: the model has no graph of Dense or Conv2D layers.
     """
-    network = Network.of(model)
     probabilities = predict(model, data.images)
-    yield from map(attempt, _sketches(network, data, probabilities, history, best_epoch))
+    yield from map(attempt, _sketches(model, data, probabilities, history, best_epoch))
 
 
 def _sketches(
-    network: Network,
+    model: keras.Model,
     data: LabelledImages,
     probabilities: Array,
     history: Sequence[EpochMetrics],
     best_epoch: int | None,
 ) -> Iterator[Sketch]:
     seen = (data, probabilities)
+    network = cache(lambda: Network.of(model))  # what cannot be taken apart says so in the pictures that need it
     for name, title, draw in (
         ("learning_curves", "How the training went", partial(training.draw_learning_curves, history, best_epoch)),
-        ("first_layer_weights", "What the first layer looks for", partial(weights.draw_first_layer, network)),
-        ("one_of_each_digit", "Digits on their way", partial(answers.draw_one_of_each, network, *seen)),
-        ("units_by_digit", "Which units answer to which digit", partial(answers.draw_preferences, network, data)),
-        ("saliency", "Pixels that speak for a prediction", partial(saliency.draw_right, network, *seen)),
-        ("saliency_of_mistakes", "Pixels that misled", partial(saliency.draw_wrong, network, *seen)),
+        ("first_layer_weights", "What the first layer looks for", lambda: weights.draw_first_layer(network())),
+        ("one_of_each_digit", "Digits on their way", lambda: answers.draw_one_of_each(network(), *seen)),
+        ("units_by_digit", "Which units answer to which digit", lambda: answers.draw_preferences(network(), data)),
+        ("saliency", "Pixels that speak for a prediction", partial(saliency.draw_right, model, *seen)),
+        ("saliency_of_mistakes", "Pixels that misled", partial(saliency.draw_wrong, model, *seen)),
         ("mistakes", "The most confident mistakes", partial(mistakes.draw_mistakes, *seen)),
         ("confused_pairs", "The most confused pairs of digits", partial(mistakes.draw_confused_pairs, *seen)),
-        ("embedding", "Images as the last layer sees them", partial(embedding.draw_embedding, network, data)),
+        ("embedding", "Images as the last layer sees them", lambda: embedding.draw_embedding(network(), data)),
         ("reliability", "As often right as it is sure?", partial(training.draw_reliability, *seen)),
     ):
         yield Sketch(name, title, draw)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import keras
 import numpy as np
 import numpy.typing as npt
 
@@ -12,7 +13,7 @@ from mnist_core.data import LabelledImages
 from mnist_core.evaluation import confident_mistakes
 from mnist_core.gallery.grid import INK, ROOM_FOR_TITLE, WIDTH
 from mnist_core.insight.answers import one_of_each
-from mnist_core.insight.network import Array, Network
+from mnist_core.insight.network import Array
 from mnist_core.insight.saliency import Attribution, integrated_gradients
 from mnist_core.pictures import SIGNED, new_figure
 
@@ -24,11 +25,11 @@ COLUMNS = 10
 QUANTILE = 0.995
 
 
-def draw_right(network: Network, data: LabelledImages, probabilities: Array) -> Figure:
+def draw_right(model: keras.Model, data: LabelledImages, probabilities: Array) -> Figure:
     """One image of each digit, and what each pixel adds to the log-probability of the predicted digit."""
     chosen = one_of_each(data.labels, probabilities)
     predicted = probabilities[chosen].argmax(axis=1)
-    for_it = integrated_gradients(network.model, data.images[chosen], predicted)
+    for_it = integrated_gradients(model, data.images[chosen], predicted)
     captions = [f"{label} as {digit}" for label, digit in zip(data.labels[chosen], predicted, strict=True)]
     return _draw(
         "Pixels that speak for the prediction, one image of each digit (label as prediction)",
@@ -38,7 +39,7 @@ def draw_right(network: Network, data: LabelledImages, probabilities: Array) -> 
     )
 
 
-def draw_wrong(network: Network, data: LabelledImages, probabilities: Array) -> Figure:
+def draw_wrong(model: keras.Model, data: LabelledImages, probabilities: Array) -> Figure:
     """The most confident mistakes, and what each pixel adds to the prediction and to the truth.
 
     Raises:
@@ -54,8 +55,8 @@ def draw_wrong(network: Network, data: LabelledImages, probabilities: Array) -> 
         data.images[chosen],
         captions,
         {
-            "for the prediction": integrated_gradients(network.model, data.images[chosen], predicted),
-            "for the label": integrated_gradients(network.model, data.images[chosen], labels),
+            "for the prediction": integrated_gradients(model, data.images[chosen], predicted),
+            "for the label": integrated_gradients(model, data.images[chosen], labels),
         },
     )
 

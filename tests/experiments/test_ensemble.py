@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from stores import copy_store
 from typer.testing import CliRunner
 
 from experiments import (
@@ -25,6 +26,7 @@ from experiments.evaluation import TestSet, evaluate_run
 from experiments.history import find_run
 from experiments.model_files import fetch_model
 from experiments.records import RunRecord, Tag
+from experiments.serve import RegistryChampions
 from experiments.store import Store
 from mnist_core.data import LabelledImages
 from mnist_core.errors import NotFoundError, SpecError
@@ -150,6 +152,22 @@ def test_it_is_evaluated_as_any_run(kept: RunRecord, store: Store, sample: Label
     evaluated = evaluate_run(store, kept, test)
     assert evaluated.probabilities.shape == (100, 10)
     assert find_run(store, kept.run_id).tags[Tag.TEST_DIGEST] == test.data.digest
+
+
+def test_it_is_promoted_drawn_and_served_as_any_run(
+    kept: RunRecord, both: SweepResult, whole_npz: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = copy_store(Path(both.tracking_uri.removeprefix("sqlite:///")).parent, tmp_path / "copied")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store.uri)
+    words = ["promote", kept.run_id, "--yes", "--floor", "0", "--data", str(whole_npz)]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    assert "is champion" in done.output
+    drawn = {artifact.path for artifact in store.client.list_artifacts(kept.run_id, "insight")}
+    assert {"insight/saliency.png", "insight/mistakes.png", "insight/reliability.png"} <= drawn
+    champions = RegistryChampions(store.uri)
+    candidate = champions.fetch(champions.current() or "", tmp_path / "fetched")
+    assert load_model(candidate.file).output_shape == (None, 10)
 
 
 @pytest.mark.usefixtures("kept")

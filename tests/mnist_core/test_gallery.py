@@ -14,6 +14,7 @@ from PIL import Image
 from small_networks import small_cnn, small_mlp, trained
 
 from mnist_core.data import LabelledImages, Split
+from mnist_core.ensemble import average_model
 from mnist_core.gallery import answers, mistakes, saliency, weights
 from mnist_core.gallery.attempt import Picture, Sketch, attempt
 from mnist_core.gallery.explain import pictures_of
@@ -55,6 +56,14 @@ def test_every_picture_is_drawn_at_a_size_that_the_ui_shows_whole(build, small_s
             assert np.ptp(np.asarray(image.convert("L"))) > 100
 
 
+def test_an_ensemble_has_the_pictures_that_need_no_layers(small_split: Split) -> None:
+    images = small_split.validation.take(np.arange(40))
+    pictures = drawn(average_model([small_mlp(), small_cnn()]), images)
+    missing = {name for name, picture in pictures.items() if not picture.png}
+    assert missing == {"first_layer_weights", "one_of_each_digit", "units_by_digit", "embedding"}
+    assert all("Dense or Conv2D layers" in pictures[name].problem for name in missing)
+
+
 def test_what_a_linear_classifier_lacks_is_said(small_split: Split) -> None:
     linear = Network.of(small_mlp(hidden_layers=0))
     found = attempt(Sketch("units", "Units", lambda: answers.draw_preferences(linear, small_split.validation)))
@@ -67,7 +76,7 @@ def test_a_network_without_mistakes_has_no_pictures_of_them(small_split: Split) 
     probabilities = predict(network.model, small_split.validation.images)
     images = LabelledImages(small_split.validation.images, probabilities.argmax(axis=1).astype(np.uint8))
     found = [
-        attempt(Sketch("saliency", "Saliency", lambda: saliency.draw_wrong(network, images, probabilities))),
+        attempt(Sketch("saliency", "Saliency", lambda: saliency.draw_wrong(network.model, images, probabilities))),
         attempt(Sketch("mistakes", "Mistakes", lambda: mistakes.draw_mistakes(images, probabilities))),
         attempt(Sketch("pairs", "Pairs", lambda: mistakes.draw_confused_pairs(images, probabilities))),
     ]

@@ -37,6 +37,9 @@ def with_space(line: str) -> str:
         (with_head("[modle]\nl2 = 0.0"), ["modle: unknown key", "did you mean 'model'"]),
         (with_head("[model]\nhiden_size = 3"), ["model.hiden_size: unknown key", "did you mean 'hidden_size'"]),
         (with_head("[training]\nepoch = 3"), ["training.epoch: unknown key", "did you mean 'epochs'"]),
+        (with_head("[training]\nshift = 1.0"), ["training.shift: expected in [training.augmentation]"]),
+        (with_head("[model]\nbatch_size = 32"), ["model.batch_size: expected in [training]"]),
+        (with_head("[training]\nhidden_size = 32"), ["training.hidden_size: expected in [model]"]),
         (with_head("[data]\nvalidaton = 0.1"), ["data.validaton: unknown key", "did you mean 'validation'"]),
         (
             with_head("[training]\nearly_stoping = { patience = 2 }"),
