@@ -13,6 +13,7 @@ from mnist_core.data import LabelledImages, split, validation_count
 from mnist_core.download import download_mnist
 from mnist_core.errors import DataError
 from mnist_core.sources import DataSource, Origin, find_data, name_of
+from search.preflight import check_images
 from search.spec import DataSpec, SweepSpec
 
 if TYPE_CHECKING:
@@ -160,6 +161,7 @@ def describe(source: DataSource, spec: SweepSpec) -> DataRecord:
 
     Raises:
         DataError: they cannot be read, are not what the sweep asks for, or are too few for its validation part.
+        SpecError: they are too small for a network of its space.
     """
     training = source.load_training()
     if spec.data.digest not in ("", training.digest):
@@ -168,6 +170,7 @@ def describe(source: DataSource, spec: SweepSpec) -> DataRecord:
             f"{training.digest}. Give the right one by --data"
         )
     validation_count(len(training), spec.data.validation)
+    check_images(spec, training.shape)
     return DataRecord(
         name=name_of(source, training),
         digest=training.digest,

@@ -18,7 +18,7 @@ from experiments.model_files import fetch_model, save_model
 from experiments.records import RunRecord, SweepRecord
 from experiments.store import Store
 from mnist_core.data import split
-from mnist_core.errors import NotFoundError
+from mnist_core.errors import NotFoundError, StoreError
 from mnist_core.evaluation import Estimate, PairedTest, mcnemar, wilson
 from mnist_core.metrics import EpochMetrics, StopReason
 from mnist_core.own import OwnModel
@@ -130,13 +130,25 @@ def record_ensemble(store: Store, ensemble: Ensemble, source: DataSource) -> Run
         result = _average(store, ensemble, Path(folder))
         spec = _spec_of(spec, ensemble.members)
         sweep_id = tracking.begin_sweep(store, spec, name, data, workers=1, ensemble_of=ensemble.sweep.run_id)
-        recorder = tracking.SweepRecorder(store, sweep_id, name, data)
-        trial = _trial_of(spec, ensemble.members)
-        recorder.trial_started(trial)
-        recorder.trial_ended(trial, result)
-    (run,) = past.read_runs(store, past.find_sweep(store, sweep_id))
+        try:
+            recorder = tracking.SweepRecorder(store, sweep_id, name, data)
+            trial = _trial_of(spec, ensemble.members)
+            recorder.trial_started(trial)
+            kept = recorder.trial_ended(trial, result)
+            (run,) = past.read_runs(store, past.find_sweep(store, sweep_id))
+            if kept.error:
+                raise StoreError(f"ensemble {name}: its model could not be kept: {kept.error}")
+        except BaseException:
+            _give_up(store, sweep_id)
+            raise
     tracking.end_sweep(store, sweep_id, Ending.DONE, run)
     return run
+
+
+def _give_up(store: Store, sweep_id: str) -> None:
+    """Close what was begun: an ensemble is not resumed but made again."""
+    tracking.close_orphans(store, past.read_runs(store, past.find_sweep(store, sweep_id)))
+    tracking.end_sweep(store, sweep_id, None, None)
 
 
 def _average(store: Store, ensemble: Ensemble, folder: Path) -> TrialResult:

@@ -24,6 +24,7 @@ from search.engines import make_searcher
 from search.executor import Executor
 from search.local_executor import LocalExecutor, default_workers, usable_cores
 from search.objective import WorkerContext
+from search.preflight import check_function
 from search.spec import SweepSpec
 from search.spec_file import parse_spec, to_toml
 from search.sweep import NO_HISTORY, Ending, History, Observer, Sweep
@@ -204,7 +205,7 @@ class _Desk:
         self, spec: SweepSpec, launch: Launch, stack: ExitStack, missing: int, earlier: SweepRecord | None
     ) -> None:
         self._spec, self._launch = spec, launch
-        spec.check_functions()
+        check_function(spec)
         given = Path(launch.data) if launch.data else None
         source = locate(given, launch.say, earlier.tags if earlier else None, spec.data.function)
         self.data = describe(source, spec)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,10 +25,11 @@ REQUIREMENTS = ("tensorflow", "keras", "numpy")
 def save_model(model: keras.Model, folder: Path) -> SavedModel:
     """Write a Keras model as an MLflow model: signature and requirements are stated, not inferred.
 
-    The folder appears whole or not at all.
+    The folder appears whole or not at all, and MLflow can load it where this project is not installed.
 
     Args:
-        model: from pixels ``(n, height, width)`` to class probabilities ``(n, classes)``.
+        model: from pixels ``(n, height, width)`` to class probabilities ``(n, classes)``. A loss of this project's own
+            gives way to Keras's.
         folder: must not exist yet.
 
     Raises:
@@ -38,18 +41,22 @@ def save_model(model: keras.Model, folder: Path) -> SavedModel:
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
+    from mnist_core.losses import leave_to_keras
+
+    leave_to_keras(model)
     signature = ModelSignature(
         inputs=Schema([TensorSpec(np.dtype(np.uint8), (-1, *model.input_shape[1:]))]),
         outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, *model.output_shape[1:]))]),
     )
     partial = folder.with_name(folder.name + ".partial")
     try:
-        mlflow.tensorflow.save_model(
-            model,
-            str(partial),
-            signature=signature,
-            pip_requirements=[f"{package}=={version(package)}" for package in REQUIREMENTS],
-        )
+        with _no_custom_objects():
+            mlflow.tensorflow.save_model(
+                model,
+                str(partial),
+                signature=signature,
+                pip_requirements=[f"{package}=={version(package)}" for package in REQUIREMENTS],
+            )
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -60,6 +67,20 @@ def save_model(model: keras.Model, folder: Path) -> SavedModel:
         size=(folder / MODEL_FILE).stat().st_size,
         weights=model.count_params(),
     )
+
+
+@contextmanager
+def _no_custom_objects() -> Iterator[None]:
+    """Without what libraries registered with Keras: MLflow would pickle it all, and need them all to load the model."""
+    import keras
+
+    registered = keras.saving.get_custom_objects()
+    kept = dict(registered)
+    registered.clear()
+    try:
+        yield
+    finally:
+        registered.update(kept)
 
 
 def fetch_model(store: Store, run: RunRecord, folder: Path) -> Path:

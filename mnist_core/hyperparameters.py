@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import get_type_hints
 
 from mnist_core.checks import check_integer, check_real, check_switch, check_word
+from mnist_core.errors import ParameterError
 from mnist_core.metrics import Metric
 
 ARCHITECTURES = ("mlp", "cnn")
@@ -107,6 +108,24 @@ class Hyperparameters:
 def applies(name: str, architecture: str) -> bool:
     """Whether a parameter exists for an architecture."""
     return architecture in APPLIES_TO.get(name, ARCHITECTURES)
+
+
+def check_blocks(blocks: int, input_shape: tuple[int, int]) -> None:
+    """Each block halves an image, which has to have something left.
+
+    Args:
+        blocks: number of convolution blocks.
+        input_shape: height and width of an image, in pixels.
+
+    Raises:
+        ParameterError: the images are too small.
+    """
+    if 2**blocks > min(input_shape):
+        height, width = input_shape
+        raise ParameterError(
+            f"blocks: images of {height} × {width} pixels can be halved {min(input_shape).bit_length() - 1} times, "
+            f"received {blocks}"
+        )
 
 
 @dataclass(frozen=True)

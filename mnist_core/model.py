@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 
 import keras
 
 from mnist_core.data import CLASSES
 from mnist_core.errors import ParameterError
-from mnist_core.hyperparameters import Hyperparameters
+from mnist_core.hyperparameters import Hyperparameters, check_blocks
 from mnist_core.layers import convolution_blocks, hidden_layers
 from mnist_core.losses import SmoothedCrossentropy
 from mnist_core.own import INPUT_SHAPE, OwnModel, load_function
@@ -70,18 +71,30 @@ def _build_own(own: OwnModel, input_shape: tuple[int, int]) -> keras.Model:
             f"function {own.function}: expected a Sequential or functional model from {expected[0]} to {expected[1]}, "
             f"returned one from {shapes[0]} to {shapes[1]}"
         )
+    if foreign := next(_foreign_parts(model.get_config()), None):
+        raise ParameterError(
+            f"function {own.function}: expected layers that Keras can load by itself, since models are served without "
+            f"the code that built them; returned a model with {foreign}"
+        )
     return model
+
+
+def _foreign_parts(config: object) -> Iterator[str]:
+    """What in a model's configuration only the user's own code could make again, or would run as code."""
+    if isinstance(config, dict):
+        if config.get("class_name") == "__lambda__":
+            yield "a lambda"
+        elif "class_name" in config and not str(config.get("module") or "keras").startswith("keras"):
+            yield f"{config['class_name']} of {config['module']}"
+    if isinstance(config, dict | list | tuple):
+        for part in config.values() if isinstance(config, dict) else config:
+            yield from _foreign_parts(part)
 
 
 def _convolutions(values: Hyperparameters, input_shape: tuple[int, int]) -> list[keras.layers.Layer]:
     if values.architecture == "mlp":
         return []
-    if 2**values.blocks > min(input_shape):
-        height, width = input_shape
-        raise ParameterError(
-            f"blocks: images of {height} × {width} pixels can be halved {min(input_shape).bit_length() - 1} times, "
-            f"received {values.blocks}"
-        )
+    check_blocks(values.blocks, input_shape)
     return [keras.layers.Reshape((*input_shape, 1), name="channel"), *convolution_blocks(values)]
 
 

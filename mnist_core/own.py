@@ -15,10 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from mnist_core.errors import ParameterError, did_you_mean
+from mnist_core.hyperparameters import TrainingConfig
 from mnist_core.runtime import quietly
 
 INPUT_SHAPE = "input_shape"
 """An argument of this name is handed height and width of the images; it is not searched."""
+
+
+RESERVED = (*TrainingConfig().flat(), "seed", "function")
+"""Names in the record of a run that an argument may not have as well."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,14 @@ def check_arguments(name: str, arguments: Mapping[str, type]) -> None:
     Raises:
         ParameterError: it cannot be imported, lacks one of them, wants another type, or wants more.
     """
-    wanted = inspect.signature(load_function(name), eval_str=True).parameters
+    wanted = _parameters(load_function(name), name)
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    needed = [key for key, one in wanted.items() if one.kind in kinds and one.default is one.empty]
+    if taken := [argument for argument in (*arguments, *needed) if argument in RESERVED]:
+        raise ParameterError(
+            f"{taken[0]}: function {name} has an argument of that name, which in the record of a run is the trainer's; "
+            f"call it otherwise (taken: {', '.join(RESERVED)})"
+        )
     takes_any = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in wanted.values())
     for argument, kind in arguments.items():
         if argument not in wanted and not takes_any:
@@ -87,7 +99,15 @@ def check_arguments(name: str, arguments: Mapping[str, type]) -> None:
                 f"{argument}: function {name} takes {expected.__name__}, the sweep gives {kind.__name__}"
                 + (" (write 1.0 for 1)" if expected is float and kind is int else "")
             )
-    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    needed = [key for key, one in wanted.items() if one.kind in kinds and one.default is one.empty]
     if missing := [argument for argument in needed if argument not in {*arguments, INPUT_SHAPE}]:
         raise ParameterError(f"{missing[0]}: function {name} needs it; search it in [space], or fix it in [model]")
+
+
+def _parameters(function: Callable[..., Any], name: str) -> Mapping[str, inspect.Parameter]:
+    """A function's parameters, their annotations as types where these can be had."""
+    try:
+        return inspect.signature(function, eval_str=True).parameters
+    except (ValueError, TypeError) as error:
+        raise ParameterError(f"function {name}: its arguments cannot be read: {error}") from error
+    except Exception:  # a name that is imported for type checkers alone, say; nothing then is known of the types
+        return inspect.signature(function).parameters

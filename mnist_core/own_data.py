@@ -29,7 +29,7 @@ def load_arrays(name: str, part: str) -> LabelledImages:
     try:
         flat = [*returned[0], *returned[1]] if len(returned) == 2 else list(returned)
         x_train, y_train, x_test, y_test = (np.asarray(array) for array in flat)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, LookupError) as error:
         kind = f"{len(returned)} values" if isinstance(returned, tuple) else type(returned).__name__
         raise DataError(f"data: function {name}: expected x_train, y_train, x_test, y_test, returned {kind}") from error
     images, labels = (x_train, y_train) if part == "train" else (x_test, y_test)

@@ -12,7 +12,10 @@ Item = TypeVar("Item")
 PARAMETERS = "parameters:min"
 """As few weights as can be."""
 
-ALL_OBJECTIVES = (f"{Metric.VAL_ACCURACY.value}:max", f"{Metric.VAL_LOSS.value}:min", PARAMETERS)
+RANKING = (f"{Metric.VAL_ACCURACY.value}:max", f"{Metric.VAL_LOSS.value}:min")
+"""What may come first: by it trials are ranked."""
+
+ALL_OBJECTIVES = (*RANKING, PARAMETERS)
 """What a sweep of several objectives may name."""
 
 

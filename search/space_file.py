@@ -105,11 +105,13 @@ def _domain(name: str, value: Table | list[Any], parameters: Parameters) -> Doma
     try:
         if isinstance(value, list):
             return Choices(tuple(_of_type(kind, item) for item in value))
-        if value.keys() == {"values"}:
+        if "values" in value:
+            if len(value) > 1 or not isinstance(value["values"], list):
+                raise SpecError(f"expected a list of values, and nothing beside it, received {value!r}")
             return Choices(tuple(_of_type(kind, item) for item in value["values"]))
         if kind in (str, bool):
             raise SpecError(f"expected a list of {'words' if kind is str else 'true and false'}, received {value!r}")
-        check_keys(value, ("low", "high", "step", "log", "values"))
+        check_keys(value, ("low", "high", "step", "log"))
         if missing := [key for key in ("low", "high") if key not in value]:
             raise SpecError(f"expected low and high, {' and '.join(missing)} missing")
         if kind is int:

@@ -8,16 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
-from mnist_core.errors import MnistSearchError, ParameterError, SpecError, did_you_mean
-from mnist_core.hyperparameters import TRAINER_TYPES, Hyperparameters, TrainingConfig, applies
+from mnist_core.errors import MnistSearchError, SpecError, did_you_mean
+from mnist_core.hyperparameters import APPLIES_TO, TRAINER_TYPES, Hyperparameters, TrainingConfig, applies
 from mnist_core.metrics import Metric
-from mnist_core.own import OwnModel, check_arguments
+from mnist_core.own import OwnModel
 from search.domains import Choices
-from search.pareto import ALL_OBJECTIVES, name_of
+from search.pareto import ALL_OBJECTIVES, PARAMETERS, RANKING, name_of
 from search.space import ARCHITECTURE, SEED, Point, Space
 from search.trial import Trial
 
 OBJECTIVES = (Metric.VAL_ACCURACY.value, Metric.VAL_LOSS.value)
+IN_THE_LOSS = ("l2", "label_smoothing")
 
 
 class Engine(Enum):
@@ -116,16 +117,17 @@ class SweepSpec:
             raise SpecError(f"name: expected letters, digits, '.', '-' and '_', received {self.name!r}")
         _check_word("sampler", self.sampler, SAMPLERS[self.engine], self.engine)
         _check_word("pruner", self.pruner, PRUNERS[self.engine], self.engine)
+        self._check_objectives()
         if self.objective not in OBJECTIVES:
             raise SpecError(
                 f"objective: unknown value {self.objective!r}{did_you_mean(str(self.objective), OBJECTIVES)}"
             )
-        self._check_objectives()
         _check_seed("seed", self.seed)
         if type(self.trials) is not int or self.trials < 0:
             raise SpecError(f"trials: expected a count of trials, 1 or more, received {self.trials!r}")
         self._check_points()
         self._check_architectures()
+        self._check_comparable()
         if self.sampler == "grid":
             self.space.grid()
         elif not self.trials and not self.points:
@@ -145,6 +147,7 @@ class SweepSpec:
         return replace(
             self,
             name=name,
+            model=self._without_idle(points),
             engine=Engine.LISTED,
             sampler="listed",
             pruner="none",
@@ -171,6 +174,14 @@ class SweepSpec:
             return len(self.points)
         return len(self.space.grid()) if self.sampler == "grid" else math.inf
 
+    @property
+    def architectures(self) -> tuple[str, ...]:
+        """Those that a trial may have; none where the model is the user's own."""
+        if isinstance(self.model, OwnModel):
+            return ()
+        searched = self.space.domains.get(ARCHITECTURE)
+        return tuple(map(str, searched.values)) if isinstance(searched, Choices) else (self.model.architecture,)
+
     def trial(self, number: int, point: Point, attempt: int = 1) -> Trial:
         """The trial that trains ``point``: the searched values over the fixed ones.
 
@@ -179,23 +190,6 @@ class SweepSpec:
         """
         hyperparameters, training = self._settings(point)
         return Trial(number, point, hyperparameters, training, int(point.get(SEED, self.seed)), attempt)
-
-    def check_functions(self) -> None:
-        """See that a function that the sweep names for its model can be called with what is searched and fixed.
-
-        It is imported for that, which neither reading a sweep nor its records should do.
-
-        Raises:
-            SpecError: it cannot.
-        """
-        if not isinstance(self.model, OwnModel):
-            return
-        fixed = {name: type(value) for name, value in self.model.arguments.items()}
-        searched = {name: self.space.parameters.type_of(name) for name in self.space.domains if _is_models(name)}
-        try:
-            check_arguments(self.model.function, {**fixed, **searched})
-        except ParameterError as error:
-            raise SpecError(f"model: {error}") from error
 
     def _check_points(self) -> None:
         if self.engine is Engine.LISTED:
@@ -220,6 +214,11 @@ class SweepSpec:
                 )
         if len(set(self.objectives)) < len(self.objectives) or len(self.objectives) < 2:
             raise SpecError(f"objectives: expected two or more, each once, received {list(self.objectives)}")
+        if self.objectives[0] == PARAMETERS:
+            raise SpecError(
+                f"objectives: expected the first to be {' or '.join(map(repr, RANKING))}, which ranks the trials, "
+                f"received {self.objectives[0]!r}"
+            )
         if name_of(self.objectives[0]) != self.objective:
             raise SpecError(
                 f"objectives: expected the first to be {self.objective!r}, which ranks the trials, received "
@@ -237,17 +236,33 @@ class SweepSpec:
     def _check_architectures(self) -> None:
         if isinstance(self.model, OwnModel):
             return
-        searched = self.space.domains.get(ARCHITECTURE)
-        known = searched.values if isinstance(searched, Choices) else (self.model.architecture,)
-        of_none = [name for name in self.space.domains if not any(applies(name, str(one)) for one in known)]
-        idle = [name for name in self.model.idle if not any(applies(name, str(one)) for one in known)]
+        known = self.architectures
+        of_none = [name for name in self.space.domains if not any(applies(name, one) for one in known)]
+        idle = [name for name in self.model.idle if not any(applies(name, one) for one in known)]
         if of_none or idle:
             where = f"space.{of_none[0]}" if of_none else f"model.{idle[0]}"
             words = " and ".join(map(repr, known))
             raise SpecError(f"{where}: architecture {words} has no such parameter; leave it out, or choose another one")
 
+    def _check_comparable(self) -> None:
+        """A validation loss holds the penalty and the smoothing that its trial was trained with."""
+        wanted = {self.objective, *map(name_of, self.objectives)}
+        if Metric.VAL_LOSS.value in wanted and (within := [name for name in IN_THE_LOSS if name in self.space.domains]):
+            raise SpecError(
+                f"space.{within[0]}: part of val_loss, so trials that differ in it cannot be ranked by that; expected "
+                "objective = 'val_accuracy', or one value for all in [model]"
+            )
+
+    def _without_idle(self, points: tuple[Point, ...]) -> Hyperparameters | OwnModel:
+        """The fixed values, less those of architectures that none of the points has."""
+        if isinstance(self.model, OwnModel):
+            return self.model
+        known = {str(point.get(ARCHITECTURE, self.model.architecture)) for point in points}
+        settled = {name for one in known for name in APPLIES_TO if applies(name, one)}
+        return replace(self.model, **{name: getattr(Hyperparameters, name) for name in APPLIES_TO.keys() - settled})
+
     def _settings(self, point: Point) -> tuple[Hyperparameters | OwnModel, TrainingConfig]:
-        of_model = {name: value for name, value in point.items() if _is_models(name)}
+        of_model = {name: value for name, value in point.items() if is_models(name)}
         training = self.training.having({name: value for name, value in point.items() if name in TRAINER_TYPES})
         if isinstance(self.model, OwnModel):
             return replace(self.model, arguments={**self.model.arguments, **of_model}), training
@@ -255,7 +270,8 @@ class SweepSpec:
         return Hyperparameters(**model.settled()), training  # type: ignore[arg-type]
 
 
-def _is_models(name: str) -> bool:
+def is_models(name: str) -> bool:
+    """Whether a parameter is the model's, and not the trainer's."""
     return name not in TRAINER_TYPES and name != SEED
 
 

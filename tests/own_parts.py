@@ -35,6 +35,39 @@ def of_three_classes(units: int) -> keras.Model:
     return model
 
 
+class Doubled(keras.layers.Layer):
+    def call(self, pixels: keras.KerasTensor) -> keras.KerasTensor:
+        return 2 * pixels
+
+
+def _with(layer: keras.layers.Layer) -> keras.Model:
+    model = keras.Sequential(
+        [keras.Input((28, 28)), keras.Sequential([layer]), keras.layers.Flatten(), keras.layers.Dense(10)]
+    )
+    model.compile("sgd", loss="sparse_categorical_crossentropy")
+    return model
+
+
+def with_an_own_layer(units: int) -> keras.Model:
+    return _with(Doubled())
+
+
+def with_a_lambda(units: int) -> keras.Model:
+    return _with(keras.layers.Lambda(lambda pixels: 2 * pixels))
+
+
+def with_own_epochs(units: int, epochs: int) -> keras.Model:
+    return softmax(units)
+
+
+def with_a_seed_of_its_own(units: int, seed: int = 3) -> keras.Model:
+    return softmax(units)
+
+
+def typed_for_checkers_alone(units: int) -> "nowhere.Model":  # type: ignore[name-defined]  # noqa: F821, UP037
+    return softmax(units)
+
+
 def anything(**arguments: object) -> keras.Model:
     return softmax(8)
 
@@ -64,6 +97,10 @@ def floats() -> tuple[np.ndarray, ...]:
 
 def too_few() -> tuple[np.ndarray, ...]:
     return stripes()[:3]
+
+
+def a_dictionary() -> dict[str, np.ndarray]:
+    return {"train": _stripes(400)[0], "test": _stripes(100)[0]}
 
 
 def nothing() -> None:

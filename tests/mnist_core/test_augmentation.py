@@ -129,6 +129,43 @@ class Scales(keras.layers.Layer):
         return -tf.square(weight[:, None] - tf.range(10.0)) + self.unused
 
 
+class Remembers(keras.layers.Layer):
+    """Keeps the pixels of the last two batches of four."""
+
+    def build(self, shape: tuple[int, ...]) -> None:
+        self.unused = self.add_weight(shape=(), initializer="zeros")
+        self.seen = self.add_weight(shape=(2, 4, 28, 28), initializer="zeros", trainable=False)
+
+    def call(self, pixels: tf.Tensor) -> tf.Tensor:
+        self.seen.assign(tf.stack([self.seen[1], pixels]))
+        return tf.reduce_mean(pixels, axis=2)[:, :10] + self.unused
+
+
+def test_an_image_is_moved_otherwise_each_time_it_is_seen() -> None:
+    image = np.zeros((28, 28), np.uint8)
+    image[8:20, 12:15] = 255
+    data = ResidentImages.load(LabelledImages(np.stack([image] * 8), np.zeros(8, np.uint8)))
+    remembers = Remembers()
+    pixels = keras.Input((28, 28), batch_size=4)
+    model = keras.Model(pixels, remembers(pixels))
+    model.compile("sgd", loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+
+    def last_epoch(epochs: int, seed: int = 0, shift: float = 3.0) -> set[bytes]:
+        epoch, rng = CompiledEpoch(model, data, 4, Augmentation(shift=shift)), np.random.default_rng(seed)
+        for _ in range(epochs):
+            epoch(rng)
+        return {moved.tobytes() for moved in remembers.seen.numpy().reshape(8, 28, 28)}
+
+    still = last_epoch(epochs=1, shift=0.0)
+    assert still == {image.astype(np.float32).tobytes()}
+    # Eight images of two batches, all moved, none like another.
+    first = last_epoch(epochs=1)
+    assert len(first - still) == 8
+    assert last_epoch(epochs=1) == first
+    assert last_epoch(epochs=2).isdisjoint(first)
+    assert last_epoch(epochs=1, seed=1).isdisjoint(first)
+
+
 def test_every_moved_image_keeps_its_label() -> None:
     labels = np.random.default_rng(0).integers(0, 10, 300).astype(np.uint8)
     images = np.zeros((300, 28, 28), np.uint8)

@@ -15,6 +15,7 @@ from mnist_core.own import OwnModel, load_function
 from mnist_core.own_data import load_arrays
 from mnist_core.sources import DataSource, Origin
 from search.domains import Choices, FloatRange, IntRange
+from search.preflight import check_function
 from search.spec_file import parse_spec, to_toml
 
 HEAD = 'name = "own"\ntrials = 3\n'
@@ -32,7 +33,7 @@ batch_size = [32, 64]
 
 def test_a_sweep_of_an_own_model_searches_its_arguments_and_the_trainers_settings() -> None:
     spec = parse_spec(OWN)
-    spec.check_functions()
+    check_function(spec)
     assert dict(spec.space.domains) == {"units": IntRange(4, 64, log=True), "batch_size": Choices((32, 64))}
     trial = spec.trial(0, {"units": 5, "batch_size": 32})
     assert trial.hyperparameters == OwnModel("own_parts:softmax", {"rate": 0.1, "units": 5})
@@ -43,16 +44,21 @@ def test_a_sweep_of_an_own_model_searches_its_arguments_and_the_trainers_setting
 
 def test_a_model_may_be_named_in_one_word() -> None:
     spec = parse_spec(HEAD + 'model = "own_parts:softmax"\n[space]\nunits = [4]\nrate = { low = 0.1, high = 1 }')
-    spec.check_functions()
+    check_function(spec)
     assert spec.model == OwnModel("own_parts:softmax")
     assert spec.space.domains["rate"] == FloatRange(0.1, 1.0)
     assert parse_spec(to_toml(spec)) == spec
 
 
+@pytest.mark.parametrize("name", ["with_a_seed_of_its_own", "typed_for_checkers_alone"])
+def test_a_name_that_is_not_used_and_a_type_that_cannot_be_had_are_no_obstacle(name: str) -> None:
+    check_function(parse_spec(f'{HEAD}model = "own_parts:{name}"\n[space]\nunits = [4]'))
+
+
 def test_conditions_of_the_factory_are_none_of_an_own_model() -> None:
     text = HEAD + 'model = "own_parts:anything"\n[space]\narchitecture = ["a", "b"]\nfilters = [1, 2]'
     spec = parse_spec(text)
-    spec.check_functions()
+    check_function(spec)
     assert {"architecture": "a", "filters": 2} in spec.space
     assert len(spec.space.branches) == 1
 
@@ -63,7 +69,7 @@ def test_listed_points_of_an_own_model_come_back_from_their_text() -> None:
         "[[points]]\nunits = 4\nrate = 0.5\nseed = 3\n[[points]]\nunits = 8\nrate = 1\nseed = 4\n"
     )
     spec = parse_spec(text)
-    spec.check_functions()
+    check_function(spec)
     assert spec.trial(1, spec.points[1]).hyperparameters == OwnModel("own_parts:softmax", {"units": 8, "rate": 1.0})
     assert spec.trial(1, spec.points[1]).seed == 4
     assert parse_spec(to_toml(spec)) == spec
@@ -81,11 +87,17 @@ def test_listed_points_of_an_own_model_come_back_from_their_text() -> None:
         ("own_parts:softmax", "units = [4.5]", ["units: ", "takes int, the sweep gives float"]),
         ("own_parts:softmax", "units = [4]\nrate = [1, 2]", ["rate: ", "takes float", "write 1.0 for 1"]),
         ("own_parts:softmax", 'units = ["many"]', ["units: ", "takes int, the sweep gives str"]),
+        (
+            "own_parts:with_own_epochs",
+            "units = [4]\nepochs = [2]",
+            ["epochs: ", "is the trainer's"],
+        ),
+        ("builtins:dict", "units = [4]", ["builtins:dict", "arguments cannot be read"]),
     ],
 )
 def test_what_does_not_fit_the_function_is_refused_in_one_line(function: str, space: str, words: list[str]) -> None:
     with pytest.raises(SpecError) as refusal:
-        parse_spec(f'{HEAD}model = "{function}"\n[space]\n{space}').check_functions()
+        check_function(parse_spec(f'{HEAD}model = "{function}"\n[space]\n{space}'))
     message = str(refusal.value)
     assert "\n" not in message
     assert [word for word in words if word not in message] == []
@@ -124,6 +136,8 @@ def test_an_own_model_is_built_for_the_shape_of_the_images() -> None:
         ("not_a_model", ["expected a compiled Keras model", "returned dict"]),
         ("not_compiled", ["expected a compiled Keras model", "not compiled"]),
         ("of_three_classes", ["to (None, 10)", "to (None, 3)"]),
+        ("with_an_own_layer", ["Keras can load by itself", "Doubled of own_parts"]),
+        ("with_a_lambda", ["Keras can load by itself", "a lambda"]),
     ],
 )
 def test_a_function_that_returns_something_else_is_named(name: str, words: list[str]) -> None:
@@ -150,6 +164,7 @@ def test_own_data_has_its_two_parts(name: str) -> None:
     [
         ("floats", ["train images: expected uint8 (n, height, width)", "float32 (400, 12, 12)"]),
         ("too_few", ["expected x_train, y_train, x_test, y_test", "returned 3 values"]),
+        ("a_dictionary", ["expected x_train, y_train, x_test, y_test", "returned dict"]),
         ("nothing", ["expected x_train, y_train, x_test, y_test", "returned NoneType"]),
         ("broken", ["the cable is out"]),
         ("missing", ["has no 'missing'"]),

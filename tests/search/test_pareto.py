@@ -60,7 +60,10 @@ def test_a_sweep_of_several_objectives_comes_back_from_its_text() -> None:
         (['objectives=["val_accuracy:max", "parameter:min"]'], ["'parameter:min'", "did you mean 'parameters:min'"]),
         (['objectives=["val_accuracy:min", "parameters:min"]'], ["did you mean 'val_accuracy:max'"]),
         (["objective=val_loss"], ["expected the first to be 'val_loss'", "'val_accuracy:max'"]),
-        (['objectives=["parameters:min", "val_accuracy:max"]'], ["objective"]),
+        (
+            ['objectives=["parameters:min", "val_accuracy:max"]'],
+            ["expected the first to be 'val_accuracy:max' or 'val_loss:min'", "received 'parameters:min'"],
+        ),
         (["pruner=hyperband"], ["pruner: expected 'none' with several objectives", "'hyperband'"]),
         (["sampler=cmaes"], ["sampler 'cmaes' optimises one value"]),
         (["engine=keras-tuner", "sampler=random"], ["engine 'keras-tuner' optimises one value", "'optuna'"]),

@@ -55,6 +55,19 @@ def with_space(line: str) -> str:
             ["training.early_stopping.monitor", "did you mean 'accuracy'"],
         ),
         (with_head("[training]\nearly_stopping = { patience = 0 }"), ["training.early_stopping.patience", "0"]),
+        (with_space("hidden_size = { values = 5 }"), ["space.hidden_size: expected a list of values", "5"]),
+        (
+            with_space("hidden_size = { low = 1, high = 5, values = [1] }"),
+            ["space.hidden_size: expected a list"],
+        ),
+        (
+            with_head('objective = "val_loss"').replace("dropout", "label_smoothing"),
+            ["space.label_smoothing: part of val_loss", "'val_accuracy'"],
+        ),
+        (
+            with_head('objectives = ["val_accuracy:max", "val_loss:min"]').replace("dropout", "l2"),
+            ["space.l2: part of val_loss", "'val_accuracy'"],
+        ),
         (with_head("model = 3"), ["model", "expected a table", "3"]),
         (HEAD + "space = 3", ["space", "expected a table", "3"]),
         (with_head('engine = "optune"'), ["engine", "'optune'", "did you mean 'optuna'"]),
