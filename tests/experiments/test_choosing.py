@@ -49,6 +49,12 @@ def test_other_rules_take_the_smallest_of_the_ties_and_say_what_it_costs(rows: R
     assert below[1].startswith("19,090 weights, against 50,890 of trial-000, whose accuracy is 0.0")
 
 
+def test_a_bound_on_the_weights_is_kept_whatever_is_more_accurate(rows: Rows) -> None:
+    table, below = rows("--max-parameters", "20000")
+    assert [row[:2] for row in table] == [["1", "trial-001"], ["2", "trial-002"]]
+    assert below[0].startswith("best: trial-001, id ")
+
+
 def test_a_short_list_still_holds_what_was_chosen(rows: Rows) -> None:
     table, _ = rows("--top", "1", "--rule", "smallest")
     assert [row[:2] for row in table] == [["1", "trial-000"], ["2", "trial-001"]]

@@ -23,15 +23,17 @@ from experiments import (
 from experiments.cli import app
 from experiments.ensemble import Ensemble, combine, record_ensemble
 from experiments.evaluation import TestSet, evaluate_run
-from experiments.history import find_run
+from experiments.history import find_run, list_sweeps
 from experiments.model_files import fetch_model
-from experiments.records import RunRecord, Tag
+from experiments.records import RunRecord, SweepState, Tag
 from experiments.serve import RegistryChampions
 from experiments.store import Store
+from experiments.tracking import SweepRecorder
 from mnist_core.data import LabelledImages
-from mnist_core.errors import NotFoundError, SpecError
+from mnist_core.errors import NotFoundError, SpecError, StoreError
 from mnist_core.saved_model import load_model, predict
 from mnist_core.sources import DataSource, Origin
+from search.trial import TrialState
 
 BOTH = """
 name = "both"
@@ -152,6 +154,21 @@ def test_it_is_evaluated_as_any_run(kept: RunRecord, store: Store, sample: Label
     evaluated = evaluate_run(store, kept, test)
     assert evaluated.probabilities.shape == (100, 10)
     assert find_run(store, kept.run_id).tags[Tag.TEST_DIGEST] == test.data.digest
+
+
+def test_a_model_that_cannot_be_kept_is_no_ensemble(
+    combined: Ensemble, both: SweepResult, source: DataSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*arguments: object) -> None:
+        raise StoreError("the disk is full")
+
+    store = copy_store(Path(both.tracking_uri.removeprefix("sqlite:///")).parent, tmp_path / "copied")
+    monkeypatch.setattr(SweepRecorder, "_keep_model", fails)
+    with pytest.raises(StoreError, match="could not be kept: the disk is full"):
+        record_ensemble(store, combined, source)
+    newest = max(list_sweeps(store), key=lambda sweep: sweep.started)
+    assert (newest.tags[Tag.ENSEMBLE_OF], newest.state) == (both.sweep.run_id, SweepState.FAILED)
+    assert [run.state for run in read_runs(store, newest)] == [TrialState.FAILED]
 
 
 def test_it_is_promoted_drawn_and_served_as_any_run(
