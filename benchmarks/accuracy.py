@@ -56,7 +56,7 @@ MOVED = Augmentation(shift=2.0, rotation=12, zoom=0.12, shear=6)
 MOVED_LITTLE = Augmentation(shift=1.5, rotation=8, zoom=0.1, shear=5)
 
 
-def small_cnn(filters: int) -> Recipe:
+def small_cnn(filters: int, seeds: int) -> Recipe:
     """Three blocks of one convolution each, and nothing between them and the probabilities."""
     network = Hyperparameters(
         "cnn",
@@ -67,7 +67,7 @@ def small_cnn(filters: int) -> Recipe:
         batch_normalization=True,
         weight_decay=0.01,
     )
-    return Recipe(network, cosine(30, Augmentation(shift=1, rotation=5, zoom=0.05)), seeds=3, wanted=0.99)
+    return Recipe(network, cosine(30, Augmentation(shift=1, rotation=5, zoom=0.05)), seeds, wanted=0.99)
 
 
 RECIPES = {
@@ -101,9 +101,8 @@ RECIPES = {
         seeds=3,
         wanted=0.9955,
     ),
-    "cnn-4-filters": small_cnn(4),
-    "cnn-3-filters": small_cnn(3),
-    "cnn-2-filters": small_cnn(2),
+    "cnn-4-filters": small_cnn(4, seeds=3),
+    "cnn-3-filters": small_cnn(3, seeds=1),
 }
 ENSEMBLE, ENSEMBLE_SEEDS, ENSEMBLE_WANTED = "ensemble", 3, 0.997
 
