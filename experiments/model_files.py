@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,16 +39,15 @@ def save_model(model: keras.Model, folder: Path) -> SavedModel:
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
-    from mnist_core.losses import leave_to_keras
+    from mnist_core.portable import portable
 
-    leave_to_keras(model)
     signature = ModelSignature(
         inputs=Schema([TensorSpec(np.dtype(np.uint8), (-1, *model.input_shape[1:]))]),
         outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, *model.output_shape[1:]))]),
     )
     partial = folder.with_name(folder.name + ".partial")
     try:
-        with _no_custom_objects():
+        with portable(model):
             mlflow.tensorflow.save_model(
                 model,
                 str(partial),
@@ -67,20 +64,6 @@ def save_model(model: keras.Model, folder: Path) -> SavedModel:
         size=(folder / MODEL_FILE).stat().st_size,
         weights=model.count_params(),
     )
-
-
-@contextmanager
-def _no_custom_objects() -> Iterator[None]:
-    """Without what libraries registered with Keras: MLflow would pickle it all, and need them all to load the model."""
-    import keras
-
-    registered = keras.saving.get_custom_objects()
-    kept = dict(registered)
-    registered.clear()
-    try:
-        yield
-    finally:
-        registered.update(kept)
 
 
 def fetch_model(store: Store, run: RunRecord, folder: Path) -> Path:

@@ -9,7 +9,7 @@ class SmoothedCrossentropy(keras.losses.Loss):  # type: ignore[misc]
     """Cross-entropy against labels of which a share is spread evenly over all classes (Szegedy et al. 2016).
 
     Keras has label smoothing for one-hot labels only. This is a loss to train by, not one to be saved: see
-    :func:`leave_to_keras`.
+    :mod:`mnist_core.portable`.
 
     Args:
         label_smoothing: that share, in [0, 1).
@@ -37,9 +37,3 @@ class SmoothedCrossentropy(keras.losses.Loss):  # type: ignore[misc]
         classes = probabilities.shape[-1]
         certain = keras.ops.one_hot(keras.ops.reshape(labels, (-1,)), classes, dtype=probabilities.dtype)
         return keras.losses.categorical_crossentropy(certain, probabilities, label_smoothing=self.label_smoothing)
-
-
-def leave_to_keras(model: keras.Model) -> None:
-    """Compile a trained model with Keras's own loss, if it has ours, so that its file needs nothing but Keras."""
-    if isinstance(model.loss, SmoothedCrossentropy):
-        model.compile(model.optimizer, loss=keras.losses.SparseCategoricalCrossentropy(), metrics=["accuracy"])

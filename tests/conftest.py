@@ -16,7 +16,9 @@ os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_LOGGING_LEVEL": "ERRO
 from mnist_core.data import LabelledImages, Split, split
 from mnist_core.sources import DataSource, Origin
 
-FULL_MNIST = os.environ.pop("MNIST_DATA", None)
+# No test is to find it by chance; under another name the processes of `pytest -n` get it from the one that starts them.
+FULL_MNIST = os.environ.pop("MNIST_DATA", "") or os.environ.get("MNIST_DATA_OF_THE_TESTS", "")
+os.environ["MNIST_DATA_OF_THE_TESTS"] = FULL_MNIST
 
 
 @pytest.fixture(autouse=True)

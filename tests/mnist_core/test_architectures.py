@@ -13,7 +13,6 @@ import tensorflow as tf
 from mnist_core.data import LabelledImages
 from mnist_core.errors import ParameterError
 from mnist_core.hyperparameters import Hyperparameters
-from mnist_core.losses import leave_to_keras
 from mnist_core.model import build_model
 from mnist_core.runtime import start_afresh
 from mnist_core.saved_model import load_model, predict
@@ -168,22 +167,6 @@ def test_label_smoothing_is_cross_entropy_against_spread_labels(smoothing: float
     loss = float(model.loss(digits.labels, scores))
     # float32 logarithms.
     assert loss == pytest.approx(smoothed_by_hand(scores, digits.labels, smoothing), rel=1e-5)
-
-
-def test_a_model_with_label_smoothing_is_loaded_compiled_once_its_loss_is_left_to_keras(tmp_path: Path) -> None:
-    model = build_model(Hyperparameters(hidden_size=8, label_smoothing=0.2, weight_decay=0.01))
-    leave_to_keras(model)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
-    assert type(loaded.loss) is keras.losses.SparseCategoricalCrossentropy
-    assert float(loaded.optimizer.weight_decay) == pytest.approx(0.01)
-
-
-def test_another_loss_is_left_as_it_is() -> None:
-    model = build_model(Hyperparameters(hidden_size=8))
-    before = model.loss
-    leave_to_keras(model)
-    assert model.loss is before
 
 
 def test_batch_normalisation_stands_between_the_weights_and_the_relu() -> None:
