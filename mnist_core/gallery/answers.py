@@ -83,7 +83,7 @@ def _draw_probabilities(axes: Axes, probabilities: Array, label: int, last: bool
     axes.set(ylim=(0, 1.05), yticks=[0, 1], xticks=range(CLASSES), xticklabels=range(CLASSES) if last else [])
     axes.tick_params(labelsize=8)
     if last:
-        axes.set_xlabel("digit (orange: the label)", fontsize=9)
+        axes.set_xlabel("digit (orange: label)", fontsize=9)
 
 
 def draw_preferences(network: Network, data: LabelledImages) -> Figure:
