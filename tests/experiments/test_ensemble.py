@@ -220,8 +220,13 @@ def test_the_command_shows_members_and_mean_and_keeps_it_when_asked(combined: En
 
 
 @pytest.mark.usefixtures("_in_that_store", "kept")
-def test_the_lists_show_empty_cells_where_a_parameter_does_not_exist() -> None:
+def test_the_lists_show_empty_cells_where_a_parameter_does_not_exist(both: SweepResult) -> None:
     for command in (["runs", "both"], ["best", "both"], ["runs", "both-ensemble"], ["best", "both-ensemble"]):
         shown = CliRunner().invoke(app, command)
         assert shown.exit_code == 0, shown.output
         assert "filters" in shown.output
+    lines = CliRunner().invoke(app, ["runs", "both"]).output.splitlines()
+    cells = {run.title.rpartition("/")[2]: run.params.get("filters") for run in both.ranked}
+    counts = {name: len(line.split()) for name in cells for line in lines if name in line.split()}
+    (plain,) = (name for name, filters in cells.items() if filters is None)
+    assert all(counts[plain] < counts[name] for name in cells if name != plain)
