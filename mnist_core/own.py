@@ -10,6 +10,7 @@ import importlib
 import inspect
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -105,9 +106,9 @@ def check_arguments(name: str, arguments: Mapping[str, type]) -> None:
 
 def _parameters(function: Callable[..., Any], name: str) -> Mapping[str, inspect.Parameter]:
     """A function's parameters, their annotations as types where these can be had."""
-    try:
+    with suppress(Exception):  # an annotation may be for type checkers alone; nothing then is known of the types
         return inspect.signature(function, eval_str=True).parameters
+    try:
+        return inspect.signature(function).parameters
     except (ValueError, TypeError) as error:
         raise ParameterError(f"function {name}: its arguments cannot be read: {error}") from error
-    except Exception:  # a name that is imported for type checkers alone, say; nothing then is known of the types
-        return inspect.signature(function).parameters

@@ -36,9 +36,10 @@ def check_images(spec: SweepSpec, shape: tuple[int, int]) -> None:
     Raises:
         SpecError: one of them cannot.
     """
+    if not isinstance(spec.model, Hyperparameters) or "cnn" not in spec.architectures:
+        return
     searched = [value for name, value in spec.space.corners() if name == "blocks"]
-    fixed = [spec.model.blocks] if isinstance(spec.model, Hyperparameters) and "cnn" in spec.architectures else []
-    for blocks in searched or fixed:
+    for blocks in searched or [spec.model.blocks]:
         try:
             check_blocks(int(blocks), shape)
         except ParameterError as error:

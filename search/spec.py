@@ -17,7 +17,7 @@ from search.pareto import ALL_OBJECTIVES, PARAMETERS, RANKING, name_of
 from search.space import ARCHITECTURE, SEED, Point, Space
 from search.trial import Trial
 
-OBJECTIVES = (Metric.VAL_ACCURACY.value, Metric.VAL_LOSS.value)
+OBJECTIVES = tuple(map(name_of, RANKING))
 IN_THE_LOSS = ("l2", "label_smoothing")
 
 

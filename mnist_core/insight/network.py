@@ -68,8 +68,8 @@ class Network:
         blocks = list(_blocks(model.layers)) if getattr(model, "inputs", None) else []
         if not blocks:
             raise ModelError(
-                f"model {model.name}: expected a Sequential or functional model with Dense or Conv2D layers of its own, "
-                f"received {type(model).__name__} of {len(model.layers)} layers, none of them such"
+                f"model {model.name}: expected a Sequential or functional model with Dense or Conv2D layers, received "
+                f"{type(model).__name__} of {len(model.layers)} layers, none of them such"
             )
         return cls(model, tuple(blocks[:-1]), blocks[-1].layer)
 
