@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
@@ -237,8 +237,7 @@ class SweepSpec:
         if isinstance(self.model, OwnModel):
             return
         known = self.architectures
-        of_none = [name for name in self.space.domains if not any(applies(name, one) for one in known)]
-        idle = [name for name in self.model.idle if not any(applies(name, one) for one in known)]
+        of_none, idle = _of_none(self.space.domains, known), _of_none(self.model.idle, known)
         if of_none or idle:
             where = f"space.{of_none[0]}" if of_none else f"model.{idle[0]}"
             words = " and ".join(map(repr, known))
@@ -258,8 +257,7 @@ class SweepSpec:
         if isinstance(self.model, OwnModel):
             return self.model
         known = {str(point.get(ARCHITECTURE, self.model.architecture)) for point in points}
-        settled = {name for one in known for name in APPLIES_TO if applies(name, one)}
-        return replace(self.model, **{name: getattr(Hyperparameters, name) for name in APPLIES_TO.keys() - settled})
+        return replace(self.model, **{name: getattr(Hyperparameters, name) for name in _of_none(APPLIES_TO, known)})
 
     def _settings(self, point: Point) -> tuple[Hyperparameters | OwnModel, TrainingConfig]:
         of_model = {name: value for name, value in point.items() if is_models(name)}
@@ -273,6 +271,11 @@ class SweepSpec:
 def is_models(name: str) -> bool:
     """Whether a parameter is the model's, and not the trainer's."""
     return name not in TRAINER_TYPES and name != SEED
+
+
+def _of_none(names: Iterable[str], architectures: Iterable[str]) -> list[str]:
+    """The parameters that none of the architectures has."""
+    return [name for name in names if not any(applies(name, one) for one in architectures)]
 
 
 def _check_word(key: str, word: object, known: tuple[str, ...], engine: Engine) -> None:

@@ -19,7 +19,7 @@ import pytest
 from mlflow import MlflowClient
 from running import Run, here
 from small_sweeps import CONTEST, SMALL
-from stores import copy_store
+from stores import copy_store, folder_of
 
 from experiments import Launch, SweepResult, cli, parse_spec, run_sweep
 from experiments.evaluation import TestSet, evaluate_run
@@ -59,10 +59,6 @@ def judged(contest: SweepResult, whole_npz: Path, tmp_path_factory: pytest.TempP
     for run in contest.ranked:
         evaluate_run(store, run, test)
     return folder
-
-
-def folder_of(result: SweepResult) -> Path:
-    return Path(result.tracking_uri.removeprefix("sqlite:///")).parent
 
 
 @pytest.fixture

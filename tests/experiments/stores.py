@@ -9,6 +9,7 @@ from typing import Any
 
 from mlflow.tracking._tracking_service.utils import _artifact_repos_cache
 
+from experiments import SweepResult
 from experiments.history import find_run
 from experiments.records import REGISTERED_MODEL, RunRecord
 from experiments.registry import read_changes, read_versions
@@ -16,6 +17,11 @@ from experiments.store import Store, open_store
 
 # Where MLflow's database holds the places of its artifacts, which are absolute.
 PLACES = {"experiments": "artifact_location", "runs": "artifact_uri", "logged_models": "artifact_location"}
+
+
+def folder_of(result: SweepResult) -> Path:
+    """Folder of the embedded store that holds a sweep."""
+    return Path(result.tracking_uri.removeprefix("sqlite:///")).parent
 
 
 def copy_store(source: Path, target: Path) -> Store:

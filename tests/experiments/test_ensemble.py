@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from stores import copy_store
+from stores import copy_store, folder_of
 from typer.testing import CliRunner
 
 from experiments import (
@@ -162,7 +162,7 @@ def test_a_model_that_cannot_be_kept_is_no_ensemble(
     def fails(*arguments: object) -> None:
         raise StoreError("the disk is full")
 
-    store = copy_store(Path(both.tracking_uri.removeprefix("sqlite:///")).parent, tmp_path / "copied")
+    store = copy_store(folder_of(both), tmp_path / "copied")
     monkeypatch.setattr(SweepRecorder, "_keep_model", fails)
     with pytest.raises(StoreError, match="could not be kept: the disk is full"):
         record_ensemble(store, combined, source)
@@ -174,7 +174,7 @@ def test_a_model_that_cannot_be_kept_is_no_ensemble(
 def test_it_is_promoted_drawn_and_served_as_any_run(
     kept: RunRecord, both: SweepResult, whole_npz: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = copy_store(Path(both.tracking_uri.removeprefix("sqlite:///")).parent, tmp_path / "copied")
+    store = copy_store(folder_of(both), tmp_path / "copied")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store.uri)
     words = ["promote", kept.run_id, "--yes", "--floor", "0", "--data", str(whole_npz)]
     done = CliRunner().invoke(app, words)
