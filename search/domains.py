@@ -36,7 +36,12 @@ class IntRange:
     @property
     def count(self) -> int | None:
         """How many values can be listed; None for a log range, which is not meant to be."""
-        return None if self.log else (self.high - self.low) // self.step + 1
+        return None if self.log else int(self.size)
+
+    @property
+    def size(self) -> float:
+        """Number of values, those of a log range included."""
+        return (self.high - self.low) // self.step + 1
 
     @property
     def last(self) -> int:
@@ -81,6 +86,11 @@ class FloatRange:
         return math.floor(steps + 1e-9 * max(1.0, steps)) + 1  # so that 0.0 to 0.3 by 0.1 has its 0.3
 
     @property
+    def size(self) -> float:
+        """Number of values; infinity where there is no step."""
+        return math.inf if self.count is None else self.count
+
+    @property
     def last(self) -> float:
         """The greatest value that the steps reach."""
         return self.high if self.count is None else self._value(self.count - 1)
@@ -118,6 +128,11 @@ class Choices:
     def count(self) -> int:
         """How many values there are."""
         return len(self.values)
+
+    @property
+    def size(self) -> float:
+        """Number of values."""
+        return self.count
 
     def listed(self) -> tuple[Value, ...]:
         """The values as declared."""

@@ -148,8 +148,15 @@ class Space:
                 point[name] = choose(name, domain)
         return {name: point[name] for name in self.domains if name in point}
 
-    def grid(self) -> Sequence[Point]:
-        """Every combination of the listed values that exist together, the last parameter varying fastest.
+    @property
+    def size(self) -> float:
+        """Number of points; infinity where a parameter is continuous."""
+        if any(math.isinf(domain.size) for domain in self.domains.values()):
+            return math.inf
+        return sum(math.prod(int(domain.size) for domain in branch.values()) for branch in self.branches)
+
+    def grid_size(self) -> int:
+        """Number of points of :meth:`grid`, counted without listing them.
 
         Raises:
             SpecError: a domain has no list of values, or there are more than ``LARGEST_GRID`` combinations.
@@ -161,10 +168,19 @@ class Space:
                     f"({name} = [{domain.low:g}, …, {domain.high:g}])"
                     + (" or give it a step" if isinstance(domain, FloatRange) and not domain.log else "")
                 )
-        # Counted before they are listed: a wrong step can ask for more than memory holds.
-        size = sum(math.prod(domain.count or 0 for domain in branch.values()) for branch in self.branches)
+        size = int(self.size)
         if size > LARGEST_GRID:
             raise SpecError(f"[space]: expected a grid of at most {LARGEST_GRID:,} points, received {size:,}")
+        return size
+
+    def grid(self) -> Sequence[Point]:
+        """Every combination of the listed values that exist together, the last parameter varying fastest.
+
+        Raises:
+            SpecError: as :meth:`grid_size` does.
+        """
+        # Counted before they are listed: a wrong step can ask for more than memory holds.
+        self.grid_size()
         return [point for branch in self.branches for point in _combinations(branch)]
 
     def corners(self) -> Iterable[tuple[str, Value]]:

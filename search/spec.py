@@ -129,7 +129,7 @@ class SweepSpec:
         self._check_architectures()
         self._check_comparable()
         if self.sampler == "grid":
-            self.space.grid()
+            self.space.grid_size()
         elif not self.trials and not self.points:
             raise SpecError(f"trials: expected how many points sampler = {self.sampler!r} is to try, received none")
         for name, value in self.space.corners():
@@ -172,7 +172,7 @@ class SweepSpec:
         """How many points there are to try: the size of a grid or a list, infinity elsewhere."""
         if self.engine is Engine.LISTED:
             return len(self.points)
-        return len(self.space.grid()) if self.sampler == "grid" else math.inf
+        return self.space.grid_size() if self.sampler == "grid" else math.inf
 
     @property
     def architectures(self) -> tuple[str, ...]:

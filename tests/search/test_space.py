@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from mnist_core.errors import SpecError
 from search.domains import Choices, Domain, FloatRange, IntRange
 from search.space import LARGEST_GRID, SEARCHABLE, Space, key_of
+from search.spec import SweepSpec
 
 seeded = settings(derandomize=True, database=None, deadline=None, max_examples=150)
 
@@ -130,6 +132,17 @@ class TestGrid:
         assert len({key_of(point) for point in grid}) == expected
         assert all(point in space for point in grid)
 
+    @seeded
+    @given(small_spaces())
+    def test_is_counted_as_it_is_listed(self, space: Space) -> None:
+        assert space.grid_size() == space.size == len(space.grid())
+
+    def test_is_not_listed_to_read_the_target_of_a_sweep(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Space, "grid", lambda space: pytest.fail("the grid was listed"))
+        space = Space({"hidden_size": IntRange(1, 1000), "batch_size": IntRange(1, 99)})
+        spec = SweepSpec("large", space, sampler="grid", trials=5)
+        assert (spec.target, spec.largest_target) == (5, 99_000)
+
     def test_varies_the_last_parameter_fastest(self) -> None:
         space = Space({"hidden_size": Choices((1, 2)), "dropout": Choices((0.0, 0.5))})
         assert [tuple(point.values()) for point in space.grid()] == [(1, 0.0), (1, 0.5), (2, 0.0), (2, 0.5)]
@@ -148,7 +161,7 @@ class TestGrid:
             {"architecture": "mlp", "dropout": 0.0},
             {"architecture": "mlp", "dropout": 0.5},
         ]
-        assert len(grid) == len({key_of(point) for point in grid}) == 2 + 2 * 2 * 2
+        assert len(grid) == len({key_of(point) for point in grid}) == space.size == 2 + 2 * 2 * 2
         assert all(point in space for point in grid)
 
     def test_of_parameters_that_all_exist_keeps_its_order(self) -> None:
@@ -157,6 +170,18 @@ class TestGrid:
 
     def test_may_be_as_large_as_the_limit(self) -> None:
         assert len(Space({"hidden_size": IntRange(1, LARGEST_GRID)}).grid()) == LARGEST_GRID
+
+
+@pytest.mark.parametrize(
+    ("domains", "size"),
+    [
+        ({"hidden_size": IntRange(8, 64, log=True), "dropout": Choices((0.0, 0.5))}, 57 * 2),
+        ({"hidden_size": IntRange(8, 64, step=8), "dropout": FloatRange(0.0, 0.5)}, math.inf),
+        ({"learning_rate": FloatRange(1e-4, 1e-2, log=True)}, math.inf),
+    ],
+)
+def test_the_size_of_a_space_counts_all_of_its_points(domains: dict[str, Domain], size: float) -> None:
+    assert Space(domains).size == size
 
 
 class TestPoints:
