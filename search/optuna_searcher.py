@@ -90,13 +90,16 @@ class OptunaSearcher:
         return self._draw()
 
     def report(self, id: int, epoch: int, value: float) -> bool:
-        """Whether the pruner lets the trial go on; with several objectives there is none."""
-        if self._several:
+        """Return whether the pruner lets the trial go on; with several objectives there is none.
+
+        An attempt after a lost one reports the same epochs again. It goes on until it has passed them, since the
+        pruner judges by the last value reported, which is not this attempt's.
+        """
+        if self._several or epoch <= self._reported.get(id, 0):
             return True
         trial = self._trials[id]
-        if epoch > self._reported.get(id, 0):  # an attempt after a lost one comes by the same epochs again
-            trial.report(value, step=epoch)
-            self._reported[id] = epoch
+        trial.report(value, step=epoch)
+        self._reported[id] = epoch
         return not trial.should_prune()
 
     def tell(self, id: int, outcome: Outcome) -> None:

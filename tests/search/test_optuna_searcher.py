@@ -114,6 +114,28 @@ def test_an_attempt_after_a_lost_one_may_report_the_same_epochs_again(pruner: st
     assert isinstance(searcher.ask(), Suggestion)
 
 
+@pytest.mark.parametrize("pruner", ["median", "successive-halving"])
+def test_an_attempt_after_a_lost_one_is_not_judged_by_what_that_one_reported(pruner: str) -> None:
+    searcher = searcher_with(pruner)
+    for _ in range(12):
+        run(searcher, GOOD)
+    id = asked(searcher).id
+    first = [searcher.report(id, epoch, 0.1) for epoch in (1, 2, 3)]
+    again = [searcher.report(id, epoch, 0.1) for epoch in (1, 2, 3)]
+    assert first[-1] is False
+    assert again == [True] * 3
+
+
+def test_an_attempt_that_has_passed_a_lost_one_is_judged() -> None:
+    searcher = searcher_with("median")
+    for _ in range(12):
+        run(searcher, GOOD)
+    id = asked(searcher).id
+    for epoch in (1, 2, 3, 1, 2, 3):
+        searcher.report(id, epoch, 0.1)
+    assert searcher.report(id, 4, 0.1) is False
+
+
 def hill(point: Point) -> float:
     """Highest, at 1, where learning_rate is 1e-3 and dropout 0.2."""
     across, along = math.log10(float(point["learning_rate"])) + 3, 4 * (float(point["dropout"]) - 0.2)
