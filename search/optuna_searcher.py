@@ -149,7 +149,8 @@ def _sampler(name: str, seed: int, space: Space) -> optuna.samplers.BaseSampler:
 
 def _pruner(name: str, epochs: int) -> optuna.pruners.BasePruner:
     if name == "median":
-        return optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1)
+        # The first epoch is not judged. Optuna judges from step ``n_warmup_steps`` on, and epochs count from 1.
+        return optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2)
     if name == "hyperband":
         return optuna.pruners.HyperbandPruner(min_resource=1, max_resource=epochs, reduction_factor=3)
     if name == "successive-halving":

@@ -95,7 +95,15 @@ def test_a_resumed_sweep_prunes_by_what_it_was_taught() -> None:
     for index in range(12):
         point = {"learning_rate": 1e-3, "dropout": index / 100}
         searcher.add(point, Outcome(TrialState.COMPLETE, max(GOOD), GOOD))
-    assert run(searcher, HOPELESS) == 1
+    assert run(searcher, HOPELESS) == 2
+
+
+def test_the_median_pruner_ends_no_trial_after_its_first_epoch() -> None:
+    searcher = searcher_with("median")
+    for _ in range(12):
+        run(searcher, GOOD)
+    id = asked(searcher).id
+    assert [searcher.report(id, epoch, 0.1) for epoch in (1, 2)] == [True, False]
 
 
 @pytest.mark.parametrize("pruner", ["none", "median", "successive-halving", "hyperband"])
