@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import deque
+from typing import cast
 
 import optuna
 from optuna.distributions import (
@@ -15,7 +16,7 @@ from optuna.distributions import (
 from optuna.study import StudyDirection
 from optuna.trial import TrialState as OptunaState
 
-from search.domains import Choices, Domain, IntRange
+from search.domains import Choices, Domain, IntRange, Value
 from search.pareto import is_maximised
 from search.searcher import Idle, Suggestion
 from search.space import Point, Space
@@ -111,9 +112,16 @@ class OptunaSearcher:
     def _draw(self) -> Suggestion:
         trial = self._study.ask()
         self._trials[trial.number] = trial
-        # Private, but what `ask(fixed_distributions=…)` and every public `suggest_…` come down to.
-        point = self._space.draw(lambda name, domain: trial._suggest(name, distribution(domain)))
-        return Suggestion(trial.number, point)
+        return Suggestion(trial.number, self._space.draw(lambda name, domain: _suggest(trial, name, domain)))
+
+
+def _suggest(trial: optuna.Trial, name: str, domain: Domain) -> Value:
+    if isinstance(domain, Choices):
+        return cast(Value, trial.suggest_categorical(name, domain.values))
+    # To the last value that the steps reach, as in `distribution`.
+    if isinstance(domain, IntRange):
+        return trial.suggest_int(name, domain.low, domain.last, step=domain.step, log=domain.log)
+    return trial.suggest_float(name, domain.low, domain.last, step=domain.step, log=domain.log)
 
 
 def _directions(spec: SweepSpec) -> list[StudyDirection]:
