@@ -19,7 +19,7 @@ from optuna.trial import TrialState as OptunaState
 from search.domains import Choices, Domain, IntRange, Value
 from search.pareto import is_maximised
 from search.searcher import Idle, Suggestion
-from search.space import Point, Space
+from search.space import Point
 from search.spec import SweepSpec
 from search.trial import Outcome, TrialState
 
@@ -56,7 +56,7 @@ class OptunaSearcher:
             self._study = optuna.create_study(
                 study_name=STUDY_NAME,
                 directions=_directions(spec),
-                sampler=_sampler(spec.sampler, seed, spec.space),
+                sampler=_sampler(spec, seed),
                 pruner=_pruner(spec.pruner, spec.training.epochs),
             )
         self._grid = deque(spec.space.grid()) if spec.sampler == "grid" else None
@@ -140,15 +140,27 @@ def distribution(domain: Domain) -> BaseDistribution:
     return FloatDistribution(domain.low, domain.last, log=domain.log, step=domain.step)
 
 
-def _sampler(name: str, seed: int, space: Space) -> optuna.samplers.BaseSampler:
-    if name == "tpe":
-        if len(space.branches) > 1:
+def startup_trials(trials: int) -> int:
+    """Number of trials that TPE draws at random before it models: a third of all, but 3 at least and 10 at most.
+
+    Optuna's default is 10 whatever the number of trials, which leaves a short sweep nothing but random points.
+
+    Args:
+        trials: how many points the sweep is to try.
+    """
+    return min(max(trials // 3, 3), 10)
+
+
+def _sampler(spec: SweepSpec, seed: int) -> optuna.samplers.BaseSampler:
+    if spec.sampler == "tpe":
+        startup = startup_trials(spec.trials)
+        if len(spec.space.branches) > 1:
             # In groups, what exists for one architecture is modelled together by the trials that had it.
-            return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
-        return optuna.samplers.TPESampler(seed=seed)
-    if name == "cmaes":
+            return optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup, multivariate=True, group=True)
+        return optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup)
+    if spec.sampler == "cmaes":
         return optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
-    if name == "qmc":
+    if spec.sampler == "qmc":
         return optuna.samplers.QMCSampler(
             seed=seed, scramble=True, warn_independent_sampling=False, warn_asynchronous_seeding=False
         )

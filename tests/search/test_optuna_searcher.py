@@ -13,7 +13,7 @@ from mnist_core.hyperparameters import TrainingConfig
 from mnist_core.metrics import EpochMetrics
 from search.domains import Choices, Domain, FloatRange, IntRange
 from search.engines import make_searcher
-from search.optuna_searcher import distribution
+from search.optuna_searcher import distribution, startup_trials
 from search.searcher import KnownPoints, Suggestion
 from search.space import Point, Space
 from search.spec import Engine, SweepSpec
@@ -85,6 +85,13 @@ def test_a_sequence_that_sweeps_have_recorded_stays_as_it_is(sampler: str) -> No
         expected = [pytest.approx(value, rel=1e-12) if isinstance(value, float) else value for value in point]
         assert list(suggestion.point.values()) == expected
         searcher.tell(suggestion.id, Outcome(TrialState.COMPLETE, 0.5, (0.5,)))
+
+
+@pytest.mark.parametrize(
+    ("trials", "startup"), [(1, 3), (6, 3), (11, 3), (12, 4), (20, 6), (29, 9), (30, 10), (1000, 10)]
+)
+def test_a_third_of_the_trials_is_drawn_at_random_within_bounds(trials: int, startup: int) -> None:
+    assert startup_trials(trials) == startup
 
 
 def searcher_with(pruner: str, sampler: str = "random") -> KnownPoints:
