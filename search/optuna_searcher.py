@@ -159,7 +159,9 @@ def _sampler(spec: SweepSpec, seed: int) -> optuna.samplers.BaseSampler:
             return optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup, multivariate=True, group=True)
         return optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup)
     if spec.sampler == "cmaes":
-        return optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
+        # Else it would learn nothing from pruned trials, which under Hyperband are most of them.
+        pruned = spec.pruner != "none"
+        return optuna.samplers.CmaEsSampler(seed=seed, consider_pruned_trials=pruned, warn_independent_sampling=False)
     if spec.sampler == "qmc":
         return optuna.samplers.QMCSampler(
             seed=seed, scramble=True, warn_independent_sampling=False, warn_asynchronous_seeding=False

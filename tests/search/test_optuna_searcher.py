@@ -107,7 +107,11 @@ def asked(searcher: KnownPoints) -> Suggestion:
 
 def run(searcher: KnownPoints, curve: tuple[float, ...]) -> int:
     """Run one trial along a curve; the epochs that it was allowed."""
-    id = asked(searcher).id
+    return finish(searcher, asked(searcher).id, curve)
+
+
+def finish(searcher: KnownPoints, id: int, curve: tuple[float, ...]) -> int:
+    """Bring a trial along a curve to its end; the epochs that it was allowed."""
     for epoch, value in enumerate(curve, start=1):
         if not searcher.report(id, epoch, value) and epoch < EPOCHS:
             searcher.tell(id, Outcome(TrialState.PRUNED, max(curve[:epoch]), curve[:epoch]))
@@ -211,6 +215,26 @@ def test_an_adaptive_sampler_climbs_where_random_points_do_not(sampler: str) -> 
     assert (
         mean(last_values(sampler, seed) for seed in range(3)) > mean(last_values("random", s) for s in range(3)) + 0.2
     )
+
+
+@pytest.mark.parametrize("pruner", ["median", "successive-halving", "hyperband"])
+def test_the_evolution_strategy_learns_from_pruned_trials(pruner: str) -> None:
+    def off_centre(point: Point) -> float:
+        return 1 - (float(point["dropout"]) - 0.4) ** 2 - (math.log10(float(point["learning_rate"])) + 3.9) ** 2
+
+    found = []
+    for seed in (3, 4, 5):
+        training = TrainingConfig(epochs=EPOCHS)
+        spec = SweepSpec("corner", SPACE, sampler="cmaes", pruner=pruner, trials=60, seed=seed, training=training)
+        searcher = make_searcher(spec)
+        for number in range(60):
+            suggestion = asked(searcher)
+            value = off_centre(suggestion.point)
+            finish(searcher, suggestion.id, tuple(value * (1 - 0.5**epoch) for epoch in range(1, EPOCHS + 1)))
+            if number >= 50:
+                found.append(value)
+    # Seeded: 0.94 to 0.95, and 0.35 to 0.68 where pruned trials are left out.
+    assert mean(found) > 0.85
 
 
 def test_losses_are_minimised() -> None:
