@@ -24,7 +24,7 @@ from search.engines import make_searcher
 from search.executor import Executor
 from search.local_executor import LocalExecutor, default_workers, usable_cores
 from search.objective import WorkerContext
-from search.preflight import check_function
+from search.preflight import check_function, check_sampler, unmodelled
 from search.spec import SweepSpec
 from search.spec_file import parse_spec, to_toml
 from search.sweep import NO_HISTORY, Ending, History, Observer, Sweep
@@ -145,8 +145,14 @@ def run_sweep(spec: SweepSpec, launch: Launch = Launch(), confirms: SweepRecord 
 
     Raises:
         DataError: the data cannot be read.
+        SpecError: its sampler could model none of its parameters.
         StoreError: the store cannot be reached or written.
     """
+    check_sampler(spec)
+    if names := unmodelled(spec):
+        launch.say(
+            f"sampler {spec.sampler!r} draws {', '.join(names)} at random: it models ranges that every point has"
+        )
     uri = tracking_uri(launch.tracking_uri)
     probe(uri)
     with ExitStack() as stack:

@@ -81,7 +81,8 @@ class SweepSpec:
         name: what the sweep is called in the store; letters, digits, dot, dash and underscore.
         space: the parameters searched.
         engine: the library that chooses points.
-        sampler: how it chooses them; one of ``SAMPLERS[engine]``.
+        sampler: how it chooses them; one of ``SAMPLERS[engine]``. ``cmaes`` models ranges only, and draws listed
+            parameters at random.
         pruner: how it stops hopeless trials; one of ``PRUNERS[engine]``.
         objective: the validation metric that ranks trials; it is that of the saved weights.
         trials: how many points to try; 0 means all of a grid or a list.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,18 @@ def test_a_second_sweep_of_the_same_name_gets_a_name_of_its_own(small_npz: Path)
     spec = parse_spec(SMALL, ["trials=1", "training.epochs=1"])
     names = [run_sweep(spec, here(small_npz)).sweep.name for _ in range(3)]
     assert names == ["small", "small-2", "small-3"]
+
+
+def test_a_sweep_that_its_sampler_could_not_search_is_refused() -> None:
+    with pytest.raises(SpecError, match=r"space\.dropout: sampler 'cmaes' models ranges"):
+        run_sweep(parse_spec('name = "lists"\nsampler = "cmaes"\ntrials = 2\n[space]\ndropout = [0.0, 0.2]'))
+
+
+def test_parameters_that_a_sampler_leaves_to_chance_are_named(small_npz: Path) -> None:
+    said: list[str] = []
+    mixed = ["sampler='cmaes'", "pruner='none'", "trials=1", "training.epochs=1", "space.dropout=[0.0, 0.1]"]
+    run_sweep(parse_spec(SMALL, mixed), replace(here(small_npz), say=said.append))
+    assert said[0] == "sampler 'cmaes' draws dropout at random: it models ranges that every point has"
 
 
 def test_without_any_data_the_embedded_sample_is_used_and_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,11 @@
-"""Networks that the images are too small for are found before anything runs."""
+"""Networks that the images are too small for, and samplers that could not search, are found before anything runs."""
 
 from __future__ import annotations
 
 import pytest
 
 from mnist_core.errors import SpecError
-from search.preflight import check_images
+from search.preflight import check_images, check_sampler, unmodelled
 from search.spec_file import parse_spec
 
 HEAD = 'name = "deep"\ntrials = 3\n'
@@ -38,3 +38,39 @@ def test_more_blocks_than_the_images_can_be_halved_are_refused(text: str, key: s
 )
 def test_what_fits_or_is_the_business_of_the_users_function_is_let_through(text: str) -> None:
     check_images(parse_spec(text), (28, 28))
+
+
+CMAES = HEAD + 'sampler = "cmaes"\n[space]\n'
+
+
+@pytest.mark.parametrize(
+    ("space", "received"),
+    [
+        ("dropout = [0.0, 0.2]\nhidden_size = [8, 16]", "space.dropout: .* received a list"),
+        ('architecture = ["mlp"]\ndropout = [0.0, 0.2]', "space.dropout: .* received a list"),
+        (
+            'filters = { low = 4, high = 16 }\narchitecture = ["mlp", "cnn"]',
+            "space.filters: .* received one that some points lack",
+        ),
+    ],
+)
+def test_a_space_that_cmaes_could_only_draw_at_random_is_refused(space: str, received: str) -> None:
+    spec = parse_spec(CMAES + space)
+    with pytest.raises(SpecError, match=received) as refusal:
+        check_sampler(spec)
+    assert "expected { low = …, high = … } for one parameter" in str(refusal.value)
+    assert "sampler = 'tpe'" in str(refusal.value)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "qmc", "grid"])
+def test_other_samplers_take_lists(sampler: str) -> None:
+    spec = parse_spec(f'{HEAD}sampler = "{sampler}"\n[space]\ndropout = [0.0, 0.2]')
+    check_sampler(spec)
+    assert unmodelled(spec) == []
+
+
+def test_a_mixed_space_is_taken_and_what_cmaes_does_not_model_is_named() -> None:
+    space = "dropout = { low = 0.0, high = 0.5 }\nbatch_size = [32, 64]\nfilters = { low = 4, high = 16 }\n"
+    spec = parse_spec(f'{CMAES}{space}architecture = ["mlp", "cnn"]\npooling = ["max"]')
+    check_sampler(spec)
+    assert unmodelled(spec) == ["batch_size", "filters", "architecture"]
