@@ -134,6 +134,7 @@ class Sweep:
         self._running: dict[int, tuple[int, Trial]] = {}
         self._deaths: Counter[int] = Counter()
         self._epochs: list[tuple[Trial, int, EpochMetrics]] = []
+        self._no_suggestion = False
 
     def run(self, stop: Callable[[], bool] = lambda: False, timeout: float | None = None) -> Ending:
         """Run what is missing.
@@ -175,9 +176,11 @@ class Sweep:
         return self._spec.target - self._finished - len(self._running)
 
     def _fill(self) -> None:
-        while self._missing() > 0 and len(self._running) < self._executor.capacity:
+        # Without a suggestion, there is none before a running trial has been told; asking costs the searcher draws.
+        while not self._no_suggestion and self._missing() > 0 and len(self._running) < self._executor.capacity:
             suggestion = self._searcher.ask()
             if isinstance(suggestion, Idle):
+                self._no_suggestion = True
                 return
             lost = self._again.pop(key_of(suggestion.point), None)
             if lost is None:
@@ -230,6 +233,7 @@ class Sweep:
         result = self._recorder.trial_ended(trial, result)
         suggestion, _ = self._running.pop(trial.number)
         self._finished += 1
+        self._no_suggestion = False
         self._searcher.tell(suggestion, result.outcome(self._spec.metric, self._spec.objectives))
         for observer in self._observers:
             observer.trial_ended(trial, result)

@@ -11,6 +11,7 @@ from fakes import FakeExecutor, Journal, ListSearcher, history_of, outcome_of, r
 
 from mnist_core.hyperparameters import TrainingConfig
 from mnist_core.metrics import EpochMetrics
+from search.executor import Decide, Ended
 from search.searcher import Idle
 from search.space import Point
 from search.spec import SweepSpec
@@ -128,6 +129,24 @@ class TestSearcher:
         scene = Scene(trials=3, script=[POINTS[0], Idle.WAIT, POINTS[1], POINTS[2]], executor=FakeExecutor(capacity=2))
         assert scene.sweep.run() is Ending.DONE
         assert [trial.point for trial in scene.executor.submitted] == list(POINTS[:3])
+
+    def test_that_said_wait_is_not_asked_before_a_trial_has_ended(self) -> None:
+        class Slow(FakeExecutor):
+            """Ends a trial at every third poll only."""
+
+            polls = 0
+
+            def poll(self, decide: Decide, timeout: float) -> Sequence[Ended]:
+                self.polls += 1
+                return () if self.polls % 3 else super().poll(decide, timeout)
+
+        scene = Scene(trials=2, script=[POINTS[0], Idle.WAIT, POINTS[1]], executor=Slow(capacity=2))
+        assert scene.sweep.run() is Ending.DONE
+        assert scene.executor.most_at_a_time == 1
+        assert [entry[1] for entry in scene.journal if entry[0] == "recorder" and entry[1] in ("started", "ended")] == [
+            "started",
+            "ended",
+        ] * 2
 
     def test_may_end_the_sweep_before_its_target(self) -> None:
         scene = Scene(trials=6, script=POINTS[:2])
