@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mnist_core.runtime import quietly
 from search.listed_searcher import ListedSearcher
-from search.searcher import KnownPoints
+from search.searcher import MIN_DRAWS, KnownPoints, Searcher, draws_to_meet_any
 from search.spec import Engine, SweepSpec
 from search.sweep import NO_HISTORY, History
 
@@ -16,17 +16,21 @@ def make_searcher(spec: SweepSpec, history: History = NO_HISTORY) -> KnownPoints
         spec: the sweep.
         history: finished trials to learn from, lost ones to suggest first.
     """
-    known = len(history.finished)
+    # A sampler that learns repeats itself where it has converged: it is not asked until it happens on the last point.
+    draws = draws_to_meet_any(spec.space.size) if spec.sampler in ("random", "qmc") else MIN_DRAWS
+    searcher = KnownPoints(_engine(spec, len(history.finished)), spec.space.size, draws)
+    history.teach(searcher, spec)
+    return searcher
+
+
+def _engine(spec: SweepSpec, known: int) -> Searcher:
     if spec.engine is Engine.OPTUNA:
         from search.optuna_searcher import OptunaSearcher
 
-        searcher = KnownPoints(OptunaSearcher(spec, known))
-    elif spec.engine is Engine.LISTED:
-        searcher = KnownPoints(ListedSearcher(spec))
-    else:
-        with quietly():
-            from search.keras_tuner_searcher import KerasTunerSearcher
+        return OptunaSearcher(spec, known)
+    if spec.engine is Engine.LISTED:
+        return ListedSearcher(spec)
+    with quietly():
+        from search.keras_tuner_searcher import KerasTunerSearcher
 
-        searcher = KnownPoints(KerasTunerSearcher(spec, known))
-    history.teach(searcher, spec)
-    return searcher
+    return KerasTunerSearcher(spec, known)

@@ -17,7 +17,7 @@ from typing import Any
 import keras_tuner
 
 from search.domains import Choices, Domain, IntRange, Value
-from search.searcher import Idle, Suggestion
+from search.searcher import Idle, Suggestion, draws_to_meet_any
 from search.space import ARCHITECTURE, Point, Space
 from search.spec import SweepSpec
 from search.trial import Outcome, TrialState
@@ -78,6 +78,8 @@ class KerasTunerSearcher:
         # Private, but an oracle that no tuner owns has no other way to learn where to write.
         self._oracle._set_project_dir(folder, "oracle")
         self._oracle.verbose = 0
+        # Private too, and 20: it would take a space for used up that has points left.
+        self._oracle._max_collisions = draws_to_meet_any(spec.space.size)
         self._ids = count()
         self._queue: deque[Point] = deque()
         self._trials: dict[int, keras_tuner.engine.trial.Trial] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass
 from enum import Enum
@@ -56,6 +57,20 @@ class Searcher(Protocol):
         """Take in the end of a trial. Called once for each suggestion that was run."""
 
 
+MIN_DRAWS = 100
+
+
+def draws_to_meet_any(size: float) -> int:
+    """Return how many draws at random miss a given point of a finite space with probability exp(-25) at most.
+
+    The probability is (1 - 1/size) ** draws < exp(-draws / size), for points that are equally likely.
+
+    Args:
+        size: number of points; of an infinite space, whose points do not come up again, ``MIN_DRAWS`` is returned.
+    """
+    return MIN_DRAWS if math.isinf(size) else max(MIN_DRAWS, 25 * int(size))
+
+
 class KnownPoints:
     """A searcher around another that answers from memory when a point comes up again.
 
@@ -63,12 +78,17 @@ class KnownPoints:
     repeated suggestion is told the known outcome at once, or that of the trial that is running, and the
     inner searcher is asked for another. This is also how an engine that replays a fixed sequence is resumed:
     it suggests what it suggested before, and only what is missing is run.
+
+    Args:
+        inner: chooses the points.
+        size: how many points its space has; once all are known or running, it is not asked any more.
+        draws: repeats in a row, beyond one for each known point, after which it has no more points to suggest.
     """
 
-    MOST_REPEATS = 100
-
-    def __init__(self, inner: Searcher) -> None:
+    def __init__(self, inner: Searcher, size: float = math.inf, draws: int = MIN_DRAWS) -> None:
         self._inner = inner
+        self._size = size
+        self._draws = draws
         self._known: dict[PointKey, Outcome] = {}
         self._running: dict[int, PointKey] = {}
         self._shadows: dict[PointKey, list[int]] = defaultdict(list)
@@ -83,8 +103,13 @@ class KnownPoints:
         self._inner.enqueue(point)
 
     def ask(self) -> Suggestion | Idle:
-        """The next point that is neither known nor running; EXHAUSTED after too many repeats in a row."""
-        for _ in range(len(self._known) + self.MOST_REPEATS):
+        """Return the next point that is neither known nor running.
+
+        EXHAUSTED where the space has none; where only repeats came, WAIT while a trial runs, EXHAUSTED after that.
+        """
+        if len(self._known) + len(self._running) >= self._size:
+            return Idle.EXHAUSTED
+        for _ in range(len(self._known) + self._draws):
             suggestion = self._inner.ask()
             if isinstance(suggestion, Idle):
                 return suggestion

@@ -91,8 +91,6 @@ def test_in_a_grid_every_domain_is_a_list(name: str, domain: Domain) -> None:
     ],
 )
 def test_stepped_ranges_reach_their_upper_ends(sampler: str, name: str, domain: Domain) -> None:
-    # The random oracle gives up after twenty repeats in a row, which is once in hundreds before it has seen
-    # the last of four values, and not with this seed.
     points = run(KerasTunerSearcher(spec_of(sampler, {name: domain}, seed=0)), 99)
     assert sorted(point[name] for point in points) == list(domain.listed() or ())  # type: ignore[type-var]
 

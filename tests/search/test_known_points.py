@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import pytest
 from fakes import ListSearcher, outcome_of
 
-from search.searcher import Idle, KnownPoints, Suggestion
+from search.searcher import MIN_DRAWS, Idle, KnownPoints, Suggestion, draws_to_meet_any
 from search.trial import TrialState
 
 A, B, C = ({"hidden_size": size} for size in (8, 16, 32))
@@ -86,6 +87,36 @@ def test_endless_repeats_wait_for_what_is_running() -> None:
     assert searcher.ask() is Idle.WAIT
     searcher.tell(first.id, outcome_of(0.8))
     assert searcher.ask() is Idle.EXHAUSTED
+
+
+def test_a_space_that_is_used_up_is_not_asked_for_more() -> None:
+    inner = ListSearcher(itertools.chain([A, B], itertools.repeat(A, 10_000)))
+    searcher = KnownPoints(inner, size=3)
+    searcher.add(C, outcome_of(0.8))
+    first, second = asked(searcher), asked(searcher)
+    assert [searcher.ask(), searcher.ask()] == [Idle.EXHAUSTED, Idle.EXHAUSTED]
+    searcher.tell(first.id, outcome_of(0.7))
+    searcher.tell(second.id, outcome_of(0.6))
+    assert searcher.ask() is Idle.EXHAUSTED
+    assert len(inner.points) == 2
+
+
+def test_the_last_point_may_come_after_as_many_repeats_as_are_allowed() -> None:
+    searcher = KnownPoints(ListSearcher([*itertools.repeat(A, 500), B]), size=2, draws=500)
+    searcher.add(A, outcome_of(0.8))
+    assert asked(searcher).point == B
+    impatient = KnownPoints(ListSearcher([*itertools.repeat(A, 500), B]), size=2)
+    impatient.add(A, outcome_of(0.8))
+    assert impatient.ask() is Idle.EXHAUSTED
+
+
+@pytest.mark.parametrize("size", [1, 4, 27, 1000, 99_000])
+def test_draws_at_random_all_but_certainly_meet_every_point(size: int) -> None:
+    assert (1 - 1 / size) ** draws_to_meet_any(size) < 1e-10
+
+
+def test_draws_from_a_continuous_space_are_few() -> None:
+    assert draws_to_meet_any(math.inf) == MIN_DRAWS
 
 
 def test_a_long_history_may_be_replayed_whole() -> None:

@@ -375,11 +375,47 @@ class TestListedOnAConditionalSpace(TestListed):
     space = LISTED_CONDITIONAL
 
 
-@pytest.mark.parametrize(
-    ("engine", "sampler"), [(Engine.OPTUNA, "tpe"), (Engine.OPTUNA, "random"), (Engine.KERAS_TUNER, "random")]
+RANDOM = [(Engine.OPTUNA, "random"), (Engine.OPTUNA, "qmc"), (Engine.KERAS_TUNER, "random")]
+FINITE = Space(
+    {
+        "hidden_size": Choices((64, 128, 256)),
+        "learning_rate": Choices((3e-4, 1e-3, 3e-3)),
+        "dropout": FloatRange(0.0, 0.4, step=0.2),
+    }
 )
+
+
+@pytest.mark.parametrize(("engine", "sampler"), [*RANDOM, (Engine.OPTUNA, "tpe")])
 def test_a_space_with_no_more_points_is_exhausted(engine: Engine, sampler: str) -> None:
     space = Space({"hidden_size": Choices((8, 16)), "batch_size": Choices((32, 64))})
     desk = Desk(make_searcher(SweepSpec("small", space, engine, sampler, trials=50)))
     assert desk.run(50, at_a_time=2) is Idle.EXHAUSTED
-    assert 1 <= len(desk.points) == len({key_of(point) for point in desk.points}) <= 4
+    assert len(desk.points) == len({key_of(point) for point in desk.points}) == 4
+
+
+@pytest.mark.parametrize("space", [FINITE, LISTED_CONDITIONAL], ids=["plain", "conditional"])
+@pytest.mark.parametrize(("engine", "sampler"), RANDOM)
+def test_random_points_do_not_end_before_every_point_was_tried(engine: Engine, sampler: str, space: Space) -> None:
+    for seed in range(5):
+        spec = SweepSpec("finite", space, engine, sampler, trials=500, seed=seed)
+        desk = Desk(make_searcher(spec))
+        assert desk.run(500, at_a_time=3) is Idle.EXHAUSTED
+        assert len({key_of(point) for point in desk.points}) == space.size
+
+
+@pytest.mark.parametrize(("engine", "sampler"), RANDOM)
+def test_a_resumed_sweep_of_random_points_finds_the_last_one(engine: Engine, sampler: str) -> None:
+    spec = SweepSpec("finite", FINITE, engine, sampler, trials=500, seed=1)
+    before = Desk(make_searcher(spec))
+    before.run(26)
+    past = {number: (point, result_of(value_of(point))) for number, point in enumerate(before.points)}
+    desk = Desk(make_searcher(spec, history_of(spec, past)))
+    assert desk.run(500) is Idle.EXHAUSTED
+    assert len({key_of(point) for point in [*before.points, *desk.points]}) == len(past) + len(desk.points) == 27
+
+
+def test_the_last_of_many_points_is_found_too() -> None:
+    space = Space({"hidden_size": IntRange(8, 160, step=8), "dropout": FloatRange(0.0, 0.45, step=0.05)})
+    desk = Desk(make_searcher(SweepSpec("many", space, Engine.OPTUNA, "random", trials=500, seed=1)))
+    assert desk.run(500) is Idle.EXHAUSTED
+    assert len(desk.points) == space.size == 200
