@@ -6,6 +6,7 @@ thrown away with the searcher. A sweep is resumed from MLflow, not from there.
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
 import weakref
@@ -40,6 +41,19 @@ class _GridOracle(keras_tuner.oracles.GridSearchOracle):  # type: ignore[misc]
         return response
 
 
+class _FiniteGaussianOracle(keras_tuner.oracles.BayesianOptimizationOracle):  # type: ignore[misc]
+    """A Gaussian process over a finite space, which draws at random where it would suggest a point again.
+
+    KerasTuner's own goes on suggesting its optimum, at up to seconds a time.
+    """
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        response: dict[str, Any] = super().populate_space(trial_id)
+        if response["status"] == "RUNNING" and self._duplicate(response["values"]):
+            response = self._random_populate_space()
+        return response
+
+
 class KerasTunerSearcher:
     """Searches a grid, at random, or by a Gaussian process, with a KerasTuner oracle.
 
@@ -63,7 +77,9 @@ class KerasTunerSearcher:
         oracle = {
             "grid": _GridOracle,
             "random": keras_tuner.oracles.RandomSearchOracle,
-            "bayesian": keras_tuner.oracles.BayesianOptimizationOracle,
+            "bayesian": keras_tuner.oracles.BayesianOptimizationOracle
+            if math.isinf(spec.space.size)
+            else _FiniteGaussianOracle,
         }[spec.sampler]
         self._oracle = oracle(
             objective=keras_tuner.Objective(spec.objective, direction),

@@ -419,3 +419,10 @@ def test_the_last_of_many_points_is_found_too() -> None:
     desk = Desk(make_searcher(SweepSpec("many", space, Engine.OPTUNA, "random", trials=500, seed=1)))
     assert desk.run(500) is Idle.EXHAUSTED
     assert len(desk.points) == space.size == 200
+
+
+def test_a_gaussian_process_tries_every_point_of_a_finite_space() -> None:
+    space = Space({"hidden_size": Choices((64, 128, 256)), "dropout": Choices((0.0, 0.2, 0.4))})
+    desk = Desk(make_searcher(SweepSpec("finite", space, Engine.KERAS_TUNER, "bayesian", trials=50)))
+    assert desk.run(50) is Idle.EXHAUSTED
+    assert len(desk.points) == 9
