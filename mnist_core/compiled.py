@@ -19,6 +19,7 @@ from mnist_core.data import LabelledImages, Split
 from mnist_core.errors import ParameterError
 from mnist_core.fused_normalisation import fused_normalisation
 from mnist_core.hyperparameters import Augmentation
+from mnist_core.supported import check_supported
 from mnist_core.weight_average import WeightAverage
 
 EVALUATION_BATCH = 2000
@@ -80,23 +81,27 @@ def _correct(probabilities: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
 
 
 def prepare(model: keras.Model, data: ResidentImages) -> None:
-    """Make all variables of a model and its optimizer exist: tracing may not create any. Safe to call twice.
+    """Check that a model can be trained here, and make all its variables exist. Safe to call twice.
+
+    Tracing may not create variables: neither a model's own nor its optimizer's.
 
     Raises:
-        ParameterError: the model is not compiled.
+        ParameterError: :func:`~mnist_core.supported.check_supported` refuses the model.
     """
-    if not model.compiled:
-        raise ParameterError("model: expected a compiled Keras model, received one that is not: call its compile()")
-    if not model.built:
-        model(data.images[:1])  # a subclassed model has no weights to train before it has seen an input
-    model.optimizer.build(model.trainable_variables)
+    try:
+        check_supported(model, data.shape)
+    except ParameterError as error:
+        raise ParameterError(f"model {model.name}: {error}") from error
+    if not model.optimizer.built:  # a LossScaleOptimizer would get its variables twice
+        model.optimizer.build(model.trainable_variables)
 
 
 class CompiledEpoch:
     """One pass of gradient steps over the training images.
 
     Args:
-        model: any compiled Keras model that maps pixels ``(n, height, width)`` to scores ``(n, classes)``.
+        model: maps pixels ``(n, height, width)`` to probabilities ``(n, classes)``; compiled. What it is trained by
+            and what is refused, :func:`~mnist_core.supported.check_supported` lists.
         data: the training images; they stay uint8 and are gathered batch by batch.
         batch_size: images per gradient step.
         augmentation: how images are moved each time they are seen.
@@ -104,7 +109,7 @@ class CompiledEpoch:
         scheduled: whether each call brings the learning rates of its steps.
 
     Raises:
-        ParameterError: the model is not compiled.
+        ParameterError: the model is not supported.
     """
 
     def __init__(
@@ -130,7 +135,8 @@ class CompiledEpoch:
             with tf.GradientTape() as tape:
                 scores = model(x, training=True)
                 loss = model.compute_loss(x=x, y=y, y_pred=scores, training=True)
-            model.optimizer.apply(tape.gradient(loss, variables), variables)
+                scaled = model.optimizer.scale_loss(loss)  # `apply` divides by what this multiplies with, if any
+            model.optimizer.apply(tape.gradient(scaled, variables), variables)
             if average:
                 average.update()
             return loss, _correct(scores, y)

@@ -13,6 +13,7 @@ from mnist_core.hyperparameters import Hyperparameters, check_blocks
 from mnist_core.layers import convolution_blocks, hidden_layers
 from mnist_core.losses import SmoothedCrossentropy
 from mnist_core.own import INPUT_SHAPE, OwnModel, load_function
+from mnist_core.supported import check_supported
 
 # AdamW shrinks kernels; an offset or a scale near zero would be no simpler.
 NOT_DECAYED = ["bias", "gamma", "beta"]
@@ -64,6 +65,11 @@ def _build_own(own: OwnModel, input_shape: tuple[int, int]) -> keras.Model:
     if not isinstance(model, keras.Model) or not model.compiled:
         kind = "one that is not compiled" if isinstance(model, keras.Model) else type(model).__name__
         raise ParameterError(f"function {own.function}: expected a compiled Keras model, returned {kind}")
+    if not _is_of_keras(type(model).__module__):
+        raise ParameterError(
+            f"function {own.function}: expected a Sequential or functional model, which Keras can load by itself, "
+            f"returned a {type(model).__name__} of {type(model).__module__}; build it as keras.Model(inputs, outputs)"
+        )
     expected = (None, *input_shape), (None, CLASSES)
     shapes = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
     if shapes != expected:
@@ -76,6 +82,10 @@ def _build_own(own: OwnModel, input_shape: tuple[int, int]) -> keras.Model:
             f"function {own.function}: expected layers that Keras can load by itself, since models are served without "
             f"the code that built them; returned a model with {foreign}"
         )
+    try:
+        check_supported(model, input_shape)
+    except ParameterError as error:
+        raise ParameterError(f"function {own.function}: {error}") from error
     return model
 
 
@@ -84,11 +94,15 @@ def _foreign_parts(config: object) -> Iterator[str]:
     if isinstance(config, dict):
         if config.get("class_name") == "__lambda__":
             yield "a lambda"
-        elif "class_name" in config and not str(config.get("module") or "keras").startswith("keras"):
+        elif "class_name" in config and not _is_of_keras(config.get("module") or "keras"):
             yield f"{config['class_name']} of {config['module']}"
     if isinstance(config, dict | list | tuple):
         for part in config.values() if isinstance(config, dict) else config:
             yield from _foreign_parts(part)
+
+
+def _is_of_keras(module: str) -> bool:
+    return module == "keras" or module.startswith("keras.")
 
 
 def _convolutions(values: Hyperparameters, input_shape: tuple[int, int]) -> list[keras.layers.Layer]:

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from mnist_core.data import CLASSES
 from mnist_core.errors import ModelError
+from mnist_core.probabilities import fault_of, probe_images
 
 SHAPE = (28, 28)
 Bytes = npt.NDArray[np.uint8]
@@ -82,11 +83,10 @@ class CompiledPredictor:
 
     def _check(self) -> None:
         """Ask once of everything, so that no user waits for first touches; a model of NaNs ends here."""
-        blank = np.zeros(SHAPE, np.uint8)
-        answers = self.probabilities(np.stack([blank, ~blank])), self.explain(~blank).probabilities[None]
-        sums = np.concatenate(answers).sum(axis=1)
-        if not np.allclose(sums, 1, atol=1e-3):  # ten numbers, rounded each; NaN is close to nothing
-            raise ModelError(f"model {self._model.name}: expected probabilities that add up to 1, received {sums}")
+        images = probe_images(SHAPE)
+        answers = self.probabilities(images), self.explain(images[1]).probabilities[None]
+        if fault := fault_of(np.concatenate(answers)):
+            raise ModelError(f"model {self._model.name}: {fault}")
 
 
 def _last_hidden(model: keras.Model) -> Any:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from mnist_core.errors import ModelError
+from mnist_core.probabilities import fault_of
 
 PREDICTION_BATCH = 2000
 
@@ -67,7 +68,13 @@ def predict(model: keras.Model, images: npt.NDArray[np.uint8]) -> npt.NDArray[np
         images: shape ``(n, height, width)``, uint8.
 
     Returns:
-        Shape ``(n, classes)``, float32.
+        Shape ``(n, classes)``, float32. Not all need be finite.
+
+    Raises:
+        ModelError: what the model gives are no probabilities.
     """
     batches = [images[start : start + PREDICTION_BATCH] for start in range(0, len(images), PREDICTION_BATCH)]
-    return np.concatenate([np.asarray(model(batch, training=False), dtype=np.float32) for batch in batches])
+    scores = np.concatenate([np.asarray(model(batch, training=False), dtype=np.float32) for batch in batches])
+    if fault := fault_of(scores[np.isfinite(scores).all(axis=1)]):
+        raise ModelError(f"model {model.name}: {fault}")
+    return scores

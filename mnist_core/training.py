@@ -33,8 +33,8 @@ def train(
     """Train a compiled model and leave the weights of its best epoch in it.
 
     Args:
-        model: any compiled Keras model from pixels ``(n, height, width)`` to scores ``(n, classes)``; it need
-            not be Sequential. It is changed in place.
+        model: any compiled Keras model from pixels ``(n, height, width)`` to probabilities ``(n, classes)`` that
+            :func:`~mnist_core.supported.check_supported` lets through. It is changed in place.
         data: training and validation images; resident ones spare a copy where several models train on them.
         config: epochs, batch size, early stopping, and how learning rate, weights and images are treated.
         seed: decides the order of the images and how each is moved, and that alone; initial weights and dropout
@@ -46,7 +46,7 @@ def train(
 
     Raises:
         NonFiniteError: a loss or a weight became infinite or NaN. The model is not to be used.
-        ParameterError: the model is not compiled, or both its optimizer and ``config`` have a schedule.
+        ParameterError: the model is not supported, or both its optimizer and ``config`` have a schedule.
     """
     if isinstance(data, Split):
         data = ResidentSplit.load(data)

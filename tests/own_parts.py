@@ -35,6 +35,63 @@ def of_three_classes(units: int) -> keras.Model:
     return model
 
 
+class Subclassed(keras.Model):
+    """What a functional model would do, as a class of the user's own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flatten, self.scores = keras.layers.Flatten(), keras.layers.Dense(10, activation="softmax")
+
+    def call(self, pixels: keras.KerasTensor) -> keras.KerasTensor:
+        return self.scores(self.flatten(pixels))
+
+
+def subclassed(units: int) -> keras.Model:
+    model = Subclassed()
+    model(np.zeros((1, 28, 28), np.uint8))
+    model.compile("sgd", loss="sparse_categorical_crossentropy")
+    return model
+
+
+class OwnSteps(keras.Model):
+    """A functional model, but for its class."""
+
+    def train_step(self, data: object) -> dict[str, float]:
+        return {"loss": 0.0}
+
+
+def with_own_steps(units: int) -> keras.Model:
+    plain = softmax(units)
+    model = OwnSteps(plain.inputs, plain.outputs[0])
+    model.compile("sgd", loss="sparse_categorical_crossentropy")
+    return model
+
+
+def with_logits(units: int) -> keras.Model:
+    model = keras.Sequential([keras.Input((28, 28)), keras.layers.Flatten(), keras.layers.Dense(10)])
+    model.compile("sgd", loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    return model
+
+
+def with_an_average_of_its_own(units: int) -> keras.Model:
+    model = softmax(units)
+    model.compile(keras.optimizers.SGD(use_ema=True), loss="sparse_categorical_crossentropy")
+    return model
+
+
+class Garment(keras.layers.Layer):
+    """Of a library whose name begins as that of Keras does."""
+
+    __module__ = "keras_garments"
+
+    def call(self, pixels: keras.KerasTensor) -> keras.KerasTensor:
+        return pixels
+
+
+def with_a_layer_of_another_library(units: int) -> keras.Model:
+    return _with(Garment())
+
+
 class Doubled(keras.layers.Layer):
     def call(self, pixels: keras.KerasTensor) -> keras.KerasTensor:
         return 2 * pixels

@@ -7,6 +7,7 @@ import json
 from io import BytesIO
 from pathlib import Path
 
+import keras
 import matplotlib as mpl
 import matplotlib.image
 import numpy as np
@@ -16,7 +17,8 @@ from stores import evaluations_of, model_file
 
 from experiments.evaluation import TestSet, read_evaluation
 from experiments.history import find_run
-from experiments.records import RunRecord
+from experiments.model_files import sha256_of
+from experiments.records import RunRecord, Tag
 from experiments.store import Store
 from mnist_core.errors import DataError, StoreError
 from mnist_core.evaluation import evaluate
@@ -147,6 +149,18 @@ def test_a_damaged_record_is_named_with_the_way_out(
     artifact(judged_store, able, whole_test, name).write_bytes(content)
     with pytest.raises(StoreError, match=rf"{ABLE}.*{name}.*--again"):
         read_evaluation(judged_store, able, whole_test.data.digest)
+
+
+def test_a_model_of_logits_that_was_recorded_is_not_evaluated(command: Run, contest_store: Store) -> None:
+    path = model_file(contest_store, find_run(contest_store, ABLE))
+    keras.Sequential([keras.Input((28, 28)), keras.layers.Flatten(), keras.layers.Dense(10)]).save(path)
+    contest_store.client.set_tag(find_run(contest_store, ABLE).run_id, Tag.MODEL_SHA256, sha256_of(path))
+    code, _, err = command("evaluate", ABLE)
+    assert code == 2
+    (line,) = err.splitlines()
+    assert "expected probabilities" in line
+    assert "make a softmax the last layer" in line
+    assert evaluations_of(contest_store, ABLE) == 0
 
 
 def test_a_sweep_trains_beside_a_test_set_that_nobody_can_read(command: Run, swept_uri: str) -> None:

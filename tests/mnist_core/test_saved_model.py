@@ -46,6 +46,17 @@ def test_a_file_that_holds_code_is_refused_for_that_alone(tmp_path: Path) -> Non
     assert "\n" not in str(refusal.value)
 
 
+def test_a_model_of_logits_is_refused_with_the_remedy_and_one_of_numbers_that_are_none_is_left_to_be_counted(
+    sample: LabelledImages,
+) -> None:
+    last = keras.layers.Dense(10)
+    network = keras.Sequential([keras.Input((28, 28)), keras.layers.Flatten(), last])
+    with pytest.raises(ModelError, match=r"expected probabilities that add up to 1.*make a softmax the last layer"):
+        predict(network, sample.images[:20])
+    last.bias.assign(np.full(10, np.nan))
+    assert np.isnan(predict(network, sample.images[:20])).all()
+
+
 @pytest.mark.parametrize("name", ["junk.keras", "model.pkl"])
 def test_a_file_that_is_no_model_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"no model at all" * 100)

@@ -1,0 +1,34 @@
+"""The difference between probabilities and other scores, by which models that return others are refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+# Ten numbers, rounded each, of half precision at worst.
+TOLERANCE = 1e-3
+SOFTMAX = "make a softmax the last layer (its loss then has from_logits=False)"
+
+
+def probe_images(shape: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """Two images to try a model on, one without ink and one that is all ink: shape ``(2, height, width)``."""
+    blank = np.zeros(shape, np.uint8)
+    return np.stack([blank, ~blank])
+
+
+def fault_of(scores: npt.NDArray[np.floating]) -> str | None:
+    """The reason why scores are not probabilities, with the remedy; None where they are.
+
+    Args:
+        scores: shape ``(n, classes)``. NaN is no probability.
+    """
+    sums = scores.sum(axis=1, dtype=np.float64)
+    proper = (scores >= 0).all(axis=1) & np.isclose(sums, 1, atol=TOLERANCE)
+    if proper.all():
+        return None
+    first = int(np.flatnonzero(~proper)[0])
+    remedy = f"; {SOFTMAX}" if np.isfinite(sums[first]) else ""
+    return (
+        f"expected probabilities that add up to 1, received scores from {scores[first].min():.3g} to "
+        f"{scores[first].max():.3g} with the sum {sums[first]:.3g}{remedy}"
+    )
