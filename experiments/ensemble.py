@@ -158,7 +158,7 @@ def _average(store: Store, ensemble: Ensemble, folder: Path) -> TrialResult:
     paths = [fetch_model(store, run, folder / run.run_id) for run in ensemble.members]
     saved = save_model(average_model([load_model(path) for path in paths]), folder / "ensemble")
     # Nothing was trained, so there are no curves; its one epoch is the look at the validation images.
-    figures = EpochMetrics(math.nan, math.nan, ensemble.loss, ensemble.accuracy.value)
+    figures = EpochMetrics(math.nan, math.nan, ensemble.loss, ensemble.accuracy.value, ensemble.loss)
     return TrialResult(
         TrialState.COMPLETE,
         history=(figures,),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from experiments.records import SPEC_FILE, CurvePoint, Kind, RunRecord, SweepRecord, SweepState, Tag
 from experiments.store import Store
 from mnist_core.errors import NotFoundError, SpecError, did_you_mean
-from mnist_core.metrics import EpochMetrics, Metric, StopReason
+from mnist_core.metrics import MONITORED, EpochMetrics, Metric, StopReason
 from search.spec import SweepSpec
 from search.spec_file import parse_spec
 from search.sweep import History, PastTrial
@@ -144,9 +144,11 @@ def read_curve(store: Store, run: RunRecord, metric: Metric) -> tuple[CurvePoint
 
 
 def read_epochs(store: Store, run: RunRecord) -> tuple[EpochMetrics, ...]:
-    """Every epoch of a run."""
-    curves = [[point.value for point in read_curve(store, run, metric)] for metric in Metric]
-    return tuple(EpochMetrics(*values) for values in zip(*curves, strict=False))
+    """Every epoch of a run; those recorded before there was a curve of the cross-entropy, without it."""
+    recorded = [metric for metric in Metric if metric in MONITORED or metric.value in run.metrics]
+    curves = [[point.value for point in read_curve(store, run, metric)] for metric in recorded]
+    names = [metric.value for metric in recorded]
+    return tuple(EpochMetrics(**dict(zip(names, values, strict=True))) for values in zip(*curves, strict=False))
 
 
 def read_result(store: Store, run: RunRecord) -> TrialResult:

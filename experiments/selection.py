@@ -125,22 +125,47 @@ def selectable(run: RunRecord) -> bool:
 
 
 def rank(runs: Iterable[RunRecord], objective: str = Metric.VAL_ACCURACY.value) -> list[RunRecord]:
-    """The runs that may win, best first: by the objective at the best epoch, then by the other validation metric.
+    """The runs that may win, best first: by the objective at the best epoch, ties by :func:`tie_breaker`.
 
     Args:
         runs: of one sweep, or of several on the same data.
         objective: ``val_accuracy`` or ``val_loss``.
     """
-    return sorted(filter(selectable, runs), key=lambda run: _order(Configuration((run,)), objective))
+    able = list(filter(selectable, runs))
+    second = tie_breaker(able, objective)
+    return sorted(able, key=lambda run: _order(Configuration((run,)), objective, second))
+
+
+def tie_breaker(runs: Iterable[RunRecord], objective: str) -> str:
+    """The metric that decides between runs of equal objective: one that all of them have, and that compares them.
+
+    A loss contains its model's penalty and smoothing, which may be searched, so equal accuracies go by the
+    cross-entropy alone. Where a run was recorded without it, all go by the loss.
+
+    Args:
+        runs: those that are compared.
+        objective: ``val_accuracy`` or ``val_loss``.
+    """
+    if objective != Metric.VAL_ACCURACY.value:
+        return Metric.VAL_ACCURACY.value
+    judged = [run for run in runs if run.value(Metric.VAL_LOSS.value) is not None]
+    everywhere = all(run.value(Metric.VAL_CROSSENTROPY.value) is not None for run in judged)
+    return Metric.VAL_CROSSENTROPY.value if everywhere else Metric.VAL_LOSS.value
 
 
 def others(runs: Iterable[RunRecord], objective: str = Metric.VAL_ACCURACY.value) -> list[RunRecord]:
     """The runs that may not win: pruned ones by what they reached, then the rest by number."""
     states = list(TrialState)
     rest = [run for run in runs if not selectable(run)]
+    second = tie_breaker(rest, objective)
     return sorted(
         rest,
-        key=lambda run: (states.index(run.state), _order(Configuration((run,)), objective), run.number, run.attempt),
+        key=lambda run: (
+            states.index(run.state),
+            _order(Configuration((run,)), objective, second),
+            run.number,
+            run.attempt,
+        ),
     )
 
 
@@ -152,9 +177,12 @@ def best(runs: Iterable[RunRecord], objective: str = Metric.VAL_ACCURACY.value) 
 def configurations(runs: Iterable[RunRecord], objective: str = Metric.VAL_ACCURACY.value) -> list[Configuration]:
     """The runs that may win, together where only their seeds differ; by the mean of the objective, best first."""
     groups: dict[frozenset[tuple[str, str]], list[RunRecord]] = defaultdict(list)
-    for run in rank(runs, objective):
+    ranked = rank(runs, objective)
+    second = tie_breaker(ranked, objective)
+    for run in ranked:
         groups[frozenset((name, value) for name, value in run.params.items() if name != SEED)].append(run)
-    return sorted((Configuration(tuple(group)) for group in groups.values()), key=lambda c: _order(c, objective))
+    found = [Configuration(tuple(group)) for group in groups.values()]
+    return sorted(found, key=lambda one: _order(one, objective, second))
 
 
 def front(ranked: Sequence[Configuration], objectives: Sequence[str]) -> list[Configuration]:
@@ -197,12 +225,12 @@ def choose(
     margin = rule.standard_errors * math.sqrt(best_accuracy * (1 - best_accuracy) / validation_images)
     # Shares of so many images: equal ones differ by rounding alone.
     tied = [one for one in ranked if one.mean(accuracy) >= best_accuracy - margin - 1e-9]
-    chosen = ranked[0] if rule is Rule.BEST else min(tied, key=lambda one: (one.weights, _order(one, objective)))
+    # Of equal sizes, `min` takes the first, which is the best.
+    chosen = ranked[0] if rule is Rule.BEST else min(tied, key=lambda one: one.weights)
     return Choice(rule, objective, ranked, chosen, tied, margin)
 
 
-def _order(configuration: Configuration, objective: str) -> tuple[float, float]:
-    second = Metric.VAL_LOSS.value if objective == Metric.VAL_ACCURACY.value else Metric.VAL_ACCURACY.value
+def _order(configuration: Configuration, objective: str, second: str) -> tuple[float, float]:
     return _cost(configuration, objective), _cost(configuration, second)
 
 

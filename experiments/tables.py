@@ -114,7 +114,7 @@ def reproduction_table(done: Reproduction) -> Table:
     table.add_row("epochs", str(len(first.history)), str(len(second.history)))
     table.add_row("best epoch", str(first.best_epoch), str(second.best_epoch))
     for metric in Metric:
-        values = [figure(one.best.value(metric), ".6f") if one.best else "" for one in (first, second)]
+        values = [figure(getattr(one.best, metric.value), ".6f") if one.best else "" for one in (first, second)]
         table.add_row(f"{metric.value} at that epoch", *values)
     took = (done.run.metrics.get("training_seconds"), second.training_seconds)
     table.add_row("training seconds", *(figure(seconds, ".1f") for seconds in took))

@@ -180,7 +180,8 @@ class SweepRecorder:
         """Put an epoch on the curves; written about once a second, all in one batch for each run."""
         with self._writing(f"recording {trial.name}"):
             batch = self._unwritten.setdefault(self._runs[trial.number], [])
-            batch += _points(asdict(metrics), step=epoch)
+            recorded = {name: value for name, value in asdict(metrics).items() if value is not None}
+            batch += _points(recorded, step=epoch)
             if time.monotonic() - self._flushed >= FLUSH_SECONDS:
                 self._flush()
 
@@ -291,6 +292,8 @@ def summary(result: TrialResult) -> dict[str, float]:
             "best_val_loss": result.best.val_loss,
             "weights": result.model.weights,
         }
+        if result.best.val_crossentropy is not None:
+            figures["best_val_crossentropy"] = result.best.val_crossentropy
     return figures
 
 

@@ -29,10 +29,18 @@ NO_RATES = np.zeros(0, np.float32)
 
 @dataclass(frozen=True)
 class Means:
-    """Mean loss and accuracy over a set of images, and whether the loss and all weights are finite."""
+    """Means over a set of images, and whether the losses and all weights are finite.
+
+    Args:
+        loss: that the model is trained by, with penalties and smoothed labels, in nats.
+        accuracy: in [0, 1].
+        crossentropy: of the probabilities alone, in nats.
+        finite: whether losses and weights are.
+    """
 
     loss: float
     accuracy: float
+    crossentropy: float
     finite: bool
 
 
@@ -78,6 +86,13 @@ class ResidentSplit:
 def _correct(probabilities: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     hits = tf.equal(tf.argmax(probabilities, axis=-1, output_type=labels.dtype), labels)
     return tf.reduce_sum(tf.cast(hits, tf.float32))
+
+
+def _crossentropy(probabilities: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """Sum of the images' cross-entropies in nats, each probability clipped as Keras does."""
+    truth = tf.gather(tf.cast(probabilities, tf.float32), labels, batch_dims=1)
+    epsilon = keras.config.epsilon()
+    return -tf.reduce_sum(tf.math.log(tf.clip_by_value(truth, epsilon, 1 - epsilon)))
 
 
 def prepare(model: keras.Model, data: ResidentImages) -> None:
@@ -175,27 +190,29 @@ class CompiledEpoch:
 
 
 class CompiledEvaluation:
-    """Loss and accuracy of the model's present weights over a fixed set of images, dropout off."""
+    """Loss, accuracy and cross-entropy of the model's present weights over a fixed set of images, dropout off."""
 
     def __init__(self, model: keras.Model, data: ResidentImages) -> None:
         images, labels = data.images, data.labels
         count = len(data)
 
         @tf.function(autograph=True)
-        def run() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            loss_sum, correct = tf.constant(0.0), tf.constant(0.0)
+        def run() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+            loss_sum, correct, crossentropy = tf.constant(0.0), tf.constant(0.0), tf.constant(0.0)
             for start in tf.range(0, count, EVALUATION_BATCH):
                 x, y = images[start : start + EVALUATION_BATCH], labels[start : start + EVALUATION_BATCH]
                 scores = model(x, training=False)
                 loss = model.compute_loss(x=x, y=y, y_pred=scores, training=False)
                 loss_sum += loss * tf.cast(tf.shape(y)[0], tf.float32)
                 correct += _correct(scores, y)
+                crossentropy += _crossentropy(scores, y)
             finite = [tf.reduce_all(tf.math.is_finite(w)) for w in model.weights if w.dtype.startswith("float")]
-            return loss_sum / count, correct / count, tf.reduce_all([tf.math.is_finite(loss_sum), *finite])
+            finite += [tf.math.is_finite(loss_sum), tf.math.is_finite(crossentropy)]
+            return loss_sum / count, correct / count, crossentropy / count, tf.reduce_all(finite)
 
         self._run = run.get_concrete_function()
 
     def __call__(self) -> Means:
         """Evaluate the weights as they are now."""
-        loss, accuracy, finite = self._run()
-        return Means(float(loss), float(accuracy), bool(finite))
+        loss, accuracy, crossentropy, finite = self._run()
+        return Means(float(loss), float(accuracy), float(crossentropy), bool(finite))

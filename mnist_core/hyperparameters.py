@@ -8,7 +8,7 @@ from typing import get_type_hints
 
 from mnist_core.checks import check_integer, check_real, check_switch, check_word
 from mnist_core.errors import ParameterError
-from mnist_core.metrics import Metric
+from mnist_core.metrics import MONITORED
 
 ARCHITECTURES = ("mlp", "cnn")
 POOLINGS = ("max", "average")
@@ -133,7 +133,7 @@ class EarlyStopping:
     """When to give up on a trial that no longer improves.
 
     Args:
-        monitor: the metric watched, by its name in :class:`~mnist_core.metrics.Metric`.
+        monitor: the metric watched, by its name, one of :data:`~mnist_core.metrics.MONITORED`.
         patience: epochs without an improvement of more than ``min_delta`` before training stops.
         min_delta: change that an improvement has to exceed, in the metric's unit, 0 or more.
 
@@ -146,7 +146,7 @@ class EarlyStopping:
     min_delta: float = 0.0
 
     def __post_init__(self) -> None:
-        check_word("monitor", self.monitor, tuple(metric.value for metric in Metric))
+        check_word("monitor", self.monitor, tuple(metric.value for metric in MONITORED))
         check_integer("patience", self.patience, 1, 100_000)
         check_real("min_delta", self.min_delta, 0, 1e6)
 

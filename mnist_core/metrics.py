@@ -1,4 +1,4 @@
-"""What training measures: the four curves, the epoch that counts, and why it ended."""
+"""What training measures: the curves, the epoch that counts, and why it ended."""
 
 from __future__ import annotations
 
@@ -30,11 +30,16 @@ class Metric(Enum):
     ACCURACY = "accuracy"
     VAL_LOSS = "val_loss"
     VAL_ACCURACY = "val_accuracy"
+    VAL_CROSSENTROPY = "val_crossentropy"
 
     @property
     def direction(self) -> Direction:
         """Accuracies are maximised, losses minimised."""
         return Direction.MAXIMIZE if self in (Metric.ACCURACY, Metric.VAL_ACCURACY) else Direction.MINIMIZE
+
+
+MONITORED = (Metric.LOSS, Metric.ACCURACY, Metric.VAL_LOSS, Metric.VAL_ACCURACY)
+"""Those that early stopping can go by."""
 
 
 @dataclass(frozen=True)
@@ -44,16 +49,20 @@ class EpochMetrics:
     ``loss`` and ``accuracy`` are means over the training images as they were seen, dropout on and weights
     moving (as Keras's ``fit`` reports them); ``val_loss`` and ``val_accuracy`` are of the epoch's final
     weights, dropout off. Losses include regularisation and are in nats; accuracies lie in [0, 1].
+    ``val_crossentropy`` is the mean of ``-log`` of the probability given to the true class, in nats, without penalties
+    and smoothing: it means the same for every model. None where it was not recorded.
     """
 
     loss: float
     accuracy: float
     val_loss: float
     val_accuracy: float
+    val_crossentropy: float | None = None
 
     def value(self, metric: Metric) -> float:
-        """The measurement called ``metric``."""
-        return float(getattr(self, metric.value))
+        """The measurement called ``metric``; NaN where it was not recorded."""
+        value = getattr(self, metric.value)
+        return math.nan if value is None else float(value)
 
 
 class StopReason(Enum):

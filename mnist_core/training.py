@@ -69,7 +69,7 @@ def train(
                     f"epoch {epoch}: training loss {loss:g}, validation loss {validation.loss:g}; a loss or a weight "
                     "is not finite. A smaller learning_rate usually helps"
                 )
-            history.append(EpochMetrics(loss, accuracy, validation.loss, validation.accuracy))
+            history.append(EpochMetrics(loss, accuracy, validation.loss, validation.accuracy, validation.crossentropy))
             if best.update(epoch, history[-1]):
                 best_weights = model.get_weights()
         rates.update(epoch, history[-1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy
@@ -9,10 +10,10 @@ import optuna
 import pytest
 from running import Run
 from small_sweeps import SMALL
-from stores import model_file
+from stores import as_recorded_before_the_crossentropy, model_file
 
 from experiments import Launch, parse_spec, run_sweep
-from experiments.history import find_run
+from experiments.history import find_run, read_epochs
 from experiments.reproduction import reproduce
 from experiments.store import Store, open_store, tracking_uri
 from mnist_core.errors import DataError, ModelError, NotFoundError
@@ -36,6 +37,21 @@ def test_a_run_comes_out_the_same_to_the_last_bit_and_nothing_is_recorded(swept_
     assert epochs == [1, 2, 3]
     assert list(done.differences) == []
     assert find_run(swept_store, "small/0") == run
+
+
+def test_a_run_that_was_recorded_without_its_crossentropy_keeps_its_curves_and_is_reproduced(
+    command: Run, swept_store: Store
+) -> None:
+    new = read_epochs(swept_store, find_run(swept_store, "small/0"))
+    as_recorded_before_the_crossentropy(swept_store)
+    old = read_epochs(swept_store, find_run(swept_store, "small/0"))
+    assert old == tuple(replace(epoch, val_crossentropy=None) for epoch in new)
+    assert len(old) == 3
+    assert all(epoch.val_crossentropy for epoch in new)
+    code, out, _ = command("reproduce", "small/0")
+    assert code == 0
+    (row,) = (line.split() for line in out.splitlines() if line.startswith("val_crossentropy"))
+    assert len(row) == 5  # its name, "at that epoch", and a figure of the repetition alone
 
 
 def test_both_results_and_what_is_not_as_it_was_are_shown(command: Run, swept_store: Store) -> None:

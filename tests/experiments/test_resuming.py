@@ -13,11 +13,13 @@ import pytest
 from mlflow import MlflowClient
 from running import EVERY_GRID_POINT_ONCE, Watcher, here, points, stored_sweep
 from small_sweeps import SMALL, SMALL_GRID
+from stores import as_recorded_before_the_crossentropy
 
 from experiments import parse_spec, resume_sweep, run_sweep
 from experiments.provenance import Driver
 from experiments.records import SweepState, Tag
-from experiments.store import tracking_uri
+from experiments.selection import tie_breaker
+from experiments.store import open_store, tracking_uri
 from mnist_core.errors import DataError, NotFoundError, SpecError, SweepInUseError
 from search.sweep import Ending
 from search.trial import TrialState
@@ -61,6 +63,19 @@ def test_resuming_a_bayesian_sweep_can_add_trials_and_learns_from_the_old_ones(s
     assert {run.run_id for run in first.runs} < {run.run_id for run in more.runs}
     sizes = [run.params["learning_rate"] for run in more.runs]
     assert len(set(sizes)) == 6
+
+
+def test_a_sweep_recorded_without_crossentropies_is_resumed_and_all_its_runs_are_ranked_by_one_figure(
+    small_npz: Path,
+) -> None:
+    first = run_sweep(parse_spec(SMALL, ["trials=2", "pruner=none"]), here(small_npz))
+    assert all(run.value("val_crossentropy") is not None for run in first.ranked)
+    as_recorded_before_the_crossentropy(open_store(tracking_uri()))
+    more = resume_sweep("small", here(small_npz), overrides=["trials=3"])
+    recorded = [run.value("val_crossentropy") is not None for run in more.runs]
+    assert recorded == [False, False, True]
+    assert tie_breaker(more.ranked, "val_accuracy") == "val_loss"
+    assert len(more.ranked) == 3
 
 
 def test_resuming_on_other_data_is_refused_with_both_digests_and_changes_nothing(

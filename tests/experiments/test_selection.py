@@ -35,6 +35,50 @@ def test_for_a_loss_objective_lower_loss_wins_and_higher_accuracy_breaks_ties() 
     assert numbers(selection.rank(runs, "val_loss")) == [1, 0, 2]
 
 
+def with_crossentropy(number: int, accuracy: float, loss: float, crossentropy: float | None) -> RunRecord:
+    """A run whose loss may hold more than the cross-entropy; None for one recorded before that was kept."""
+    metrics = {"best_val_accuracy": accuracy, "best_val_loss": loss}
+    extra = {} if crossentropy is None else {"best_val_crossentropy": crossentropy}
+    return run(number, metrics=metrics | extra, params={"label_smoothing": str(number)})
+
+
+def orders(runs: list[RunRecord], objective: str = "val_accuracy") -> list[list[int]]:
+    """The same ranking, of runs, of configurations and of a choice."""
+    choice = choose(runs, Rule.BEST, objective, IMAGES)
+    return [
+        numbers(selection.rank(runs, objective)),
+        [one.run.number for one in configurations(runs, objective)],
+        [one.run.number for one in choice.ranked],
+    ]
+
+
+def test_equal_accuracies_are_ranked_by_the_cross_entropy_and_not_by_losses_of_another_kind() -> None:
+    smoothed = with_crossentropy(0, 0.98, loss=0.6, crossentropy=0.05)
+    plain = with_crossentropy(1, 0.98, loss=0.1, crossentropy=0.1)
+    better = with_crossentropy(2, 0.99, loss=0.9, crossentropy=0.9)
+    assert orders([plain, smoothed, better]) == [[2, 0, 1]] * 3
+
+
+def test_where_one_run_was_recorded_without_it_all_are_ranked_by_their_loss() -> None:
+    new = [with_crossentropy(0, 0.98, 0.6, crossentropy=0.05), with_crossentropy(1, 0.98, 0.2, crossentropy=0.1)]
+    old = with_crossentropy(2, 0.98, 0.4, crossentropy=None)
+    assert orders(new) == [[0, 1]] * 3
+    assert orders([*new, old]) == [[1, 2, 0]] * 3
+
+
+def test_a_run_that_may_not_win_does_not_decide_what_the_others_are_ranked_by() -> None:
+    new = [with_crossentropy(0, 0.98, 0.2, crossentropy=0.1), with_crossentropy(1, 0.98, 0.6, crossentropy=0.05)]
+    failed = replace(with_crossentropy(2, 0.98, 0.4, crossentropy=None), state=TrialState.FAILED)
+    assert orders([*new, failed]) == [[1, 0]] * 3
+    pruned = [replace(one, state=TrialState.PRUNED) for one in new]
+    assert numbers(selection.others([*pruned, run(3, None, None, state=TrialState.PRUNED)])) == [1, 0, 3]
+
+
+def test_a_loss_objective_is_still_ranked_by_the_loss() -> None:
+    runs = [with_crossentropy(0, 0.98, 0.2, crossentropy=0.1), with_crossentropy(1, 0.99, 0.3, crossentropy=0.05)]
+    assert orders(runs, "val_loss") == [[0, 1]] * 3
+
+
 @pytest.mark.parametrize(
     "loser",
     [

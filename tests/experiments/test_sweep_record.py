@@ -19,7 +19,7 @@ from mnist_core.data import Split, split
 from mnist_core.sources import DataSource, Origin
 from search.trial import TrialState
 
-CURVES = {"loss", "accuracy", "val_loss", "val_accuracy"}
+CURVES = {"loss", "accuracy", "val_loss", "val_accuracy", "val_crossentropy"}
 PARAMETERS = {
     "architecture",
     "hidden_layers",
@@ -126,6 +126,8 @@ def test_the_best_epochs_figures_are_logged_once_and_are_those_of_its_point_on_t
         best = int(run.data.metrics["best_epoch"])
         assert run.data.metrics["best_val_accuracy"] == max(curve.values()) == curve[best]
         assert run.data.metrics["best_val_loss"] == losses[best]
+        entropies = {p.step: p.value for p in client.get_metric_history(run.info.run_id, "val_crossentropy")}
+        assert run.data.metrics["best_val_crossentropy"] == entropies[best]
         assert len(client.get_metric_history(run.info.run_id, "best_val_accuracy")) == 1
 
 
@@ -184,7 +186,9 @@ def test_mlflow_loads_a_model_by_its_id_and_it_takes_raw_pixels(
 
 def test_the_parent_names_the_best_run(parent: Run, children: list[Run], swept: SweepResult) -> None:
     complete = [run for run in children if run.data.tags["state"] == "complete"]
-    first = min(complete, key=lambda run: (-run.data.metrics["best_val_accuracy"], run.data.metrics["best_val_loss"]))
+    first = min(
+        complete, key=lambda run: (-run.data.metrics["best_val_accuracy"], run.data.metrics["best_val_crossentropy"])
+    )
     winner = first.info.run_id
     assert parent.data.tags["best_run_id"] == winner
     assert swept.best is not None

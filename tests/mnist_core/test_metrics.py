@@ -5,9 +5,9 @@ import math
 
 import pytest
 
-from mnist_core.metrics import Direction, EpochMetrics, Metric, StopReason, TrainingResult
+from mnist_core.metrics import MONITORED, Direction, EpochMetrics, Metric, StopReason, TrainingResult
 
-METRICS = EpochMetrics(loss=0.4, accuracy=0.8, val_loss=0.5, val_accuracy=0.7)
+METRICS = EpochMetrics(loss=0.4, accuracy=0.8, val_loss=0.5, val_accuracy=0.7, val_crossentropy=0.3)
 MAX, MIN = Direction.MAXIMIZE, Direction.MINIMIZE
 
 
@@ -18,6 +18,7 @@ MAX, MIN = Direction.MAXIMIZE, Direction.MINIMIZE
         (Metric.ACCURACY, MAX, 0.8),
         (Metric.VAL_LOSS, MIN, 0.5),
         (Metric.VAL_ACCURACY, MAX, 0.7),
+        (Metric.VAL_CROSSENTROPY, MIN, 0.3),
     ],
 )
 def test_accuracies_are_maximised_and_losses_minimised(metric: Metric, direction: Direction, value: float) -> None:
@@ -26,8 +27,14 @@ def test_accuracies_are_maximised_and_losses_minimised(metric: Metric, direction
 
 
 def test_metrics_have_the_names_that_keras_and_mlflow_users_know() -> None:
-    assert [metric.value for metric in Metric] == ["loss", "accuracy", "val_loss", "val_accuracy"]
+    names = ["loss", "accuracy", "val_loss", "val_accuracy"]
+    assert [metric.value for metric in Metric] == [*names, "val_crossentropy"]
+    assert [metric.value for metric in MONITORED] == names
     assert [field.name for field in dataclasses.fields(EpochMetrics)] == [metric.value for metric in Metric]
+
+
+def test_what_was_not_recorded_is_not_a_number() -> None:
+    assert math.isnan(EpochMetrics(0.4, 0.8, 0.5, 0.7).value(Metric.VAL_CROSSENTROPY))
 
 
 @pytest.mark.parametrize(

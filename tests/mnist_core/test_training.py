@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mnist_core.data import LabelledImages, Split
 from mnist_core.errors import NonFiniteError, ParameterError
 from mnist_core.hyperparameters import EarlyStopping, Hyperparameters, TrainingConfig
-from mnist_core.metrics import EpochMetrics, Metric, StopReason, TrainingResult
+from mnist_core.metrics import MONITORED, EpochMetrics, Metric, StopReason, TrainingResult
 from mnist_core.model import build_model
 from mnist_core.runtime import start_afresh
 from mnist_core.training import BestEpoch, train
@@ -115,6 +115,37 @@ def test_validation_covers_every_image_with_dropout_off_and_the_penalty_on(
     result = train(model, data, config(1), seed=0)
     assert sum(float(penalty) for penalty in model.losses) > 0.01
     assert_holds_its_best_epoch(model, result, data)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{}, {"l2": 0.01, "label_smoothing": 0.2}, {"l2": 0.05, "dropout": 0.3}],
+    ids=["neither", "penalty and smoothing", "penalty and dropout"],
+)
+def test_the_cross_entropy_of_the_validation_images_is_that_of_the_probabilities_alone(
+    small_split: Split, values: dict[str, float]
+) -> None:
+    start_afresh(0)
+    model = build_model(Hyperparameters(hidden_size=16, **values))  # type: ignore[arg-type]
+    result = train(model, small_split, config(2), seed=0)
+    probabilities = model.predict(small_split.validation.images, verbose=0).astype(np.float64)
+    truth = probabilities[np.arange(200), small_split.validation.labels]
+    # float32 sums of 200 logarithms.
+    assert result.best.val_crossentropy == pytest.approx(-np.log(truth).mean(), rel=1e-5)
+    if values:
+        assert result.best.val_loss > 1.05 * result.best.val_crossentropy
+    else:
+        assert result.best.val_crossentropy == pytest.approx(result.best.val_loss, rel=1e-5)
+
+
+def test_the_cross_entropy_of_a_sure_mistake_is_bounded_as_by_keras(small_split: Split) -> None:
+    model = linear_model(keras.optimizers.SGD(0.0))
+    sure = np.zeros(10, np.float32)
+    sure[0] = 1000.0
+    model.get_layer("probabilities").set_weights([np.zeros((784, 10), np.float32), sure])
+    result = train(model, small_split, config(1), seed=0)
+    mistakes = np.mean(small_split.validation.labels != 0)
+    assert result.best.val_crossentropy == pytest.approx(mistakes * -np.log(keras.config.epsilon()), rel=1e-4)
 
 
 # The best epoch
@@ -348,7 +379,7 @@ def test_the_best_epoch_and_when_patience_is_out(
 
 @given(
     values=st.lists(st.sampled_from([0.0, 0.125, 0.25, 0.5, 0.75, 1.0]), min_size=1, max_size=12),
-    monitor=st.sampled_from([metric.value for metric in Metric]),
+    monitor=st.sampled_from([metric.value for metric in MONITORED]),
     patience=st.integers(1, 4),
     min_delta=st.sampled_from([0.0, 0.125, 0.25]),
 )
