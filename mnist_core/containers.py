@@ -10,33 +10,69 @@ import gzip
 import hashlib
 import math
 import struct
+import zipfile
 import zlib
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.npyio import NpzFile
 
 from mnist_core.data import LabelledImages
 from mnist_core.errors import DataError
 
 UBYTE = 0x08
+# Twice the largest of the MNIST-like sets, the training images of EMNIST by class.
+MAX_EXPANDED_BYTES = 1 << 30
 
 Bytes = npt.NDArray[np.uint8]
 
 
-def read_bytes(path: Path) -> bytes:
-    """The content of a file, decompressed where its name ends in ``.gz``.
+def read_idx(path: Path, dimensions: int) -> bytes:
+    """The content of an IDX file, decompressed where its name ends in ``.gz``, for :func:`parse_idx`.
+
+    No more is read than the header promises and one byte, whatever a compressed stream would expand to.
+
+    Args:
+        path: the file.
+        dimensions: 3 for images, 1 for labels.
 
     Raises:
-        DataError: the file cannot be read, or its compressed stream is cut or altered.
+        DataError: the file cannot be read, its compressed stream is cut or altered, or its header promises more than
+            ``MAX_EXPANDED_BYTES`` of a compressed file.
     """
+    packed = path.suffix == ".gz"
     try:
-        raw = path.read_bytes()
-        return gzip.decompress(raw) if path.suffix == ".gz" else raw
+        with gzip.open(path) if packed else path.open("rb") as file:
+            header = file.read(_header_size(dimensions))
+            promised = _promised_size(header, dimensions)
+            if packed:
+                _check_expanded_size(str(path), promised)
+            # Python allocates all that is asked for, which a header may overstate.
+            return header + file.read(promised + 1 if packed else min(promised + 1, path.stat().st_size))
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path}: not a whole gzip file ({error}). Fetch it again") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def _header_size(dimensions: int) -> int:
+    return 4 + 4 * dimensions
+
+
+def _promised_size(header: bytes, dimensions: int) -> int:
+    """Bytes of data after the header; 0 where it is none, which is for :func:`parse_idx` to say."""
+    if len(header) < _header_size(dimensions) or header[:4] != bytes((0, 0, UBYTE, dimensions)):
+        return 0
+    return math.prod(struct.unpack(f">{dimensions}I", header[4:]))
+
+
+def _check_expanded_size(name: str, size: int) -> None:
+    if size > MAX_EXPANDED_BYTES:
+        raise DataError(
+            f"{name}: compressed data that expands to {size:,} bytes: expected {MAX_EXPANDED_BYTES:,} or fewer. If you "
+            "trust it, give it uncompressed"
+        )
 
 
 def verify(name: str, content: bytes, sha256: str, remedy: str = "") -> None:
@@ -61,7 +97,7 @@ def parse_idx(path: Path, content: bytes, dimensions: int) -> Bytes:
     Raises:
         DataError: the header is not that of such a file, or the data is longer or shorter than it says.
     """
-    header = 4 + 4 * dimensions
+    header = _header_size(dimensions)
     if len(content) < header and content[:4] == bytes((0, 0, UBYTE, dimensions)):
         raise DataError(f"{path}: truncated: it ends within its header of {header} bytes. Fetch it again")
     if content[:4] != bytes((0, 0, UBYTE, dimensions)):
@@ -74,7 +110,7 @@ def parse_idx(path: Path, content: bytes, dimensions: int) -> Bytes:
     if expected != actual:
         raise DataError(
             f"{path}: {'truncated' if actual < expected else 'too long'}: its header promises {expected:,} bytes "
-            f"of data, received {actual:,}. Fetch it again"
+            f"of data, received {f'{actual:,}' if actual < expected else 'more'}. Fetch it again"
         )
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
 
@@ -87,15 +123,21 @@ def read_npz(path: Path, part: str) -> LabelledImages:
         part: ``"train"`` or ``"test"``; the other part is not read.
 
     Raises:
-        DataError: unreadable, altered, or without the keys ``x_…`` and ``y_…``.
+        DataError: unreadable, altered, without the keys ``x_…`` and ``y_…``, or a compressed array expands to more
+            than ``MAX_EXPANDED_BYTES``.
     """
     keys = (f"x_{part}", f"y_{part}")
     try:
         # Opened here: NumPy leaves a file open that turns out to be no archive.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in keys if key in archive.files}
+            present = [key for key in keys if key in archive.files]
+            for key in present:
+                _check_member(path, archive, key)
+            arrays = {key: archive[key] for key in present}
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
+    except DataError:
+        raise
     # NumPy has a different exception for each way in which an archive can be broken, and none of its own.
     except Exception as error:
         raise DataError(f"{path}: not a whole .npz archive ({type(error).__name__}). Fetch it again") from error
@@ -103,6 +145,14 @@ def read_npz(path: Path, part: str) -> LabelledImages:
         raise DataError(f"{path}: expected the arrays {', '.join(keys)}, {', '.join(missing)} is missing")
     images, labels = (arrays[key] for key in keys)
     return labelled(path, images, _as_bytes(path, labels))
+
+
+def _check_member(path: Path, archive: NpzFile, key: str) -> None:
+    """Refuse a compressed array that expands too far. zipfile reads no more of a member than its entry says."""
+    entries = archive.zip.infolist() if archive.zip else []
+    for entry in (entry for entry in entries if entry.filename in (key, f"{key}.npy")):
+        if entry.compress_type != zipfile.ZIP_STORED:
+            _check_expanded_size(f"{path}: {key}", entry.file_size)
 
 
 def _as_bytes(path: Path, labels: npt.NDArray[np.generic]) -> Bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import BinaryIO
 
 from mnist_core import containers
 from mnist_core.errors import DataError
@@ -15,6 +16,8 @@ MIRRORS = (
 )
 CONNECT_TIMEOUT_SECONDS = 3.0
 READ_TIMEOUT_SECONDS = 15.0
+MAX_FILE_BYTES = 50_000_000
+"""More than the largest of the four files takes up, however badly it is compressed."""
 
 
 def download_mnist(folder: Path, mirrors: tuple[str, ...] = MIRRORS, progress: bool = True) -> str | None:
@@ -43,17 +46,40 @@ def download_mnist(folder: Path, mirrors: tuple[str, ...] = MIRRORS, progress: b
     return failure
 
 
+class _Bounded:
+    """A file that takes ``MAX_FILE_BYTES`` and no more: a mirror may send without end."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._left = MAX_FILE_BYTES
+
+    def write(self, chunk: bytes) -> None:
+        self._left -= len(chunk)
+        if self._left < 0:
+            raise DataError(f"more than {MAX_FILE_BYTES:,} bytes for one file of MNIST")
+        self._file.write(chunk)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+
 def _fetch_all(folder: Path, mirror: str, progress: bool) -> None:
     import pooch
 
     pooch.get_logger().setLevel("ERROR")
     timeouts = (CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS)
-    downloader = pooch.HTTPDownloader(progressbar=progress, timeout=timeouts)
+    http = pooch.HTTPDownloader(progressbar=progress, timeout=timeouts)
+
+    def downloader(url: str, output_file: str, pooch_: object) -> None:
+        with Path(output_file).open("wb") as file:
+            http(url, _Bounded(file), pooch_)
+
     with tempfile.TemporaryDirectory(dir=folder) as staging:
         for name, sha256 in CANONICAL_SHA256.items():
             url = f"{mirror}{name}.gz"
             path = Path(pooch.retrieve(url, known_hash=None, fname=f"{name}.gz", path=staging, downloader=downloader))
-            containers.verify(f"{name}.gz", containers.read_bytes(path), sha256)
+            content = containers.read_idx(path, dimensions=3 if "images" in name else 1)
+            containers.verify(f"{name}.gz", content, sha256)
         for path in Path(staging).iterdir():
             path.replace(folder / path.name)
 

@@ -106,7 +106,7 @@ class DataSource:
         path = idx_file(self.path, name)
         if path is None:
             raise DataError(f"{self.path}: expected a file {name} or {name}.gz, found neither")
-        content = containers.read_bytes(path)
+        content = containers.read_idx(path, dimensions)
         if self.origin in (Origin.CACHE, Origin.DOWNLOAD):
             containers.verify(str(path), content, CANONICAL_SHA256[name], ". Delete it to fetch it again")
         return containers.parse_idx(path, content, dimensions)

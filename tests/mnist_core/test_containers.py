@@ -3,7 +3,9 @@ from __future__ import annotations
 import gzip
 import hashlib
 import struct
+import tracemalloc
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +59,7 @@ def test_an_idx_file_cut_anywhere_in_its_data_is_truncated(encode_idx, tiny: Lab
 
 def test_an_idx_file_with_bytes_behind_its_data_is_too_long(encode_idx, tiny: LabelledImages) -> None:
     assert refusal_of_idx(encode_idx(tiny.images) + b"\0") == (
-        f"{FILE}: too long: its header promises 1,800 bytes of data, received 1,801. Fetch it again"
+        f"{FILE}: too long: its header promises 1,800 bytes of data, received more. Fetch it again"
     )
 
 
@@ -85,14 +87,15 @@ def test_images_are_refused_where_labels_are_expected(encode_idx, tiny: Labelled
     assert message.endswith("expected it to begin with 00000801, received 00000803")
 
 
-def test_a_file_is_decompressed_by_its_suffix(tmp_path: Path) -> None:
-    (tmp_path / "plain").write_bytes(b"content")
-    (tmp_path / "packed.gz").write_bytes(gzip.compress(b"content"))
-    assert containers.read_bytes(tmp_path / "plain") == b"content"
-    assert containers.read_bytes(tmp_path / "packed.gz") == b"content"
+def test_a_file_is_decompressed_by_its_suffix(tmp_path: Path, encode_idx, tiny: LabelledImages) -> None:
+    content = encode_idx(tiny.images)
+    (tmp_path / "plain").write_bytes(content)
+    (tmp_path / "packed.gz").write_bytes(gzip.compress(content))
+    assert containers.read_idx(tmp_path / "plain", 3) == content
+    assert containers.read_idx(tmp_path / "packed.gz", 3) == content
 
 
-PACKED = gzip.compress(np.random.default_rng(0).bytes(1000), mtime=0)
+PACKED = gzip.compress(bytes((0, 0, 8, 1)) + struct.pack(">I", 1000) + np.random.default_rng(0).bytes(1000), mtime=0)
 
 
 @pytest.mark.parametrize(
@@ -113,17 +116,17 @@ def test_a_gzip_stream_that_is_not_whole_is_refused(tmp_path: Path, content: byt
     path = tmp_path / "images.gz"
     path.write_bytes(content)
     with pytest.raises(DataError) as caught:
-        containers.read_bytes(path)
+        containers.read_idx(path, 1)
     assert str(caught.value).startswith(f"{path}: not a whole gzip file (")
     assert str(caught.value).endswith("Fetch it again")
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
-        containers.read_bytes(tmp_path / "nothing.gz")
+        containers.read_idx(tmp_path / "nothing.gz", 1)
     assert str(caught.value) == f"{tmp_path / 'nothing.gz'}: cannot be read (No such file or directory)"
     with pytest.raises(DataError, match="cannot be read \\(Is a directory\\)"):
-        containers.read_bytes(tmp_path)
+        containers.read_idx(tmp_path, 1)
 
 
 def test_altered_content_is_refused_with_both_digests() -> None:
@@ -243,3 +246,68 @@ def test_an_archive_of_something_else_than_arrays_is_refused(tmp_path: Path) -> 
 def test_an_idx_file_that_ends_in_its_header_is_said_to_be_truncated() -> None:
     with pytest.raises(DataError, match="truncated: it ends within its header of 16 bytes"):
         containers.parse_idx(FILE, bytes((0, 0, 8, 3, 0, 0, 0, 1)), 3)
+
+
+def packed_zeros(path: Path, header: bytes, count: int) -> Path:
+    """A small file that expands to a header and ``count`` zeros, written without holding them."""
+    block = bytes(1 << 20)
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        file.write(header)
+        for _ in range(count // len(block)):
+            file.write(block)
+    return path
+
+
+def peak_of(call: Callable[[], object]) -> int:
+    """Bytes that Python allocated at once during a call."""
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+HUNDRED_MILLION = 100 << 20
+
+
+@pytest.mark.parametrize("header", [bytes((0, 0, 8, 1)) + struct.pack(">I", 10), b"no IDX file"], ids=["IDX", "other"])
+def test_a_compressed_file_is_expanded_no_further_than_its_header_promises(tmp_path: Path, header: bytes) -> None:
+    path = packed_zeros(tmp_path / "labels.gz", header, HUNDRED_MILLION)
+
+    def read() -> None:
+        with pytest.raises(DataError, match=r"too long: its header promises 10 bytes|not an IDX file"):
+            containers.parse_idx(path, containers.read_idx(path, 1), 1)
+
+    assert peak_of(read) < HUNDRED_MILLION / 10
+
+
+def test_a_compressed_file_whose_header_promises_too_much_is_not_expanded(tmp_path: Path) -> None:
+    header = bytes((0, 0, 8, 3)) + struct.pack(">3I", 1 << 20, 1 << 10, 3)
+    path = packed_zeros(tmp_path / "images.gz", header, 1 << 20)
+    with pytest.raises(DataError) as caught:
+        containers.read_idx(path, 3)
+    assert str(caught.value) == (
+        f"{path}: compressed data that expands to 3,221,225,472 bytes: expected 1,073,741,824 or fewer. If you trust "
+        "it, give it uncompressed"
+    )
+
+
+def test_a_plain_file_whose_header_promises_more_than_there_can_be_is_truncated(tmp_path: Path) -> None:
+    path = tmp_path / "images"
+    path.write_bytes(bytes((0, 0, 8, 3)) + struct.pack(">3I", *[2**32 - 1] * 3) + b"pixels")
+    with pytest.raises(DataError, match=r"truncated: its header promises .* bytes of data, received 6"):
+        containers.parse_idx(path, containers.read_idx(path, 3), 3)
+
+
+def test_an_array_of_an_npz_archive_that_expands_too_far_is_not_read(
+    tmp_path: Path, tiny: LabelledImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(containers, "MAX_EXPANDED_BYTES", 5000)
+    path, images = tmp_path / "data.npz", np.zeros((60, 10, 10), np.uint8)
+    np.savez_compressed(path, x_train=images, y_train=tiny.labels)
+    assert refusal_of_npz(path).startswith(
+        f"{path}: x_train: compressed data that expands to 6,128 bytes: expected 5,0"
+    )
+    np.savez(path, x_train=images, y_train=tiny.labels)
+    assert len(containers.read_npz(path, "train")) == 60

@@ -261,3 +261,13 @@ def test_a_bar_is_shown_for_each_file_where_progress_is_wanted(
     assert capfd.readouterr() == ("", "")
     assert download_mnist(tmp_path / "shown", (good,), progress=True) is None
     assert capfd.readouterr().err.count("100%") == 4
+
+
+def test_a_mirror_that_sends_too_much_is_left(
+    mirrors: Mirrors, tmp_path: Path, idx_contents: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mnist_core.download, "MAX_FILE_BYTES", 1000)
+    mirror = mirrors.add("endless", idx_contents)
+    failure = fetch(tmp_path / "cache", mirror)
+    assert failure == f"{mirror}: more than 1,000 bytes for one file of MNIST"
+    assert names(tmp_path / "cache") == []
