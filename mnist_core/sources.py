@@ -53,7 +53,8 @@ class DataSource:
 
     Args:
         origin: how it was come by.
-        path: a folder of IDX files, an ``.npz`` file, or a folder of users' feedback; None for the embedded sample.
+        path: a folder of IDX files, an ``.npz`` file, or a folder of users' feedback and no IDX files; None for the
+            embedded sample.
         function: of the user's own that returns the data, as ``package.module:function``; no path then.
     """
 
@@ -70,8 +71,11 @@ class DataSource:
 
     @property
     def is_feedback(self) -> bool:
-        """Whether it is what users of the page stored: a test set, and no training images."""
-        return self.path is not None and (self.path / feedback.FILE).is_file()
+        """Whether it is what users of the page stored: a test set, and no training images.
+
+        Feedback beside files of MNIST is not looked at: those files are the data set.
+        """
+        return self.path is not None and (self.path / feedback.FILE).is_file() and not holds_idx_files(self.path)
 
     def load_training(self) -> LabelledImages:
         """All images that may be trained on and chosen by.
@@ -105,7 +109,9 @@ class DataSource:
         assert self.path is not None
         path = idx_file(self.path, name)
         if path is None:
-            raise DataError(f"{self.path}: expected a file {name} or {name}.gz, found neither")
+            aside = f"; {feedback.FILE} is evaluated on in a folder of its own"
+            there = (self.path / feedback.FILE).is_file()
+            raise DataError(f"{self.path}: expected a file {name} or {name}.gz, found neither{aside * there}")
         content = containers.read_idx(path, dimensions)
         if self.origin in (Origin.CACHE, Origin.DOWNLOAD):
             containers.verify(str(path), content, CANONICAL_SHA256[name], ". Delete it to fetch it again")
@@ -128,6 +134,11 @@ def idx_file(folder: Path, name: str) -> Path | None:
     spellings = (name, name.replace("-idx", ".idx"))
     candidates = (folder / f"{spelling}{suffix}" for spelling in spellings for suffix in ("", ".gz"))
     return next((path for path in candidates if path.is_file()), None)
+
+
+def holds_idx_files(folder: Path) -> bool:
+    """Whether any of MNIST's four files is in the folder."""
+    return any(idx_file(folder, name) for names in FILES.values() for name in names)
 
 
 def cache_folder() -> Path:

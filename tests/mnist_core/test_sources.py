@@ -10,6 +10,7 @@ import pytest
 
 from mnist_core.data import LabelledImages
 from mnist_core.errors import DataError
+from mnist_core.feedback import Feedback, append_feedback
 from mnist_core.sources import (
     CANONICAL_SHA256,
     FILES,
@@ -131,6 +132,34 @@ def test_a_relative_path_and_a_home_path_are_made_absolute(
     monkeypatch.setenv("HOME", str(tmp_path))
     for path in (Path("digits"), Path("~/digits")):
         assert find_data(path, not_to_be_called, not_to_be_called).path == folder
+
+
+# A folder of feedback that holds other data too
+
+
+def answer_of_a_user() -> Feedback:
+    return Feedback(np.zeros((28, 28), np.uint8), guess=1, truth=7, model="3", at="2026-11-22T10:00:00Z")
+
+
+def test_feedback_in_a_folder_of_data_does_not_take_the_place_of_its_test_set(
+    tmp_path: Path, write_folder, tiny_test: LabelledImages
+) -> None:
+    folder = write_folder(tmp_path / "digits")
+    append_feedback(folder, answer_of_a_user())
+    source = find_data(folder, not_to_be_called, not_to_be_called)
+    assert not source.is_feedback
+    assert source.load_test().digest == tiny_test.digest
+
+
+def test_feedback_beside_training_images_alone_is_no_test_set(tmp_path: Path, write_folder) -> None:
+    folder = write_folder(tmp_path / "digits", names=TRAINING_FILES)
+    append_feedback(folder, answer_of_a_user())
+    with pytest.raises(DataError) as caught:
+        find_data(folder, not_to_be_called, not_to_be_called).load_test()
+    assert str(caught.value) == (
+        f"{folder}: expected a file {TEST_FILES[0]} or {TEST_FILES[0]}.gz, found neither; feedback.jsonl is evaluated "
+        "on in a folder of its own"
+    )
 
 
 # Files
