@@ -189,12 +189,16 @@ def _add_state(app: FastAPI, throne: Throne, metrics: Metrics, settings: Setting
 def _add_feedback(app: FastAPI, throne: Throne, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
 
-    @app.post("/feedback", status_code=204, responses=REFUSALS)
+    @app.post("/feedback", status_code=204, responses={**REFUSALS, 507: {"description": "It cannot be stored"}})
     def feedback(body: FeedbackBody) -> None:
         """Store an image with the digit that was predicted and the one that it is."""
         version = _reigning(throne).facts.version
         now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-        append_feedback(folder, Feedback(as_bytes(body.pixels), int(body.guess), int(body.truth), version, now))
+        one = Feedback(as_bytes(body.pixels), int(body.guess), int(body.truth), version, now)
+        try:
+            append_feedback(folder, one)
+        except OSError as error:
+            raise HTTPException(507, f"feedback is not stored: {error.strerror or error}") from error
 
 
 def _reigning(throne: Throne) -> Champion:

@@ -11,6 +11,7 @@ from picture_files import encode, encode_huge
 from serving_fakes import Shelf
 from starlette.testclient import TestClient
 
+import mnist_core.feedback
 from mnist_core.feedback import read_feedback
 from serving.app import Settings, create_app
 from serving.champion import Throne, load_predictor
@@ -180,6 +181,17 @@ def test_wrong_feedback_is_refused_without_echo(client: TestClient, digits: Byte
     answer = client.post("/feedback", json={"pixels": digits[0].tolist(), "guess": 3, "truth": 7} | changed)
     assert answer.status_code == 422
     assert "secret" not in answer.text
+
+
+def test_feedback_that_cannot_be_stored_is_said_to_be_lost(
+    client: TestClient, digits: Bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(mnist_core.feedback, "MAX_BYTES", 1000)
+    answer = client.post("/feedback", json={"pixels": digits[0].tolist(), "guess": 3, "truth": 7})
+    assert answer.status_code == 507
+    detail = "feedback is not stored: it would grow beyond 1,000 bytes: move it away"
+    assert answer.json() == {"detail": detail}
+    assert (tmp_path / "feedback" / "feedback.jsonl").read_bytes() == b""
 
 
 def test_feedback_is_off_unless_asked_for(throne: Throne, digits: Bytes) -> None:
