@@ -28,7 +28,7 @@ from experiments.model_files import fetch_file, fetch_model
 from experiments.records import RunRecord, Tag
 from experiments.store import Store
 from mnist_core.data import LabelledImages
-from mnist_core.errors import StoreError
+from mnist_core.errors import DataError, StoreError
 from mnist_core.evaluation import CONFIDENCE, RESAMPLES, Evaluation, evaluate
 from mnist_core.runtime import quietly
 from mnist_core.sources import DataSource, name_of
@@ -123,6 +123,7 @@ def evaluate_run(store: Store, run: RunRecord, test: TestSet) -> EvaluationRecor
     """Let a run's model see the test set, and record what came of it with the run and with its model.
 
     Raises:
+        DataError: the images are of another size than those that the model takes.
         ModelError: the model is missing or not the one that was logged.
         NonFiniteError: its probabilities are not all finite.
     """
@@ -134,15 +135,20 @@ def evaluate_file(store: Store, run: RunRecord, path: Path, test: TestSet) -> Ev
     """The same, of a run whose model has been fetched and checked already.
 
     Raises:
+        DataError: the images are of another size than those that the model takes.
         NonFiniteError: its probabilities are not all finite.
     """
     with quietly():
         from mnist_core import saved_model
 
     model = saved_model.load_model(path)
+    try:
+        probabilities = saved_model.predict(model, test.data.images)
+    except DataError as error:
+        raise DataError(f"{test.location}: {error}") from error
     record = _record(
         test,
-        saved_model.predict(model, test.data.images),
+        probabilities,
         saved_model.latency(model, test.data.images[0]),
         path.stat().st_size,
     )

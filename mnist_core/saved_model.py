@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from mnist_core.errors import ModelError
+from mnist_core.errors import DataError, ModelError
 from mnist_core.probabilities import fault_of
 
 PREDICTION_BATCH = 2000
@@ -71,8 +71,13 @@ def predict(model: keras.Model, images: npt.NDArray[np.uint8]) -> npt.NDArray[np
         Shape ``(n, classes)``, float32. Not all need be finite.
 
     Raises:
+        DataError: the images are of another size than those that the model takes.
         ModelError: what the model gives are no probabilities.
     """
+    sizes = zip(model.input_shape[1:], images.shape[1:], strict=False)  # Keras adds a last axis where one is missing
+    if any(taken not in (None, given) for taken, given in sizes):
+        expected, received = (" × ".join(map(str, shape[1:3])) for shape in (model.input_shape, images.shape))
+        raise DataError(f"images: expected {expected} pixels, as the model takes them, received {received}")
     batches = [images[start : start + PREDICTION_BATCH] for start in range(0, len(images), PREDICTION_BATCH)]
     scores = np.concatenate([np.asarray(model(batch, training=False), dtype=np.float32) for batch in batches])
     if fault := fault_of(scores[np.isfinite(scores).all(axis=1)]):

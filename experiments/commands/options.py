@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from experiments.selection import Rule
-from mnist_core.errors import SpecError
+from mnist_core.errors import MnistSearchError, SpecError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -63,6 +65,25 @@ def find_source(data: Path | None, run: RunRecord, console: Console) -> DataSour
     from experiments.dataset import locate
 
     return locate(data, say_on(console), run.tags)
+
+
+@contextmanager
+def writing(option: str, path: Path) -> Iterator[None]:
+    """Turn what the system says when a file or folder that the user named cannot be written into a SpecError.
+
+    Args:
+        option: that names it, such as ``--out``.
+        path: what the user gave.
+    """
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, MnistSearchError):
+            raise
+        within = f" at {error.filename}" if error.filename and str(error.filename) != str(path) else ""
+        raise SpecError(
+            f"{option} {path}: cannot be written{within} ({error.strerror or error}); choose another place"
+        ) from error
 
 
 def parse_duration(text: str) -> float:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from experiments.commands.options import DataOption, NameOption, find_source
+from experiments.commands.options import DataOption, NameOption, find_source, writing
 from experiments.records import REGISTERED_MODEL, Alias
 from mnist_core.formats import Format
 
@@ -36,11 +36,18 @@ def serve(
     from experiments.serve import RegistryChampions
     from experiments.store import tracking_uri
     from mnist_core import runtime
+    from mnist_core.errors import SpecError
+    from mnist_core.sources import holds_idx_files
     from serving import server
     from serving.app import LOCAL_HOSTS, NO_CHAMPION, Settings, create_app
     from serving.champion import Throne, load_predictor
 
     console = make_console()
+    if collect is not None:
+        if holds_idx_files(collect):
+            raise SpecError(f"--collect {collect}: it holds files of MNIST; expected a folder for feedback alone")
+        with writing("--collect", collect):
+            collect.mkdir(parents=True, exist_ok=True)
     listener = server.listen(host, port)
     runtime.configure(threads=1)
     throne = Throne(RegistryChampions(tracking_uri(), name), load_predictor)
@@ -77,7 +84,9 @@ def export(
     store, console = open_store(tracking_uri()), make_console()
     found = find_version(store, name, version)
     source = find_source(data, find_run(store, found.run_id), console)
-    done = export_version(store, found, wanted, int8, output, source)
+    with writing("--output", output):
+        output.mkdir(parents=True, exist_ok=True)
+        done = export_version(store, found, wanted, int8, output, source)
     agreement = done.agreement
     console.print(f"{done.path}  {done.size:,} bytes, of {found.title}", style="green")
     console.print(f"same answer         {agreement.share:.2%} of {agreement.images:,} test images")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from experiments.commands.options import DataOption, RunArgument, SweepArgument, find_source
+from experiments.commands.options import DataOption, RunArgument, SweepArgument, find_source, writing
 from mnist_core.errors import SpecError
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ def report(
 
     if out is not None and not out.absolute().parent.is_dir():
         raise SpecError(f"--out {out}: expected a file in a folder that exists; there is no {out.absolute().parent}")
+    if out is not None and out.is_dir():
+        raise SpecError(f"--out {out}: expected a file, received a folder; name one in it: --out {out / PAGE}")
     console = make_console()
     store = open_store(tracking_uri())
     sweep = find_sweep(store, name)
@@ -66,7 +68,8 @@ def report(
     _print_pictures(console, made.pictures, FOLDER)
     console.print(f"{FOLDER}/{PAGE:<26} all of them, with the numbers behind them")
     if out is not None:
-        out.write_text(made.page, encoding="utf-8")
+        with writing("--out", out):
+            out.write_text(made.page, encoding="utf-8")
     console.print(f"\nsweep {sweep.name}, run {sweep.run_id}: see its artifacts (mnist-search ui)", soft_wrap=True)
 
 
