@@ -57,7 +57,7 @@ def _sweep(store: Store, target: str | None) -> SweepRecord | None:
     if target is None:
         ended = [sweep for sweep in past.list_sweeps(store) if sweep.state is not SweepState.RUNNING]
         if not ended:
-            raise NotFoundError(f"no sweep in {store.uri} has ended yet; name a sweep or a run")
+            raise NotFoundError(f"no sweep in {store.shown} has ended yet; name a sweep or a run")
         return ended[0]
     try:
         return past.find_sweep(store, target)

@@ -14,6 +14,7 @@ from experiments.commands.registering import promote, registry, rollback
 from experiments.commands.serving import export, serve
 from experiments.commands.showing import compare, explain, report
 from experiments.commands.sweeping import confirm, sweep
+from experiments.redaction import redact
 from mnist_core.errors import MnistSearchError
 
 app = typer.Typer(
@@ -40,5 +41,5 @@ def main() -> None:
     try:
         app()
     except MnistSearchError as error:
-        print(f"mnist-search: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"mnist-search: {redact(' '.join(str(error).split()))}", file=sys.stderr)
         sys.exit(USER_ERROR)

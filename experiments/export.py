@@ -51,7 +51,7 @@ def find_version(store: Store, name: str, text: str) -> VersionRecord:
             return version
     known = ", ".join(str(version.version) for version in versions)
     hint = f"it has: {known}" if known else "promote a run first (mnist-search promote SWEEP)"
-    raise NotFoundError(f"{name}: no version {text!r} in {store.uri}; {hint}")
+    raise NotFoundError(f"{name}: no version {text!r} in {store.shown}; {hint}")
 
 
 def export_version(

@@ -43,7 +43,7 @@ def find_sweep(store: Store, name: str) -> SweepRecord:
         return (by_name or by_id)[0]
     if by_id:
         raise NotFoundError(f"{name!r} is the beginning of {len(by_id)} sweeps' run ids; give more of it")
-    raise NotFoundError(f"no sweep {name!r} in {store.uri}{did_you_mean(name, {sweep.name for sweep in sweeps})}")
+    raise NotFoundError(f"no sweep {name!r} in {store.shown}{did_you_mean(name, {sweep.name for sweep in sweeps})}")
 
 
 def free_name(store: Store, name: str) -> str:
@@ -106,7 +106,7 @@ def find_run(store: Store, text: str) -> RunRecord:
         raise NotFoundError(f"{text!r} is the beginning of {len(found)} run ids; give more of it")
     if not found:
         raise NotFoundError(
-            f"no run {text!r} in {store.uri}; expected {SHORTEST_ID} or more digits of a run id, or SWEEP/trial-007"
+            f"no run {text!r} in {store.shown}; expected {SHORTEST_ID} or more digits of a run id, or SWEEP/trial-007"
         )
     with store.errors(f"reading the model of run {text}"):
         return _run(found[0], _ready_models(store, found[0].data.tags["mlflow.parentRunId"]))

@@ -61,7 +61,7 @@ def read_version(store: Store, name: str, number: int) -> VersionRecord:
     for version in read_versions(store, name):
         if version.version == number:
             return version
-    raise NotFoundError(f"{name}: no version {number} in {store.uri}; see: mnist-search registry --as {name}")
+    raise NotFoundError(f"{name}: no version {number} in {store.shown}; see: mnist-search registry --as {name}")
 
 
 def champion(store: Store, name: str = REGISTERED_MODEL) -> VersionRecord | None:
@@ -137,7 +137,7 @@ def roll_back(store: Store, name: str, reason: str = "") -> tuple[VersionRecord,
         now = _called(versions, Alias.CHAMPION)
         then = _called(versions, Alias.PREVIOUS)
         if now is None:
-            raise NotFoundError(f"{name}: no champion in {store.uri}; promote one first (mnist-search promote SWEEP)")
+            raise NotFoundError(f"{name}: no champion in {store.shown}; promote one first (mnist-search promote SWEEP)")
         if then is None or then.version == now.version:
             raise NotFoundError(f"{name}: no previous champion to go back to; version {now.version} stays")
         _check_model(store, then)

@@ -72,8 +72,8 @@ class RegistryChampions:
 
 
 def ui_of(store: Store) -> str:
-    """Address of the MLflow UI that shows the store: its server's own, or that of ``mnist-search ui``."""
-    return store.uri.rstrip("/") if store.uri.startswith(("http://", "https://")) else LOCAL_UI
+    """Address of the UI that shows the store, without credentials: its server's own, or that of ``mnist-search ui``."""
+    return store.shown.rstrip("/") if store.uri.startswith(("http://", "https://")) else LOCAL_UI
 
 
 def _number(version: VersionRecord, tag: VersionTag) -> float | None:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mnist_core.errors import MnistSearchError, NotFoundError, StoreError
+from experiments.redaction import redact, redact_of
+from mnist_core.errors import MissingLibraryError, MnistSearchError, NotFoundError, StoreError
 
 try:
     import fcntl
@@ -27,6 +28,15 @@ EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 SQLITE = "sqlite:///"
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 PROBE_SECONDS = 5.0
+# Of the databases that MLflow knows, by the module that SQLAlchemy imports: the package that has it.
+DRIVERS = {
+    "psycopg": "psycopg[binary]",
+    "psycopg2": "psycopg2-binary",
+    "MySQLdb": "mysqlclient",
+    "pymysql": "pymysql",
+    "pyodbc": "pyodbc",
+    "pymssql": "pymssql",
+}
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,11 @@ class Store:
     uri: str
     client: MlflowClient
     experiment_id: str
+
+    @property
+    def shown(self) -> str:
+        """The URI as it may be shown: without credentials."""
+        return redact(self.uri)
 
     @contextmanager
     def errors(self, doing: str) -> Iterator[None]:
@@ -82,11 +97,11 @@ def tracking_uri(uri: str | None = None) -> str:
     uri = uri or os.environ.get(URI_VARIABLE) or f"{SQLITE}{Path('mlruns/mlflow.db').absolute()}"
     if uri.startswith("file:") or ("://" not in uri and not uri.startswith("databricks")):
         raise StoreError(
-            f"{uri}: MLflow's file store is deprecated; expected a server (http://…) or {SQLITE}path/mlflow.db"
+            f"{redact(uri)}: MLflow's file store is deprecated; expected a server (http://…) or {SQLITE}path/mlflow.db"
         )
     if uri.startswith(SQLITE) and (odd := set("?#%") & set(uri)):
         raise StoreError(
-            f"{uri}: a database's path cannot hold {' '.join(sorted(odd))}; set MLFLOW_TRACKING_URI to another"
+            f"{redact(uri)}: a database's path cannot hold {' '.join(sorted(odd))}; set MLFLOW_TRACKING_URI to another"
         )
     return uri
 
@@ -105,8 +120,8 @@ def probe(uri: str) -> None:
         requests.get(f"{uri.rstrip('/')}/health", timeout=PROBE_SECONDS)
     except requests.RequestException as error:
         raise StoreError(
-            f"{uri}: no tracking server answers there ({type(error).__name__}). Start it, or unset MLFLOW_TRACKING_URI "
-            "to use mlruns/mlflow.db"
+            f"{redact(uri)}: no tracking server answers there ({type(error).__name__}). Start it, or unset "
+            "MLFLOW_TRACKING_URI to use mlruns/mlflow.db"
         ) from error
 
 
@@ -119,6 +134,7 @@ def open_store(uri: str, create: bool = False) -> Store:
 
     Raises:
         StoreError: it cannot be reached or read.
+        MissingLibraryError: it is a database whose driver is not installed.
         NotFoundError: it holds no sweeps, and ``create`` is off.
     """
     probe(uri)
@@ -139,7 +155,9 @@ def open_store(uri: str, create: bool = False) -> Store:
             if experiment is not None:
                 return Store(uri, client, experiment.experiment_id)
             if not create:
-                raise NotFoundError(f"{uri}: no sweeps in experiment {name!r} yet; run one (mnist-search sweep quick)")
+                raise NotFoundError(
+                    f"{redact(uri)}: no sweeps in experiment {name!r} yet; run one (mnist-search sweep quick)"
+                )
             place = (database.parent / "artifacts").as_uri() if database else None
             return Store(uri, client, client.create_experiment(name, artifact_location=place, tags=EXPERIMENT_TAGS))
 
@@ -164,6 +182,8 @@ def calm_mlflow() -> None:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "4")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+    # Of each run that ends, with the credentials of the server.
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 
 @contextmanager
@@ -172,16 +192,23 @@ def _translated(uri: str, doing: str) -> Iterator[None]:
         yield
     except MnistSearchError:
         raise
+    except ModuleNotFoundError as error:
+        if error.name not in DRIVERS:
+            raise
+        raise MissingLibraryError(
+            f"{redact(uri)}: {doing}: needs the driver {error.name}, not installed here: pip install "
+            f"'{DRIVERS[error.name]}'"
+        ) from error
     except Exception as error:
         if not _of_the_store(error):
             raise
-        text = str(error).strip().split("\n")[0]
+        text = redact_of(str(error).strip().split("\n")[0], uri)
         if "out-of-date database schema" in text:
             text = (
                 "written by another version of MLflow. If that was an older one, back it up and run "
-                f"'mlflow db upgrade {uri}'; if it was a newer one, install that"
+                f"'mlflow db upgrade {redact(uri)}'; if it was a newer one, install that"
             )
-        raise StoreError(f"{uri}: {doing}: {text or type(error).__name__}") from error
+        raise StoreError(f"{redact(uri)}: {doing}: {text or type(error).__name__}") from error
 
 
 def _of_the_store(error: Exception) -> bool:
@@ -199,7 +226,7 @@ def serve_ui(uri: str, port: int) -> None:
     """
     if uri.startswith(("http://", "https://")):
         probe(uri)
-        print(f"The tracking server has a UI of its own: {uri}")
+        print(f"The tracking server has a UI of its own: {redact(uri)}")
         return
     open_store(uri)
     with socket.socket() as listener:
@@ -213,6 +240,8 @@ def serve_ui(uri: str, port: int) -> None:
     os.environ |= {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "PYTHONWARNINGS": "ignore"}
     # The default list of hosts accepts look-alikes, so it is given.
     hosts = f"localhost:{port},127.0.0.1:{port}"
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--workers", "1"]
+    # Arguments of a process can be read by all users of the machine, its environment cannot.
+    os.environ["MLFLOW_BACKEND_STORE_URI"] = uri
+    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
     network = ["--host", "127.0.0.1", "--port", str(port), "--allowed-hosts", hosts]
     os.execv(sys.executable, [*command, *network, "--uvicorn-opts", "--log-level warning"])

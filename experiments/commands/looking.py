@@ -15,6 +15,7 @@ def sweeps() -> None:
     """List the sweeps that ship and those in the store."""
     from experiments.console import make_console, print_table
     from experiments.history import list_sweeps
+    from experiments.redaction import redact
     from experiments.store import open_store, tracking_uri
     from experiments.tables import sweeps_table
     from mnist_core.errors import NotFoundError
@@ -25,7 +26,7 @@ def sweeps() -> None:
         first = path.read_text(encoding="utf-8").partition("\n")[0]
         console.print(f"  {path.stem:<14} {first.lstrip('# ')}")
     uri = tracking_uri()
-    console.print(f"\nin {uri}", style="bold")
+    console.print(f"\nin {redact(uri)}", style="bold")
     try:
         print_table(console, sweeps_table(list_sweeps(open_store(uri))))
     except NotFoundError:

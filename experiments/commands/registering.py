@@ -137,7 +137,9 @@ def registry(name: NameOption = REGISTERED_MODEL) -> None:
     store, console = open_store(tracking_uri()), make_console()
     versions = read_versions(store, name)
     if not versions:
-        raise NotFoundError(f"{name}: no versions in {store.uri} yet; promote a run first (mnist-search promote SWEEP)")
+        raise NotFoundError(
+            f"{name}: no versions in {store.shown} yet; promote a run first (mnist-search promote SWEEP)"
+        )
     print_table(console, versions_table(versions))
     console.print("\nchampions", style="bold")
     for change in read_changes(store, name):
