@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from mnist_core.errors import MnistSearchError
 from serving.recognition import Predictor
 
 CHECK_SECONDS = 3.0
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,10 @@ class Throne:
         """How often another champion has taken its place."""
 
     def check(self) -> None:
-        """Ask who is champion. A new one is loaded, tried and put in place; a bad one is refused, the old one stays."""
+        """Ask who is champion. A new one is loaded, tried and put in place; a bad one is refused, the old one stays.
+
+        Raises nothing: whatever goes wrong becomes the ``problem``.
+        """
         try:
             identity = self._source.current()
             if identity is None:
@@ -113,7 +118,12 @@ class Throne:
                 self.champion = champion
             self.problem = None
         except MnistSearchError as error:
-            self.problem = " ".join(str(error).split())
+            self.problem = _one_line(str(error))
+        except Exception as error:  # a full disk, say: the thread that checks has to live on
+            problem = _one_line(f"{type(error).__name__}: {error}")
+            if problem != self.problem:  # once, not at every check
+                _LOGGER.error("the champion cannot be followed: %s", problem, exc_info=error)
+            self.problem = problem
 
     def _prepare(self, identity: str) -> Champion:
         with tempfile.TemporaryDirectory(prefix="mnist-search-") as folder:
@@ -136,6 +146,10 @@ class Throne:
         finally:
             over.set()
             thread.join(timeout=seconds)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def load_predictor(path: Path) -> Predictor:

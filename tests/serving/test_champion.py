@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import tempfile
 import threading
+import time
 from pathlib import Path
 
 import keras
@@ -104,6 +107,39 @@ def test_a_missing_file_and_a_store_out_of_reach_change_nothing(throne: Throne, 
     assert throne.problem == "shelf: out of reach"
     assert throne.champion is not None
     assert throne.champion.facts.version == "1"
+
+
+def test_a_full_disk_is_reported_and_the_registry_is_followed_on(
+    throne: Throne, shelf: Shelf, other_file: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*args: object, **keywords: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    shelf.put("2", other_file)
+    with TestClient(create_app(throne, Settings(check_seconds=0.01)), base_url="http://127.0.0.1") as client:
+        with monkeypatch.context() as patch:
+            patch.setattr(tempfile, "mkdtemp", full)
+            shelf.name = "2"
+            health = wait_for(client, "degraded")
+            assert health["version"] == "1"
+            assert health["problem"] == "OSError: [Errno 28] No space left on device"
+        assert wait_for(client, "serving") == {
+            "status": "serving",
+            "version": "2",
+            "problem": None,
+            "collecting": False,
+        }
+    assert len(caplog.records) == 1  # though it happened at every check
+
+
+def wait_for(client: TestClient, status: str) -> dict[str, object]:
+    """The health once it has that status."""
+    for _ in range(1000):
+        health: dict[str, object] = client.get("/health").json()
+        if health["status"] == status:
+            return health
+        time.sleep(0.01)
+    raise AssertionError(f"expected {status}, the last health was {health}")
 
 
 def test_swaps_under_load_lose_no_request(shelf: Shelf, throne: Throne, other_file: bytes, digits: Bytes) -> None:
