@@ -57,4 +57,9 @@ class OwnOriginWrites:
 
 def _is_foreign(headers: Headers) -> bool:
     origin = headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc != headers.get("host")
+    if origin is None:
+        return False
+    try:
+        return urlsplit(origin).netloc != headers.get("host")
+    except ValueError:  # no address at all, such as http://[
+        return True

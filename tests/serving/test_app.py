@@ -142,7 +142,7 @@ def test_another_host_is_refused(client: TestClient) -> None:
 
 def test_pages_of_other_sites_cannot_write(client: TestClient, digits: Bytes) -> None:
     body = digits[0].tolist()
-    for origin in ("https://evil.example", "null", "http://127.0.0.1:9"):
+    for origin in ("https://evil.example", "null", "http://127.0.0.1:9", "http://["):
         assert client.post("/predict", json=body, headers={"Origin": origin}).status_code == 403
     assert client.post("/predict", json=body, headers={"Origin": "http://127.0.0.1"}).status_code == 200
 
