@@ -17,6 +17,7 @@ from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import TypeAdapter
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import ClientDisconnect
 
 from mnist_core.feedback import Feedback, append_feedback
 from serving import recognition
@@ -31,6 +32,7 @@ from serving.bodies import (
     read_pictures,
 )
 from serving.champion import CHECK_SECONDS, Champion, ModelFacts, Throne
+from serving.connections import STALL_SECONDS, UPLOAD_SECONDS, TimedUploads
 from serving.guards import OwnOriginWrites, SecurityHeaders
 from serving.metrics import CountRequests, Metrics
 from serving.preprocessing import Bytes, as_mnist
@@ -38,6 +40,8 @@ from serving.recognition import Explained, Recognition
 
 STATIC = Path(__file__).parent / "static"
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
+CLIENT_CLOSED_REQUEST = 499
+"""Status, by nginx's convention, under which an aborted upload is counted."""
 NO_CHAMPION = "no champion yet: run a sweep (mnist-search sweep quick) and promote it (mnist-search promote quick)"
 
 
@@ -82,16 +86,21 @@ class Settings:
         hosts: names by which it may be asked for; another Host header is refused.
         collect: folder in which feedback is stored; None for not at all.
         check_seconds: time between two looks at who is champion.
+        stall_seconds: time in which at least one more byte of a body has to come.
+        upload_seconds: time in which a whole body has to come.
     """
 
     hosts: tuple[str, ...] = LOCAL_HOSTS
     collect: Path | None = None
     check_seconds: float = CHECK_SECONDS
+    stall_seconds: float = STALL_SECONDS
+    upload_seconds: float = UPLOAD_SECONDS
 
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
     400: {"description": "Unknown Host header"},
     403: {"description": "Sent by another site's page"},
+    408: {"description": "Body that stalled or took too long"},
     413: {"description": f"Body of more than {MOST_BYTES // 1_000_000} MB"},
     415: {"description": "Another content type"},
     422: {"description": "Content that is not of its type, or a picture that is too large"},
@@ -118,6 +127,8 @@ def create_app(throne: Throne, settings: Settings = Settings()) -> FastAPI:
         max_body_size=MOST_BYTES,
     )
     app.add_exception_handler(RequestValidationError, _refuse_without_echo)
+    app.add_exception_handler(ClientDisconnect, _note_disconnection)
+    app.add_middleware(TimedUploads, stall_seconds=settings.stall_seconds, upload_seconds=settings.upload_seconds)
     app.add_middleware(OwnOriginWrites)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=settings.hosts, www_redirect=False)
     app.add_middleware(SecurityHeaders)
@@ -209,6 +220,10 @@ def _reigning(throne: Throne) -> Champion:
 
 def _json(content: bytes) -> Response:
     return Response(content, media_type="application/json")
+
+
+async def _note_disconnection(request: Request, error: Exception) -> Response:
+    return Response(status_code=CLIENT_CLOSED_REQUEST)  # nobody reads it; it is counted
 
 
 async def _refuse_without_echo(request: Request, error: Exception) -> Response:

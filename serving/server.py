@@ -8,6 +8,15 @@ import uvicorn
 from fastapi import FastAPI
 
 from mnist_core.errors import SpecError
+from serving.connections import MAX_CONNECTIONS, BoundedConnection
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
+KEEP_ALIVE_SECONDS = 5
+SHUTDOWN_SECONDS = 10
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -31,7 +40,30 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def run(app: FastAPI, listener: socket.socket) -> None:
-    """Serve on the port until Ctrl-C or SIGTERM; requests that have begun are answered."""
-    config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
+def run(app: FastAPI, listener: socket.socket, shutdown_seconds: int = SHUTDOWN_SECONDS) -> None:
+    """Serve on the port until Ctrl-C or SIGTERM.
+
+    Args:
+        app: answers.
+        listener: the port.
+        shutdown_seconds: in which requests that have begun are still answered after Ctrl-C or SIGTERM.
+    """
+    config = uvicorn.Config(
+        app,
+        http=BoundedConnection,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        limit_concurrency=_max_connections() + 1,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=shutdown_seconds,
+    )
     uvicorn.Server(config).run(sockets=[listener])
+
+
+def _max_connections() -> int:
+    """Half of the files that the process may open, since each connection is one, and 500 at most."""
+    if resource is None:
+        return MAX_CONNECTIONS
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else min(MAX_CONNECTIONS, soft // 2)

@@ -13,7 +13,12 @@ from mnist_core.formats import Format
 
 
 def serve(
-    host: Annotated[str, typer.Option(help="Address to bind to; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
+    host: Annotated[
+        str,
+        typer.Option(
+            help="Address to bind to; 0.0.0.0 lets other machines in. A public service belongs behind a reverse proxy."
+        ),
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port.", min=0, max=65535)] = 8000,
     name: NameOption = REGISTERED_MODEL,
     collect: Annotated[
