@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from anyio import CapacityLimiter
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
@@ -23,6 +24,7 @@ from mnist_core.feedback import Feedback, append_feedback
 from serving import recognition
 from serving.batching import Batcher
 from serving.bodies import (
+    DECODERS,
     MOST_BYTES,
     PICTURE,
     PICTURE_OR_ARRAYS,
@@ -142,7 +144,7 @@ def create_app(throne: Throne, settings: Settings = Settings()) -> FastAPI:
 
 
 def _add_recognition(app: FastAPI, throne: Throne, metrics: Metrics) -> None:
-    batcher = Batcher()
+    batcher, decoders = Batcher(), CapacityLimiter(DECODERS)
 
     async def recognise_one(champion: Champion, picture: Bytes) -> Recognition:
         # In this thread: the way to another and back takes longer than one answer.
@@ -155,7 +157,7 @@ def _add_recognition(app: FastAPI, throne: Throne, metrics: Metrics) -> None:
     async def predict(request: Request) -> Response:
         """Recognise a digit in each picture: a PNG or JPEG file, or 28 × 28 or N × 28 × 28 pixels as JSON."""
         champion = _reigning(throne)
-        pictures = await read_pictures(request)
+        pictures = await read_pictures(request, decoders)
         if len(pictures) == 1:
             found = [await recognise_one(champion, pictures[0])]
         else:
@@ -167,7 +169,7 @@ def _add_recognition(app: FastAPI, throne: Throne, metrics: Metrics) -> None:
     async def explain(request: Request) -> Response:
         """Recognise the digit in one PNG or JPEG file, and show what the network saw and what it went by."""
         champion = _reigning(throne)
-        explained = recognition.explain(champion.predictor, await read_file(request))
+        explained = recognition.explain(champion.predictor, await read_file(request, decoders))
         metrics.count([explained.recognition])
         return _json(_EXPLAINED.dump_json(explained))
 

@@ -5,22 +5,26 @@ from __future__ import annotations
 from typing import Annotated, Any, TypeAlias
 
 import numpy as np
+from anyio import CapacityLimiter, to_thread
 from fastapi import HTTPException, Request
-from fastapi.concurrency import run_in_threadpool
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from mnist_core.errors import PictureError
-from serving.pictures import MEDIA_TYPES, read_picture
+from serving.pictures import MEDIA_TYPES, decode, open_picture, read_picture
 from serving.preprocessing import SIDE, Bytes
 
 MOST_BYTES = 10_000_000
 MOST_IMAGES = 500
-SMALL = 32_768
+SMALL_BYTES, SMALL_PIXELS = 32_768, 65_536
+"""Of a drawing of the page; what is larger is decoded in a thread."""
+DECODERS = 2
+"""Large pictures that are decoded at a time; each may take 200 MB."""
 
-_Side = Field(min_length=SIDE, max_length=SIDE)
+# The first mistake ends it: a body of a few megabytes can hold a million.
+_Side = Field(min_length=SIDE, max_length=SIDE, fail_fast=True)
 Pixel: TypeAlias = Annotated[float, Field(strict=True, ge=0, le=255)]
 PixelImage: TypeAlias = Annotated[list[Annotated[list[Pixel], _Side]], _Side]
-PixelImages: TypeAlias = Annotated[list[PixelImage], Field(min_length=1, max_length=MOST_IMAGES)]
+PixelImages: TypeAlias = Annotated[list[PixelImage], Field(min_length=1, max_length=MOST_IMAGES, fail_fast=True)]
 # 7.0 is an integer in JSON, and true is none.
 Digit: TypeAlias = Annotated[float, Field(strict=True, ge=0, le=9, multiple_of=1)]
 
@@ -46,15 +50,27 @@ class FeedbackBody(BaseModel):
     guess: Digit
     truth: Digit
 
+    @model_validator(mode="before")
+    @classmethod
+    def _has_no_more_keys(cls, body: Any) -> Any:
+        # Else each of them would be an error of its own.
+        if isinstance(body, dict) and not body.keys() <= cls.model_fields.keys():
+            raise ValueError(f"expected no keys but {', '.join(cls.model_fields)}")
+        return body
 
-async def read_pictures(request: Request) -> list[Bytes]:
+
+async def read_pictures(request: Request, decoders: CapacityLimiter) -> list[Bytes]:
     """The pictures of a body: one of a file, one or many of JSON.
+
+    Args:
+        request: with the body.
+        decoders: how many large pictures may be decoded at a time.
 
     Raises:
         HTTPException: 415 for another content type, 422 for content that is not of its type.
     """
     if _content_type(request) != "application/json":
-        return [await read_file(request)]
+        return [await read_file(request, decoders)]
     try:
         arrays = _ARRAYS.validate_json(await request.body())
     except ValidationError as error:
@@ -68,8 +84,12 @@ async def read_pictures(request: Request) -> list[Bytes]:
     return [pixels] if pixels.ndim == 2 else list(pixels)
 
 
-async def read_file(request: Request) -> Bytes:
+async def read_file(request: Request, decoders: CapacityLimiter) -> Bytes:
     """The picture of a PNG or JPEG body; one that is no small drawing is decoded in a thread.
+
+    Args:
+        request: with the body.
+        decoders: how many large pictures may be decoded at a time.
 
     Raises:
         HTTPException: 415 for another content type, 422 for a broken or too large picture.
@@ -78,8 +98,11 @@ async def read_file(request: Request) -> Bytes:
         raise HTTPException(415, f"Content-Type: expected one of {', '.join(('application/json', *MEDIA_TYPES))}")
     content = await request.body()
     try:
-        # The way to a thread and back takes longer than a drawing of the page.
-        return read_picture(content) if len(content) <= SMALL else await run_in_threadpool(read_picture, content)
+        if len(content) <= SMALL_BYTES:
+            image = open_picture(content)
+            if image.width * image.height <= SMALL_PIXELS:
+                return decode(image)  # the way to a thread and back takes longer
+        return await to_thread.run_sync(read_picture, content, limiter=decoders)
     except PictureError as error:
         raise HTTPException(422, str(error)) from error
 

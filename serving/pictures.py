@@ -5,16 +5,15 @@ from __future__ import annotations
 from io import BytesIO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, ImageStat
 
 from mnist_core.errors import PictureError
 from serving.preprocessing import Bytes
 
 FORMATS = ("PNG", "JPEG")
 MEDIA_TYPES = ("image/png", "image/jpeg")
-MOST_PIXELS = 24_000_000
-"""A phone's photograph; what is decoded of it is held in memory."""
-TOO_LARGE = f"picture: expected at most {MOST_PIXELS // 1_000_000} million pixels"
+MAX_PIXELS = {"PNG": 16_000_000, "JPEG": 24_000_000}
+"""A screen's picture and a phone's photograph; a PNG is held in memory whole, a JPEG is decoded at a fraction."""
 WORKING_SIDE = 1024
 OPAQUE = 128
 
@@ -29,33 +28,67 @@ def read_picture(content: bytes) -> Bytes:
         Shape ``(height, width)``, uint8.
 
     Raises:
-        PictureError: of another format, broken, or of more than 24 million pixels.
+        PictureError: of another format, broken, or of more than 16 (PNG) or 24 (JPEG) million pixels.
+    """
+    return decode(open_picture(content))
+
+
+def open_picture(content: bytes) -> Image.Image:
+    """A picture of which no more than the header has been read.
+
+    Raises:
+        PictureError: of another format, broken, or of more than 16 (PNG) or 24 (JPEG) million pixels.
     """
     try:
-        with Image.open(BytesIO(content), formats=FORMATS) as image:
-            width, height = image.size
-            if width * height > MOST_PIXELS:
-                raise PictureError(f"{TOO_LARGE}, received {width} × {height}; make it smaller")
-            image.draft("L", (WORKING_SIDE, WORKING_SIDE))  # a large JPEG is decoded at a fraction of its size
-            upright = ImageOps.exif_transpose(image)
-            upright.thumbnail((WORKING_SIDE, WORKING_SIDE))
-            return _grey(upright)
-    except PictureError:
-        raise
+        image = Image.open(BytesIO(content), formats=FORMATS)
     except Image.DecompressionBombError as error:
-        raise PictureError(f"{TOO_LARGE}, received far more") from error
+        raise PictureError(f"{_expected(MAX_PIXELS['PNG'])}, received far more") from error
     except Exception as error:  # Pillow's plugins have a different one for each way in which a file can be broken
-        raise PictureError("picture: expected a whole PNG or JPEG file, received something else") from error
+        raise _broken() from error
+    width, height = image.size
+    limit = MAX_PIXELS[image.format or "PNG"]
+    if width * height > limit:
+        raise PictureError(f"{_expected(limit)}, received {width} × {height}; make it smaller")
+    return image
 
 
-def _grey(image: Image.Image) -> Bytes:
+def decode(image: Image.Image) -> Bytes:
+    """Grey levels of an opened picture, as of :func:`read_picture`. Closes it.
+
+    Raises:
+        PictureError: it is broken.
+    """
+    try:
+        with image:
+            image.draft("L", (WORKING_SIDE, WORKING_SIDE))  # a large JPEG is decoded at a fraction of its size
+            # Grey first: Pillow drops pixels where it scales black and white or a palette, and cannot scale 16 bits.
+            # Upright last: it takes a copy, which is small by then.
+            grey = _grey(image)
+            grey.thumbnail((WORKING_SIDE, WORKING_SIDE))
+            grey.info = image.info  # says which side is up
+            return np.asarray(ImageOps.exif_transpose(grey))
+    except Exception as error:
+        raise _broken() from error
+
+
+def _grey(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):  # 16 bits a pixel, which convert("L") would clip
-        return (np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if not image.has_transparency_data:
-        return np.asarray(image.convert("L"))
-    layers = np.asarray(image.convert("LA"))
-    grey, opacity = layers[..., 0], layers[..., 1]
-    drawn = grey[opacity >= OPAQUE]
+        return image.convert("L")
+    layers = image if image.mode in ("LA", "RGBA") else image.convert("LA")
+    grey, opacity = layers.convert("L"), layers.getchannel("A")
+    drawn = ImageStat.Stat(grey, opacity.point(lambda level: 255 * (level >= OPAQUE)))
     # Ink of unknown colour on glass: the paper behind it is the opposite.
-    paper = 0 if drawn.size and drawn.mean() >= OPAQUE else 255
-    return np.rint(paper + (grey - float(paper)) * (opacity / 255)).astype(np.uint8)
+    paper = 0 if drawn.count[0] and drawn.mean[0] >= OPAQUE else 255
+    page = Image.new("L", grey.size, paper)
+    page.paste(grey, mask=opacity)
+    return page
+
+
+def _expected(limit: int) -> str:
+    return f"picture: expected at most {limit // 1_000_000} million pixels"
+
+
+def _broken() -> PictureError:
+    return PictureError("picture: expected a whole PNG or JPEG file, received something else")

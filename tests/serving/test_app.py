@@ -126,7 +126,7 @@ def test_huge_dimensions_are_refused_before_decoding(client: TestClient) -> None
     for side, received in ((8_000, "8000 × 8000"), (60_000, "far more")):
         answer = client.post("/predict", content=encode_huge(side, side), headers=PNG)
         assert answer.status_code == 422
-        assert f"at most 24 million pixels, received {received}" in answer.json()["detail"]
+        assert f"at most 16 million pixels, received {received}" in answer.json()["detail"]
 
 
 def test_a_cut_picture_is_refused(client: TestClient, png: bytes) -> None:

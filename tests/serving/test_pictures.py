@@ -8,7 +8,7 @@ from picture_files import encode, encode_huge
 from PIL import Image
 
 from mnist_core.errors import PictureError
-from serving.pictures import read_picture
+from serving.pictures import open_picture, read_picture
 
 GREY = np.linspace(0, 255, 20 * 30).reshape(20, 30).astype(np.uint8)
 
@@ -69,6 +69,54 @@ def test_a_cut_picture_is_refused(kind: str) -> None:
         read_picture(content[: len(content) // 2])
 
 
-def test_a_picture_too_large_to_decode_is_refused_by_its_header() -> None:
-    with pytest.raises(PictureError, match="at most 24 million pixels, received 6000 × 5000"):
-        read_picture(encode_huge(6000, 5000))
+@pytest.mark.parametrize(
+    ("content", "refused"),
+    [
+        (encode_huge(6000, 5000), "at most 16 million pixels, received 6000 × 5000"),
+        (encode(np.zeros((4100, 6000), np.uint8), "JPEG"), "at most 24 million pixels, received 6000 × 4100"),
+        (encode_huge(60_000, 60_000), "at most 16 million pixels, received far more"),
+    ],
+    ids=["PNG", "JPEG", "far too large"],
+)
+def test_a_picture_too_large_to_decode_is_refused_by_its_header(content: bytes, refused: str) -> None:
+    with pytest.raises(PictureError, match=refused):
+        open_picture(content)
+
+
+def test_a_photograph_may_be_larger_than_a_drawing_since_it_is_decoded_at_a_fraction() -> None:
+    assert read_picture(encode(np.zeros((4000, 5000), np.uint8), "JPEG")).shape == (819, 1024)
+
+
+def test_a_large_picture_of_sixteen_bits_is_made_smaller() -> None:
+    levels = np.linspace(0, 65535, 3100).astype(np.uint16)
+    grey = read_picture(saved(Image.fromarray(np.tile(levels, (3200, 1))), compress_level=1))
+    assert grey.shape == (1024, 992)
+    np.testing.assert_allclose(grey[500], np.linspace(0, 255, 992), atol=2)
+
+
+@pytest.mark.parametrize("mode", ["1", "P", "L"])
+def test_a_thin_line_in_a_large_drawing_stays(mode: str) -> None:
+    drawing = Image.new("L", (3000, 4000), 255)
+    for left in range(100, 2900, 701):
+        drawing.paste(0, (left, 200, left + 2, 3800))
+    grey = read_picture(saved(drawing.convert(mode)))
+    columns = np.flatnonzero(grey[500] < 192)
+    assert np.unique(columns // 100).tolist() == [0, 2, 3, 5]  # all four lines, of which each is half a pixel wide now
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "I;16"])
+def test_a_large_picture_is_turned_upright_after_it_was_made_smaller(mode: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = read_picture(saved(Image.new(mode, (2000, 1500)), exif=exif))
+    assert turned.shape == (1024, 768)
+
+
+@pytest.mark.parametrize("hidden", [0, 255])
+def test_the_colour_of_what_is_transparent_does_not_show(hidden: int) -> None:
+    layers = np.full((1500, 1500, 4), (hidden, hidden, hidden, 0), np.uint8)
+    layers[300:1200, 700:800] = (0, 0, 0, 255)
+    grey = read_picture(encode(layers))
+    assert (grey[:180] == 255).all()
+    assert (grey[:, :460] == 255).all()
+    assert grey[500, 512] == 0
