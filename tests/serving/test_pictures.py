@@ -88,10 +88,10 @@ def test_a_photograph_may_be_larger_than_a_drawing_since_it_is_decoded_at_a_frac
 
 
 def test_a_large_picture_of_sixteen_bits_is_made_smaller() -> None:
-    levels = np.linspace(0, 65535, 3100).astype(np.uint16)
-    grey = read_picture(saved(Image.fromarray(np.tile(levels, (3200, 1))), compress_level=1))
-    assert grey.shape == (1024, 992)
-    np.testing.assert_allclose(grey[500], np.linspace(0, 255, 992), atol=2)
+    levels = np.linspace(0, 65535, 5000).astype(np.uint16)
+    grey = read_picture(saved(Image.fromarray(np.tile(levels, (3000, 1))), compress_level=1))
+    assert grey.shape == (614, 1024)
+    np.testing.assert_allclose(grey[500], np.linspace(0, 255, 1024), atol=2)
 
 
 @pytest.mark.parametrize("mode", ["1", "P", "L"])
