@@ -14,19 +14,21 @@ self.addEventListener("activate", (event) => {
 
 self.addEventListener("fetch", (event) => {
   const shell = SHELL.some((path) => new URL(path, location).href === event.request.url);
-  if (event.request.method === "GET" && shell) event.respondWith(newestFirst(event.request));
+  if (event.request.method === "GET" && shell) event.respondWith(newestFirst(event));
 });
 
 // A page that is a version behind its service would be worse than a moment's wait.
-async function newestFirst(request) {
+async function newestFirst(event) {
   const cache = await caches.open(CACHE);
+  let answer;
   try {
-    const answer = await fetch(request);
-    if (answer.ok) await cache.put(request, answer.clone());
-    return answer;
+    answer = await fetch(event.request);
   } catch (error) {
-    const kept = await cache.match(request);
+    const kept = await cache.match(event.request);
     if (kept) return kept;
     throw error;
   }
+  // A full disk is no reason to show the old page.
+  if (answer.ok) event.waitUntil(cache.put(event.request, answer.clone()).catch(() => {}));
+  return answer;
 }

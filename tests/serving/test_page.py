@@ -19,7 +19,7 @@ from picture_files import encode
 from serving_fakes import Shelf
 
 from mnist_core.feedback import read_feedback
-from serving.app import Settings, create_app
+from serving.app import STATIC, Settings, create_app
 from serving.champion import Throne, load_predictor
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")
@@ -233,3 +233,18 @@ def test_the_page_can_be_installed_and_opens_without_the_service(browser: Any, u
             page.reload()
             expect_text(page, "h1", "Draw a digit")
             expect_text(page, "#speaker", "The service cannot be reached.")
+
+
+def test_the_newest_page_is_shown_though_it_cannot_be_kept(browser: Any, url: str) -> None:
+    with browser.new_context() as context:
+        for page in opened(context, url):
+            page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+            page.reload()  # through the service worker
+            (worker,) = context.service_workers
+            worker.evaluate("""async () => {
+                const cache = await caches.open("shell-1");
+                await cache.put("style.css", new Response("an old style"));
+                Cache.prototype.put = () => Promise.reject(new DOMException("full", "QuotaExceededError"));
+            }""")
+            style = page.evaluate("fetch('style.css').then((answer) => answer.text())")
+            assert style == (STATIC / "style.css").read_text()
