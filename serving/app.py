@@ -169,7 +169,8 @@ def _add_recognition(app: FastAPI, throne: Throne, metrics: Metrics) -> None:
     async def explain(request: Request) -> Response:
         """Recognise the digit in one PNG or JPEG file, and show what the network saw and what it went by."""
         champion = _reigning(throne)
-        explained = recognition.explain(champion.predictor, await read_file(request, decoders))
+        picture = await read_file(request, decoders)
+        explained = recognition.explain(champion.predictor, picture, champion.facts.version)
         metrics.count([explained.recognition])
         return _json(_EXPLAINED.dump_json(explained))
 
@@ -204,8 +205,11 @@ def _add_feedback(app: FastAPI, throne: Throne, folder: Path) -> None:
 
     @app.post("/feedback", status_code=204, responses={**REFUSALS, 507: {"description": "It cannot be stored"}})
     def feedback(body: FeedbackBody) -> None:
-        """Store an image with the digit that was predicted and the one that it is."""
-        version = _reigning(throne).facts.version
+        """Store an image with the digit that was predicted and the one that it is.
+
+        Without the version that predicted it, the one that serves now is noted.
+        """
+        version = body.version or _reigning(throne).facts.version
         now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
         one = Feedback(as_bytes(body.pixels), int(body.guess), int(body.truth), version, now)
         try:

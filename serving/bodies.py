@@ -27,6 +27,8 @@ PixelImage: TypeAlias = Annotated[list[Annotated[list[Pixel], _Side]], _Side]
 PixelImages: TypeAlias = Annotated[list[PixelImage], Field(min_length=1, max_length=MOST_IMAGES, fail_fast=True)]
 # 7.0 is an integer in JSON, and true is none.
 Digit: TypeAlias = Annotated[float, Field(strict=True, ge=0, le=9, multiple_of=1)]
+# It need not be one that this process knows: the service may have been started again since it answered.
+Version: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 
 # From left to right: pydantic's own way to choose takes four times as long.
 _ARRAYS: TypeAdapter[PixelImage | PixelImages] = TypeAdapter(
@@ -49,6 +51,7 @@ class FeedbackBody(BaseModel):
     pixels: PixelImage
     guess: Digit
     truth: Digit
+    version: Version | None = None
 
     @model_validator(mode="before")
     @classmethod

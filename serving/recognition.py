@@ -52,12 +52,14 @@ class Explained:
 
     Args:
         recognition: what is said.
+        version: of the model that said it.
         pixels: the 28 × 28 image that the network was given, 0–255; none where nothing is drawn.
         activations: of the network's last hidden layer, 0 or more.
         saliency: 28 × 28 numbers from -1 to 1: how much the ink there speaks for the digit, or against it.
     """
 
     recognition: Recognition
+    version: str
     pixels: tuple[tuple[int, ...], ...] = ()
     activations: tuple[float, ...] = ()
     saliency: tuple[tuple[float, ...], ...] = ()
@@ -71,14 +73,15 @@ def recognise(predictor: Predictor, pictures: Sequence[Bytes]) -> list[Recogniti
     return [Recognition() if image is None else conclude(next(answers)) for image in images]
 
 
-def explain(predictor: Predictor, picture: Bytes) -> Explained:
-    """Recognise the digit in one picture, and say how."""
+def explain(predictor: Predictor, picture: Bytes, version: str) -> Explained:
+    """Recognise the digit in one picture with the model of that version, and say how."""
     image = as_mnist(picture)
     if image is None:
-        return Explained(Recognition())
+        return Explained(Recognition(), version)
     explanation = predictor.explain(image)
     return Explained(
         recognition=conclude(explanation.probabilities),
+        version=version,
         pixels=_rows(image),
         activations=tuple(explanation.activations.round(DECIMALS).tolist()),
         saliency=_rows((explanation.saliency / max(np.abs(explanation.saliency).max(), 1e-9)).round(2)),

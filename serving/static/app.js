@@ -87,7 +87,7 @@ for (let truth = 0; truth < 10; truth++) {
   button.setAttribute("aria-label", `That was a ${truth}`);
   button.addEventListener("click", async () => {
     try {
-      await giveFeedback(answered.pixels, answered.recognition.digit, truth);
+      await giveFeedback(answered.pixels, answered.recognition.digit, truth, answered.version);
       byId("thanks").textContent = `Thank you: stored as a ${truth}.`;
     } catch {
       byId("thanks").textContent = "That could not be stored.";

@@ -6,8 +6,8 @@ export async function explain(picture) {
   return (await ask("explain", { method: "POST", headers: { "Content-Type": picture.type }, body: picture })).json();
 }
 
-export async function giveFeedback(pixels, guess, truth) {
-  const body = JSON.stringify({ pixels, guess, truth });
+export async function giveFeedback(pixels, guess, truth, version) {
+  const body = JSON.stringify({ pixels, guess, truth, version });
   await ask("feedback", { method: "POST", headers: { "Content-Type": "application/json" }, body });
 }
 

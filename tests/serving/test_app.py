@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,7 @@ def test_nothing_is_said_of_an_empty_picture(client: TestClient, digits: Bytes) 
     assert mixed[0] == nothing
     assert mixed[1]["digit"] is not None
     explained = client.post("/explain", content=encode(empty[0]), headers=PNG).json()
-    assert explained == {"recognition": nothing, "pixels": [], "activations": [], "saliency": []}
+    assert explained == {"recognition": nothing, "version": "1", "pixels": [], "activations": [], "saliency": []}
 
 
 def test_an_explanation_shows_what_the_network_saw_and_went_by(client: TestClient, digits: Bytes) -> None:
@@ -57,6 +58,7 @@ def test_an_explanation_shows_what_the_network_saw_and_went_by(client: TestClien
     canvas[10:38, 200:228] -= digits[0]
     explained = client.post("/explain", content=encode(canvas), headers=PNG).json()
     assert explained["recognition"]["digit"] == 0
+    assert explained["version"] == "1"
     seen = np.array(explained["pixels"])
     assert seen.shape == (28, 28)
     assert seen.max() == 255
@@ -176,7 +178,34 @@ def test_feedback_is_appended_and_can_be_evaluated_on(client: TestClient, digits
     np.testing.assert_array_equal(stored.labels, [7, 0])
 
 
-@pytest.mark.parametrize("changed", [{"truth": 10}, {"truth": True}, {"guess": "secret"}, {"more": "secret"}])
+def test_feedback_names_the_version_that_guessed_though_another_serves_by_then(
+    client: TestClient, throne: Throne, shelf: Shelf, digits: Bytes, trained_file: Path, tmp_path: Path
+) -> None:
+    explained = client.post("/explain", content=encode(digits[0]), headers=PNG).json()
+    body = {"pixels": explained["pixels"], "guess": explained["recognition"]["digit"], "truth": 7}
+    shelf.put("2", trained_file.read_bytes())
+    for serving, sent in (("2", {"version": explained["version"]}), ("2", {}), (None, {"version": "2"})):
+        shelf.name = serving
+        throne.check()
+        assert client.post("/feedback", json=body | sent).status_code == 204
+    lines = (tmp_path / "feedback" / "feedback.jsonl").read_text().splitlines()
+    # Whoever does not say which one it was is taken to mean the one that serves.
+    assert [json.loads(line)["model"] for line in lines] == ["1", "2", "2"]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"truth": 10},
+        {"truth": True},
+        {"guess": "secret"},
+        {"more": "secret"},
+        {"version": "sec ret"},
+        {"version": ""},
+        {"version": 1},
+        {"version": "secret" * 11},
+    ],
+)
 def test_wrong_feedback_is_refused_without_echo(client: TestClient, digits: Bytes, changed: dict[str, object]) -> None:
     answer = client.post("/feedback", json={"pixels": digits[0].tolist(), "guess": 3, "truth": 7} | changed)
     assert answer.status_code == 422

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import shutil
 import socket
 import threading
@@ -188,6 +189,23 @@ def test_a_correction_is_stored_with_the_image_that_the_network_saw(page: Any, t
     stored = read_feedback(tmp_path / "feedback" / "feedback.jsonl")
     assert stored.labels.tolist() == [7]
     assert stored.images[0].max() == 255
+
+
+def test_a_correction_names_the_model_that_was_wrong(
+    page: Any, shelf: Shelf, trained_file: Path, tmp_path: Path
+) -> None:
+    for stroke in THREE:
+        draw(page, stroke)
+    expect_text(page, "#digit", "3")
+    page.route("**/health", lambda route: route.abort())  # the page does not learn of the next champion
+    shelf.put("2", trained_file.read_bytes())
+    shelf.name = "2"
+    while page.request.get(f"{page.url}model").json()["version"] != "2":
+        time.sleep(0.01)
+    page.get_by_label("That was a 7").click()
+    expect_text(page, "#thanks", "Thank you: stored as a 7.")
+    line = json.loads((tmp_path / "feedback" / "feedback.jsonl").read_text())
+    assert (line["model"], line["truth"]) == ("1", 7)
 
 
 def test_the_page_follows_the_champion(page: Any, shelf: Shelf) -> None:
