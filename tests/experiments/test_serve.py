@@ -12,10 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from experiments import SweepResult, open_store
 from experiments.export import export_version, find_version
-from experiments.records import Tag, VersionTag
+from experiments.records import Alias, Tag, VersionTag
 from experiments.registry import crown, register
 from experiments.reigns import Act, Change
 from experiments.serve import RegistryChampions
@@ -73,6 +74,46 @@ def test_the_champion_of_the_registry_is_served_and_followed(
         assert facts.sha256 == run.tags[Tag.MODEL_SHA256]
         assert facts.run_url is not None
         assert facts.run_url.endswith(f"/#/experiments/{store.experiment_id}/runs/{run.run_id}")
+
+
+def test_without_the_alias_there_is_no_champion(store: Store, promote: Promote) -> None:
+    champions = RegistryChampions(store.uri, NAME)
+    version = str(promote(0))
+    assert champions.current() == version
+    store.client.delete_registered_model_alias(NAME, Alias.CHAMPION)
+    assert champions.current() is None
+    store.client.set_registered_model_alias(NAME, Alias.CHAMPION, version)
+    assert champions.current() == version
+
+
+def test_while_nothing_changes_the_store_is_asked_once_at_each_check(
+    store: Store, promote: Promote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote(0)
+    throne = Throne(RegistryChampions(store.uri, NAME), load_predictor)
+    throne.check()
+    champion, calls = throne.champion, count_calls(store.client, monkeypatch)
+    for _ in range(3):
+        throne.check()
+    assert (throne.champion, throne.problem) == (champion, None)
+    assert calls == ["get_model_version_by_alias"] * 3
+
+
+def count_calls(client: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Filled with the names of what is asked of any client of MLflow."""
+    calls: list[str] = []
+
+    def counted(name: str, method: Callable[..., object]) -> Callable[..., object]:
+        def call(self: MlflowClient, *args: object, **keywords: object) -> object:
+            calls.append(name)
+            return method(self, *args, **keywords)
+
+        return call
+
+    for name, method in vars(type(client)).items():
+        if name.startswith(("get_", "search_", "list_")) and callable(method):
+            monkeypatch.setattr(type(client), name, counted(name, method))
+    return calls
 
 
 def test_an_altered_file_is_refused(swept: SweepResult, store: Store, promote: Promote, tmp_path: Path) -> None:
