@@ -86,6 +86,14 @@ def test_without_the_alias_there_is_no_champion(store: Store, promote: Promote) 
     assert champions.current() == version
 
 
+def test_a_tracking_server_without_the_model_or_the_alias_has_no_champion(server: str) -> None:
+    client = open_store(server, create=True).client
+    champions = RegistryChampions(server, "of-nobody")
+    assert champions.current() is None
+    client.create_registered_model("of-nobody")
+    assert champions.current() is None
+
+
 def test_while_nothing_changes_the_store_is_asked_once_at_each_check(
     store: Store, promote: Promote, monkeypatch: pytest.MonkeyPatch
 ) -> None:
