@@ -49,9 +49,7 @@ def confirm_sweep(name: str, top: int = 3, seeds: int = 5, launch: Launch | None
 
 def confirmation_of(spec: SweepSpec, best: Sequence[Configuration], seeds: Sequence[int], digest: str) -> SweepSpec:
     """The sweep that tries each configuration with each seed, seed by seed, so that an early end is fair to all."""
-    names = [name for name in spec.space.domains if name != SEED]
-    space = replace(spec.space, domains={name: spec.space.domains[name] for name in names}) if names else None
-    settings = [space.parse(one.run.params) if space else {} for one in best]
+    settings = [{name: value for name, value in one.run.point.items() if name != SEED} for one in best]
     points = tuple({**setting, SEED: seed} for seed in seeds for setting in settings)
     return replace(spec, data=replace(spec.data, digest=digest)).listing(f"{spec.name}-confirmation", points)
 

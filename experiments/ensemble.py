@@ -147,7 +147,7 @@ def record_ensemble(store: Store, ensemble: Ensemble, source: DataSource) -> Run
 
 def _give_up(store: Store, sweep_id: str) -> None:
     """Close what was begun: an ensemble is not resumed but made again."""
-    tracking.close_orphans(store, past.read_runs(store, past.find_sweep(store, sweep_id)))
+    tracking.close_orphans(store, past.read_all_runs(store, past.find_sweep(store, sweep_id)))
     tracking.end_sweep(store, sweep_id, None, None)
 
 
@@ -171,7 +171,7 @@ def _average(store: Store, ensemble: Ensemble, folder: Path) -> TrialResult:
 
 def _spec_of(spec: SweepSpec, members: Sequence[RunRecord]) -> SweepSpec:
     """The sweep of just the members' points."""
-    points = tuple({key_of(point): point for point in (spec.space.parse(run.params) for run in members)}.values())
+    points = tuple({key_of(run.point): run.point for run in members}.values())
     return spec.listing(f"{spec.name}-ensemble", points)
 
 

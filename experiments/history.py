@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +15,7 @@ from experiments.records import SPEC_FILE, CurvePoint, Kind, RunRecord, SweepRec
 from experiments.store import Store
 from mnist_core.errors import NotFoundError, SpecError, did_you_mean
 from mnist_core.metrics import MONITORED, EpochMetrics, Metric, StopReason
+from search.space import Point, Space
 from search.spec import SweepSpec
 from search.spec_file import parse_spec
 from search.sweep import History, PastTrial
@@ -77,16 +81,44 @@ def check_has_trials(sweep: SweepRecord) -> None:
 
 
 def read_runs(store: Store, sweep: SweepRecord) -> list[RunRecord]:
-    """Every attempt at every trial of a sweep, by trial number."""
+    """Every attempt at every trial of a sweep, by trial number, each once.
+
+    Left out are runs that were never begun, and all but one of those that MLflow opened for the same attempt.
+    """
+    runs, points = _read(store, sweep)
+    attempts: dict[str, RunRecord] = {}
+    for run in runs:
+        if run.run_id in points:
+            uid = run.tags.get(Tag.TRIAL_UID, run.run_id)
+            attempts[uid] = max(attempts.get(uid, run), run, key=_evidence)
+    return list(attempts.values())
+
+
+def read_all_runs(store: Store, sweep: SweepRecord) -> list[RunRecord]:
+    """The runs of :func:`read_runs` and those that it leaves out, by trial number."""
+    return _read(store, sweep)[0]
+
+
+def _read(store: Store, sweep: SweepRecord) -> tuple[list[RunRecord], Mapping[str, Point]]:
+    """All runs of a sweep's trials by number, and the points of those that were begun by run id."""
     with store.errors(f"reading the runs of sweep {sweep.name}"):
         ready = _ready_models(store, sweep.run_id)
-        runs = search_runs(store, f"tags.`mlflow.parentRunId` = '{sweep.run_id}'")
-    records = [_run(run, ready) for run in runs]
-    return sorted(records, key=lambda run: (run.number, run.attempt))
+        found = search_runs(store, f"tags.`mlflow.parentRunId` = '{sweep.run_id}'")
+    runs = [run for run in found if _is_of_a_trial(run)]  # anybody may nest a run of their own
+    points = _points(store, sweep, runs)
+    records = [_run(run, ready, points.get(run.info.run_id, {})) for run in runs]
+    return sorted(records, key=lambda run: (run.number, run.attempt)), points
+
+
+def _evidence(run: RunRecord) -> tuple[bool, int, int, str]:
+    """How much was recorded of a run: of two for one attempt, the driver knew of the one that has more."""
+    return run.state.is_finished, len(run.metrics), len(run.params), run.run_id
 
 
 def find_run(store: Store, text: str) -> RunRecord:
-    """One run: by the beginning of its id, or as ``SWEEP/trial-007`` or ``SWEEP/7`` (the last attempt at it).
+    """One run: by the beginning of its id, or by the number of its trial.
+
+    ``SWEEP/trial-007`` and ``SWEEP/7`` are the last attempt at it, ``SWEEP/trial-007 (attempt 1)`` is that one.
 
     Raises:
         NotFoundError: there is none, or more than one.
@@ -94,22 +126,39 @@ def find_run(store: Store, text: str) -> RunRecord:
     name, slash, trial = text.rpartition("/")
     if slash:
         sweep = find_sweep(store, name)
-        runs = [run for run in read_runs(store, sweep) if trial in (run.name, str(run.number))]
+        runs = [run for run in read_runs(store, sweep) if _is_called(run, trial)]
         if not runs:
             raise NotFoundError(f"no run {trial!r} in sweep {sweep.name!r}; see: mnist-search runs {sweep.name}")
         return runs[-1]
     found: list[Run] = []
     if len(text) >= SHORTEST_ID and text.isalnum():
         with store.errors(f"reading run {text}"):
-            found = search_runs(store, f"tags.{Tag.KIND} = '{Kind.TRIAL}' AND attributes.run_id LIKE '{text}%'")
+            query = f"tags.{Tag.KIND} = '{Kind.TRIAL}' AND attributes.run_id LIKE '{text}%'"
+            found = [run for run in search_runs(store, query) if _is_of_a_trial(run)]
     if len(found) > 1:
         raise NotFoundError(f"{text!r} is the beginning of {len(found)} run ids; give more of it")
     if not found:
         raise NotFoundError(
             f"no run {text!r} in {store.shown}; expected {SHORTEST_ID} or more digits of a run id, or SWEEP/trial-007"
         )
+    run, sweep_id = found[0], found[0].data.tags["mlflow.parentRunId"]
+    points: Mapping[str, Point] = {}
+    if (point := _tagged_point(run)) is not None:
+        points = {run.info.run_id: point}
+    else:
+        # A champion outlives its sweep: a run without that is served as before, and just not trained again.
+        with suppress(NotFoundError, SpecError):
+            points = _points(store, find_sweep(store, sweep_id), [run])
     with store.errors(f"reading the model of run {text}"):
-        return _run(found[0], _ready_models(store, found[0].data.tags["mlflow.parentRunId"]))
+        return _run(run, _ready_models(store, sweep_id), points.get(run.info.run_id, {}))
+
+
+def _is_called(run: RunRecord, trial: str) -> bool:
+    named = re.fullmatch(r"(?:trial-)?([0-9]+)(?: \(attempt ([0-9]+)\))?", trial)
+    if named is None:
+        return trial == run.name
+    number, attempt = named.groups()
+    return int(number) == run.number and (attempt is None or int(attempt) == run.attempt)
 
 
 def read_history(store: Store, runs: Iterable[RunRecord], spec: SweepSpec) -> History:
@@ -121,7 +170,7 @@ def read_history(store: Store, runs: Iterable[RunRecord], spec: SweepSpec) -> Hi
     lost: dict[int, Trial] = {}
     with store.errors("reading the history of the sweep"):
         for run in runs:
-            trial = spec.trial(run.number, spec.space.parse(run.params), run.attempt)
+            trial = spec.trial(run.number, run.point, run.attempt)
             if run.state.is_finished and not _may_be_retried(run):
                 finished[run.number] = PastTrial(trial, read_result(store, run))
             else:
@@ -203,7 +252,43 @@ def _sweep(run: Run) -> SweepRecord:
     )
 
 
-def _run(run: Run, ready: set[str]) -> RunRecord:
+def _is_of_a_trial(run: Run) -> bool:
+    numbers = (run.data.tags.get(tag, "") for tag in (Tag.TRIAL_NUMBER, Tag.ATTEMPT))
+    return run.data.tags.get(Tag.KIND) == Kind.TRIAL and all(number.isdecimal() for number in numbers)
+
+
+def _points(store: Store, sweep: SweepRecord, runs: Sequence[Run]) -> dict[str, Point]:
+    """What each run tries, by run id; a run that was never begun has none.
+
+    Runs of earlier versions have no tag for it: theirs is read from the parameters that were logged.
+    """
+    found = {run.info.run_id: _tagged_point(run) for run in runs}
+    if None in found.values():
+        space = None if Tag.ENSEMBLE_OF in sweep.tags else read_spec(store, sweep).space
+        for run in runs:
+            if found[run.info.run_id] is None:
+                # An ensemble searches nothing.
+                found[run.info.run_id] = _logged_point(space, run.data.params) if space else {}
+    return {run_id: point for run_id, point in found.items() if point is not None}
+
+
+def _tagged_point(run: Run) -> Point | None:
+    try:
+        point = json.loads(run.data.tags[Tag.POINT])
+    except (KeyError, ValueError):
+        return None
+    is_one = isinstance(point, dict) and all(isinstance(value, int | float | str) for value in point.values())
+    return point if is_one else None
+
+
+def _logged_point(space: Space, params: Mapping[str, str]) -> Point | None:
+    try:
+        return space.parse(params)
+    except (KeyError, ValueError):
+        return None
+
+
+def _run(run: Run, ready: set[str], point: Point) -> RunRecord:
     tags = run.data.tags
     model_id = tags.get(Tag.MODEL_ID)
     return RunRecord(
@@ -213,6 +298,7 @@ def _run(run: Run, ready: set[str]) -> RunRecord:
         attempt=int(tags[Tag.ATTEMPT]),
         state=_state(run),
         params=run.data.params,
+        point=point,
         metrics=run.data.metrics,
         model_id=model_id if model_id in ready else None,
         stop_reason=tags.get(Tag.STOP_REASON),

@@ -200,7 +200,7 @@ def resume_sweep(
         desk = _Desk(spec, launch, stack, missing, sweep)
         with stop_on_signals() as stop:
             tracking.claim_sweep(store, sweep.run_id, spec, desk.executor.capacity)
-            tracking.close_orphans(store, runs)
+            tracking.close_orphans(store, past.read_all_runs(store, sweep))
             return desk.drive(store, sweep.run_id, history, stop)
 
 
@@ -254,8 +254,9 @@ class _Desk:
         return SweepResult(store.uri, sweep, self._spec, ending, runs, stop.exit_code, recorder.seconds)
 
     def _close(self, store: Store, sweep_id: str, ending: Ending | None, tracking_seconds: float) -> None:
-        runs = past.read_runs(store, past.find_sweep(store, sweep_id))
-        tracking.close_orphans(store, runs)
+        sweep = past.find_sweep(store, sweep_id)
+        tracking.close_orphans(store, past.read_all_runs(store, sweep))
+        runs = past.read_runs(store, sweep)
         tracking.end_sweep(store, sweep_id, ending, selection.best(runs, self._spec.objective), tracking_seconds)
 
     def _report(self, store: Store, sweep: SweepRecord, stop: Callable[[], bool]) -> None:

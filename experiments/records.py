@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, StrEnum
 
+from search.space import Point
 from search.trial import TrialState
 
 
@@ -20,6 +21,7 @@ class Tag(StrEnum):
     TRIAL_UID = "trial_uid"
     TRIAL_NUMBER = "trial_number"
     ATTEMPT = "attempt"
+    POINT = "point"
     STATE = "state"
     STOP_REASON = "stop_reason"
     ERROR = "error"
@@ -126,6 +128,7 @@ class RunRecord:
         attempt: 1 or more.
         state: what became of it.
         params: every logged parameter, as text.
+        point: the searched parameters, with their exact values; empty where none were searched.
         metrics: every metric's last value; those of an unfinished run may be few.
         model_id: of its logged model if that is READY.
         stop_reason: why its training ended; None where something else failed.
@@ -142,6 +145,7 @@ class RunRecord:
     state: TrialState
     params: Mapping[str, str]
     metrics: Mapping[str, float]
+    point: Point = field(default_factory=dict)
     model_id: str | None = None
     stop_reason: str | None = None
     error: str | None = None

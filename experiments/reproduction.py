@@ -88,7 +88,7 @@ def reproduce(store: Store, run: RunRecord, source: DataSource, progress: Progre
     sweep = past.find_sweep(store, run.tags["mlflow.parentRunId"])
     spec = past.read_spec(store, sweep)
     data = describe(source, replace(spec, data=split_of(run.tags)))
-    trial = spec.trial(run.number, spec.space.parse(run.params), run.attempt)
+    trial = spec.trial(run.number, run.point, run.attempt)
     if run.stop_reason == StopReason.PRUNED.value:
         # The pruner judged it among others; alone, it just ends there.
         trial = replace(trial, training=replace(trial.training, epochs=len(recorded.history)))

@@ -6,6 +6,7 @@ are logged once, under their own names; the curves by step, live.
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -166,6 +167,8 @@ class SweepRecorder:
             Tag.TRIAL_UID: f"{self._sweep_id}/{trial.number}/{trial.attempt}",
             Tag.TRIAL_NUMBER: str(trial.number),
             Tag.ATTEMPT: str(trial.attempt),
+            # With the run itself, in one write: a process that dies right after it leaves a run that can be read.
+            Tag.POINT: json.dumps(dict(trial.point)),
             Tag.STATE: TrialState.RUNNING.value,
             **self._data.tags(),
         }

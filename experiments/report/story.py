@@ -132,7 +132,7 @@ def tell(
     trials = tuple(
         TrialStory(
             run,
-            spec.space.parse(run.params),
+            run.point,
             tuple(point.value for point in curves[run.run_id]),
             *map(seconds, spans[run.run_id]),
         )

@@ -38,7 +38,7 @@ def trials_table(story: SweepStory) -> Table:
         (
             run.name,
             run.state.value,
-            *(short(points[run.run_id][name]) for name in searched),
+            *(short(points[run.run_id].get(name, "")) for name in searched),
             number(run.best_epoch, ".0f"),
             number(run.value("val_accuracy"), ".4f"),
             number(run.value("val_loss"), ".4f"),

@@ -9,6 +9,7 @@ import numpy as np
 
 from experiments.records import TRACKING_SECONDS, CurvePoint, RunRecord, SweepRecord, SweepState, Tag
 from experiments.report.story import SweepStory, tell
+from search.space import FACTORY
 from search.spec_file import parse_spec
 from search.trial import TrialState
 
@@ -47,6 +48,7 @@ def run(
         attempt=1,
         state=state,
         params=params,
+        point={name: FACTORY.parse(name, text) for name, text in params.items()},
         metrics={**figures, "best_epoch": 1, "weights": weights, "seconds": ended - began, **metrics},
         model_id="m-1" if state is TrialState.COMPLETE else None,
         tags={Tag.SWEEP: "made-up"},

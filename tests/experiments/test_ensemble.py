@@ -17,6 +17,7 @@ from experiments import (
     open_store,
     parse_spec,
     read_runs,
+    report_sweep,
     resume_sweep,
     run_sweep,
 )
@@ -217,6 +218,27 @@ def test_the_command_shows_members_and_mean_and_keeps_it_when_asked(combined: En
     assert "kept as both-ensemble" in done.output
     listed = CliRunner().invoke(app, ["best", "both", "--max-parameters", "13000"])
     assert "chosen" in listed.output
+
+
+@pytest.mark.parametrize("tagged", [True, False], ids=["as recorded now", "as recorded by earlier versions"])
+def test_it_is_reported_and_compared_as_any_sweep(
+    kept: RunRecord, both: SweepResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tagged: bool
+) -> None:
+    store = copy_store(folder_of(both), tmp_path / "copied")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store.uri)
+    if not tagged:
+        store.client.delete_tag(kept.run_id, Tag.POINT)
+    assert find_run(store, kept.run_id).point == {}
+    reported = CliRunner().invoke(app, ["report", "both-ensemble"])
+    assert reported.exit_code == 0, reported.output
+    compared = CliRunner().invoke(app, ["compare", "both", "both-ensemble"])
+    assert compared.exit_code == 0, compared.output
+    assert f"{kept.value('val_accuracy'):.4f}" in compared.output
+
+
+def test_a_conditional_sweep_is_reported_with_empty_cells(both: SweepResult, store: Store) -> None:
+    page = report_sweep(store, both.sweep).page
+    assert all(run.name in page for run in both.runs)
 
 
 @pytest.mark.usefixtures("_in_that_store", "kept")
