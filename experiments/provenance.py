@@ -22,9 +22,13 @@ def versions() -> dict[str, str]:
 
 
 def git_state() -> tuple[str, bool] | None:
-    """Commit of the project's own checkout and whether it is dirty; None where it is not a checkout."""
-    folder = Path(__file__).parent
+    """Commit of the project's own checkout and whether it is dirty; None where it runs from no checkout of its own.
+
+    A checkout around the environment that it is installed in is somebody else's: it does not track these files.
+    """
+    folder = Path(__file__).resolve().parents[1]
     try:
+        _git(folder, "ls-files", "--error-unmatch", "pyproject.toml", "experiments/provenance.py")
         commit = _git(folder, "rev-parse", "HEAD").strip()
         return commit, bool(_git(folder, "status", "--porcelain", "--untracked-files=no").strip())
     except (OSError, subprocess.SubprocessError):
