@@ -21,6 +21,7 @@ except ImportError:  # Windows
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Experiment
 
 EXPERIMENT = "mnist-search"
 # Which of its faces the UI shows: the one for training runs.
@@ -133,7 +134,7 @@ def open_store(uri: str, create: bool = False) -> Store:
         create: make the SQLite file and the experiment where they are missing.
 
     Raises:
-        StoreError: it cannot be reached or read.
+        StoreError: it cannot be reached or read, or its experiment was deleted.
         MissingLibraryError: it is a database whose driver is not installed.
         NotFoundError: it holds no sweeps, and ``create`` is off.
     """
@@ -153,6 +154,7 @@ def open_store(uri: str, create: bool = False) -> Store:
             client = MlflowClient(uri)
             experiment = client.get_experiment_by_name(name)
             if experiment is not None:
+                _check_active(uri, experiment)
                 return Store(uri, client, experiment.experiment_id)
             if not create:
                 raise NotFoundError(
@@ -160,6 +162,19 @@ def open_store(uri: str, create: bool = False) -> Store:
                 )
             place = (database.parent / "artifacts").as_uri() if database else None
             return Store(uri, client, client.create_experiment(name, artifact_location=place, tags=EXPERIMENT_TAGS))
+
+
+def _check_active(uri: str, experiment: Experiment) -> None:
+    """Check that an experiment was not deleted, which MLflow lets nobody write to, nor make again under its name.
+
+    Raises:
+        StoreError: it was.
+    """
+    if experiment.lifecycle_stage != "active":
+        raise StoreError(
+            f"{uri}: experiment {experiment.name!r} was deleted; restore it by {URI_VARIABLE}={uri} mlflow experiments "
+            f"restore --experiment-id {experiment.experiment_id}, or set MLFLOW_EXPERIMENT_NAME to another name"
+        )
 
 
 @contextmanager

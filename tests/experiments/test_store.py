@@ -47,6 +47,22 @@ def test_a_store_is_made_only_where_that_is_asked_for(tmp_path: Path) -> None:
     assert open_store(uri_of(path)).experiment_id == made.experiment_id
 
 
+def test_a_deleted_experiment_is_one_line_that_says_how_to_restore_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = uri_of(tmp_path / "mlflow.db")
+    store = open_store(uri, create=True)
+    store.client.delete_experiment(store.experiment_id)
+    for create in (False, True):
+        with pytest.raises(StoreError, match=rf"'mnist-search' was deleted; .*--experiment-id {store.experiment_id}"):
+            open_store(uri, create)
+    with monkeypatch.context() as patched:
+        patched.setenv("MLFLOW_EXPERIMENT_NAME", "another")
+        assert open_store(uri, create=True).experiment_id != store.experiment_id
+    store.client.restore_experiment(store.experiment_id)
+    assert open_store(uri).experiment_id == store.experiment_id
+
+
 def test_artifacts_lie_beside_the_database(tmp_path: Path) -> None:
     store = open_store(uri_of(tmp_path / "mlruns" / "mlflow.db"), create=True)
     experiment = store.client.get_experiment(store.experiment_id)
