@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -75,6 +76,11 @@ def counted(number: int, noun: str) -> str:
 def figure(value: float | None, form: str = ".4f") -> str:
     """A number in the given format; nothing where there is none."""
     return "" if value is None else format(value, form)
+
+
+def local_time(moment: datetime) -> str:
+    """``2026-01-31 18:05``, on the clock of whoever looks."""
+    return f"{moment.astimezone():%Y-%m-%d %H:%M}"
 
 
 def short_text(text: str) -> str:

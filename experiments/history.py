@@ -7,7 +7,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 PAGE = 1000
 SHORTEST_ID = 6
+RUN_ID = "[0-9a-f]{32}"
 
 
 def list_sweeps(store: Store) -> list[SweepRecord]:
@@ -40,6 +41,8 @@ def find_sweep(store: Store, name: str) -> SweepRecord:
     Raises:
         NotFoundError: there is none.
     """
+    if re.fullmatch(RUN_ID, name) and (found := _sweep_of_id(store, name)):
+        return found
     sweeps = list_sweeps(store)
     by_name = [sweep for sweep in sweeps if sweep.name == name]
     by_id = [sweep for sweep in sweeps if len(name) >= SHORTEST_ID and sweep.run_id.startswith(name)]
@@ -48,6 +51,20 @@ def find_sweep(store: Store, name: str) -> SweepRecord:
     if by_id:
         raise NotFoundError(f"{name!r} is the beginning of {len(by_id)} sweeps' run ids; give more of it")
     raise NotFoundError(f"no sweep {name!r} in {store.shown}{did_you_mean(name, {sweep.name for sweep in sweeps})}")
+
+
+def _sweep_of_id(store: Store, run_id: str) -> SweepRecord | None:
+    from mlflow.exceptions import MlflowException
+
+    with store.errors(f"reading sweep {run_id}"):
+        try:
+            run = store.client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return None
+    is_here = run.info.experiment_id == store.experiment_id and run.info.lifecycle_stage == "active"
+    return _sweep(run) if is_here and run.data.tags.get(Tag.KIND) == Kind.SWEEP else None
 
 
 def free_name(store: Store, name: str) -> str:
@@ -188,8 +205,9 @@ def read_curve(store: Store, run: RunRecord, metric: Metric) -> tuple[CurvePoint
     """One metric of a run, epoch by epoch."""
     with store.errors(f"reading {metric.value} of run {run.title}"):
         points = store.client.get_metric_history(run.run_id, metric.value)
-    ordered = sorted(points, key=lambda point: point.step)
-    return tuple(CurvePoint(point.value, datetime.fromtimestamp(point.timestamp / 1000)) for point in ordered)
+    # Step 0 is no epoch: an evaluation on data called "val" was once recorded there.
+    ordered = sorted((point for point in points if point.step > 0), key=lambda point: point.step)
+    return tuple(CurvePoint(point.value, moment_of(point.timestamp)) for point in ordered)
 
 
 def read_epochs(store: Store, run: RunRecord) -> tuple[EpochMetrics, ...]:
@@ -241,12 +259,17 @@ def all_pages(page: Callable[[str | None], Any]) -> list[Any]:
             return items
 
 
+def moment_of(milliseconds: int) -> datetime:
+    """A time of MLflow's, milliseconds since the epoch, in UTC: local time would repeat an hour each autumn."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
 def _sweep(run: Run) -> SweepRecord:
     return SweepRecord(
         run_id=run.info.run_id,
         name=run.data.tags.get(Tag.SWEEP, run.info.run_name),
         state=SweepState(run.info.status),
-        started=datetime.fromtimestamp(run.info.start_time / 1000),
+        started=moment_of(run.info.start_time),
         tags=run.data.tags,
         metrics=run.data.metrics,
     )
@@ -304,13 +327,21 @@ def _run(run: Run, ready: set[str], point: Point) -> RunRecord:
         stop_reason=tags.get(Tag.STOP_REASON),
         error=tags.get(Tag.ERROR),
         tags=tags,
-        started=datetime.fromtimestamp(run.info.start_time / 1000),
-        ended=datetime.fromtimestamp(run.info.end_time / 1000) if run.info.end_time else None,
+        started=moment_of(run.info.start_time),
+        ended=moment_of(run.info.end_time) if run.info.end_time else None,
     )
 
 
 def _state(run: Run) -> TrialState:
-    """The state tag is written just before the run is closed: an open run is running, whatever its tag says."""
-    if run.info.status == "RUNNING":
+    """The state tag is written just before the run is closed: an open run is running, whatever its tag says.
+
+    Where somebody removed or changed the tag, it follows from the status and from why the training ended.
+    """
+    tags, status = run.data.tags, run.info.status
+    if status == "RUNNING":
         return TrialState.RUNNING
-    return TrialState(run.data.tags[Tag.STATE])
+    with suppress(ValueError):
+        return TrialState(tags.get(Tag.STATE))
+    if status == "FINISHED" and Tag.STOP_REASON in tags:
+        return TrialState.PRUNED if tags[Tag.STOP_REASON] == StopReason.PRUNED.value else TrialState.COMPLETE
+    return TrialState.FAILED if status == "FAILED" else TrialState.KILLED

@@ -86,7 +86,7 @@ class SweepRecord:
         run_id: of the parent run.
         name: unique in the experiment.
         state: where it stands.
-        started: local time.
+        started: UTC.
         tags: all its tags, by :class:`Tag`.
         metrics: every metric's last value.
     """
@@ -110,7 +110,7 @@ class CurvePoint:
 
     Args:
         value: as logged.
-        time: local time at which it was logged.
+        time: at which it was logged, UTC.
     """
 
     value: float
@@ -134,8 +134,8 @@ class RunRecord:
         stop_reason: why its training ended; None where something else failed.
         error: one line on why it failed.
         tags: all its tags, by :class:`Tag`.
-        started: local time at which it was handed to a worker.
-        ended: local time at which it was closed; None while it runs.
+        started: when it was handed to a worker, UTC.
+        ended: when it was closed, UTC; None while it runs.
     """
 
     run_id: str
@@ -213,7 +213,7 @@ class VersionRecord:
         version: counts from 1.
         run_id: of the run that trained it.
         aliases: what it is called now.
-        created: local time.
+        created: UTC.
         tags: by :class:`VersionTag`.
     """
 

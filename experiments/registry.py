@@ -10,7 +10,7 @@ import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -208,6 +208,6 @@ def _version(version: ModelVersion, aliases: Mapping[str, int]) -> VersionRecord
         version=number,
         run_id=version.run_id or "",
         aliases=tuple(sorted(alias for alias, named in aliases.items() if named == number)),
-        created=datetime.fromtimestamp(version.creation_timestamp / 1000),
+        created=datetime.fromtimestamp(version.creation_timestamp / 1000, UTC),
         tags=version.tags,
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from experiments.console import COLOURS, figure, short_text
+from experiments.console import COLOURS, figure, local_time, short_text
 from experiments.records import Alias, Tag, VersionTag
 from mnist_core.metrics import Metric
 from search.space import SEED
@@ -157,7 +157,7 @@ def versions_table(versions: Iterable[VersionRecord]) -> Table:
             str(version.version),
             Text(", ".join(version.aliases), "green" if Alias.CHAMPION in version.aliases else ""),
             *(tags.get(tag, "") for tag in (*shown, VersionTag.GATE, VersionTag.BY)),
-            f"{version.created:%Y-%m-%d %H:%M}",
+            local_time(version.created),
         )
     return table
 
@@ -183,7 +183,7 @@ def sweeps_table(sweeps: Iterable[SweepRecord]) -> Table:
             sweep.name,
             sweep.state.value.lower(),
             *(tags.get(tag, "") for tag in (Tag.ENGINE, Tag.SAMPLER, Tag.TARGET, Tag.DATASET, Tag.BEST_RUN)),
-            f"{sweep.started:%Y-%m-%d %H:%M}",
+            local_time(sweep.started),
             sweep.run_id[:8],
         )
     return table

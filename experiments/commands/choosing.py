@@ -48,7 +48,7 @@ def evaluate(
     again: Annotated[bool, typer.Option("--again", help="Also where it is recorded already.")] = False,
 ) -> None:
     """Let a run's model see the test set, once, and record what it is worth."""
-    from experiments.console import counted, make_console, print_table
+    from experiments.console import counted, local_time, make_console, print_table
     from experiments.evaluation import TestSet, evaluate_run, others_evaluated, read_evaluation
     from experiments.history import find_run
     from experiments.store import open_store, tracking_uri
@@ -64,7 +64,7 @@ def evaluate(
         console.print(f"{test.location}: other data than the run was trained on", style="yellow", soft_wrap=True)
     record = None if again else read_evaluation(store, run, test.data.digest)
     if record:
-        console.print(f"evaluated already, on {record.evaluated:%Y-%m-%d %H:%M}; --again does it anew")
+        console.print(f"evaluated already, on {local_time(record.evaluated)}; --again does it anew")
     else:
         record = evaluate_run(store, run, test)
     console.print(f"{run.title} on the {len(test.data):,} test images of {record.dataset}\n", style="bold")

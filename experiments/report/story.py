@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from experiments import selection
 from experiments.history import read_curve, read_runs, read_spec
@@ -149,7 +149,7 @@ def workers_of(story: SweepStory) -> int:
 
 def _span(run: RunRecord, curve: Sequence[CurvePoint]) -> tuple[datetime, datetime]:
     """From its start to its end; a lost run, which may have been closed days later, ends where it was last heard of."""
-    started = run.started or datetime.fromtimestamp(0)
+    started = run.started or datetime.fromtimestamp(0, UTC)
     heard = max([started, *(point.time for point in curve)])
     return started, max(started, run.ended) if run.ended and run.state.is_finished else heard
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,7 @@ def evaluated(answers: Sequence[int], labels: Sequence[int], digest: str = "d" *
     return EvaluationRecord(
         dataset="small",
         digest=digest,
-        evaluated=datetime(2026, 1, 2, 3, 4, 5),
+        evaluated=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
         median_ms=0.25,
         p99_ms=0.5,
         model_bytes=123_456,

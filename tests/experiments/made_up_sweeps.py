@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from search.space import FACTORY
 from search.spec_file import parse_spec
 from search.trial import TrialState
 
-START = datetime(2024, 1, 1, 12)
+START = datetime(2024, 1, 1, 12, tzinfo=UTC)
 SPEC = """
 name = "made-up"
 trials = 500

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 from handmade import evaluated, run
@@ -55,7 +55,7 @@ def subject() -> Subject:
     }
     return Subject(
         run=run(4, run_id="f" * 32, metrics=metrics, tags=tags, params=params),
-        sweep=SweepRecord("e" * 32, "small", SweepState.FINISHED, datetime(2026, 1, 1), sweep_tags),
+        sweep=SweepRecord("e" * 32, "small", SweepState.FINISHED, datetime(2026, 1, 1, tzinfo=UTC), sweep_tags),
         spec=SPEC,
         trials=28,
         evaluation=evaluated(answers, labels, TEST),

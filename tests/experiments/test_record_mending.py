@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +14,14 @@ from mlflow import MlflowClient
 from running import Run, here, stored_sweep
 from small_sweeps import SMALL
 
-from experiments import SweepResult, parse_spec, read_runs, resume_sweep, run_sweep
+from experiments import SweepResult, find_sweep, parse_spec, read_runs, resume_sweep, run_sweep
 from experiments.dataset import describe
 from experiments.history import find_run
 from experiments.records import Tag
+from experiments.report.story import read_story
 from experiments.store import Store, open_store, tracking_uri
 from experiments.tracking import SweepRecorder
-from mnist_core.errors import StoreError
+from mnist_core.errors import NotFoundError, StoreError
 from mnist_core.sources import DataSource, Origin
 from search.trial import TrialState
 
@@ -150,3 +155,88 @@ def test_a_run_whose_sweep_is_gone_is_still_found(contest: SweepResult, contest_
     contest_store.client.delete_tag(contest.runs[0].run_id, Tag.POINT)
     for run in contest.runs[:2]:
         assert find_run(contest_store, run.run_id).model_id == run.model_id
+
+
+@pytest.mark.parametrize("tag", [None, "perfect"], ids=["removed", "unknown"])
+def test_a_state_that_somebody_removed_or_changed_follows_from_what_else_is_recorded(
+    command: Run, contest: SweepResult, contest_store: Store, tag: str | None
+) -> None:
+    for run in contest.runs:
+        if tag is None:
+            contest_store.client.delete_tag(run.run_id, Tag.STATE)
+        else:
+            contest_store.client.set_tag(run.run_id, Tag.STATE, tag)
+    assert [run.state for run in read_runs(contest_store, contest.sweep)] == [run.state for run in contest.runs]
+    for words in COMMANDS:
+        assert command(*words)[0] == 0, words
+
+
+def test_a_closed_run_of_which_nothing_is_known_has_no_result(contest: SweepResult, contest_store: Store) -> None:
+    left = begin_nothing(contest_store, contest.sweep.run_id)
+    contest_store.client.set_tag(left, Tag.POINT, '{"hidden_size": 8}')
+    contest_store.client.delete_tag(left, Tag.STATE)
+    contest_store.client.set_terminated(left, "FINISHED")
+    assert read_runs(contest_store, contest.sweep)[-1].state is TrialState.KILLED
+
+
+def test_a_whole_run_id_names_its_sweep_in_one_request(
+    contest: SweepResult, contest_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.delattr(MlflowClient, "search_runs")
+        assert find_sweep(contest_store, contest.sweep.run_id) == contest.sweep
+    for other in (contest.runs[0].run_id, "0" * 32):
+        with pytest.raises(NotFoundError, match="no sweep"):
+            find_sweep(contest_store, other)
+    contest_store.client.delete_run(contest.sweep.run_id)
+    with pytest.raises(NotFoundError, match="no sweep"):
+        find_sweep(contest_store, contest.sweep.run_id)
+
+
+def test_a_trial_s_number_and_name_are_its_last_attempt(contest: SweepResult, contest_store: Store) -> None:
+    first, *_ = contest.runs
+    again = begin_nothing(contest_store, contest.sweep.run_id, number=0)
+    for key, value in {"attempt": "2", "trial_uid": f"{contest.sweep.run_id}/0/2", "point": "{}"}.items():
+        contest_store.client.set_tag(again, key, value)
+    contest_store.client.update_run(again, name="trial-000 (attempt 2)")
+    named = {text: find_run(contest_store, f"contest/{text}").run_id for text in ("trial-000", "0", "000")}
+    assert named == dict.fromkeys(named, again)
+    assert find_run(contest_store, "contest/trial-000 (attempt 2)").run_id == again
+    assert find_run(contest_store, "contest/trial-000 (attempt 1)").run_id == first.run_id
+    with pytest.raises(NotFoundError, match="no run 'trial-000 \\(attempt 3\\)'"):
+        find_run(contest_store, "contest/trial-000 (attempt 3)")
+
+
+def test_a_run_that_was_renamed_is_found_by_its_new_name(contest: SweepResult, contest_store: Store) -> None:
+    contest_store.client.update_run(contest.runs[1].run_id, name="the small one")
+    for name in ("the small one", "trial-001"):
+        assert find_run(contest_store, f"contest/{name}").run_id == contest.runs[1].run_id
+
+
+@pytest.fixture
+def _in_berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "Europe/Berlin")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("_in_berlin")
+def test_a_trial_in_the_hour_that_is_repeated_in_autumn_takes_as_long_as_it_took(
+    command: Run, contest: SweepResult, contest_store: Store
+) -> None:
+    # 02:50 in summer time to 02:45 in winter time, and the sweep's own beginning before that.
+    begin, end = datetime(2024, 10, 27, 0, 50, tzinfo=UTC), datetime(2024, 10, 27, 1, 45, tzinfo=UTC)
+    milliseconds = [int(moment.timestamp() * 1000) for moment in (begin, end)]
+    database = sqlite3.connect(contest_store.uri.removeprefix("sqlite:///"))
+    with database:
+        database.execute("UPDATE runs SET start_time = ?, end_time = ?", milliseconds)
+        database.execute("UPDATE metrics SET timestamp = ?", milliseconds[:1])
+    database.close()
+    sweep = find_sweep(contest_store, "contest")
+    told = read_story(contest_store, sweep)
+    assert {trial.seconds for trial in told.trials} == {55 * 60}
+    assert told.seconds == 55 * 60
+    assert (sweep.started, told.trials[0].run.ended) == (begin, end)
+    assert "2024-10-27 02:50" in command("sweeps")[1]
