@@ -10,13 +10,14 @@ import json
 import re
 import tempfile
 import time
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from io import BytesIO, StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -37,6 +38,10 @@ if TYPE_CHECKING:
     from mnist_core.saved_model import Latency
 
 FOLDER = "evaluation"
+# Digest where a test set has no training images beside it.
+NO_TRAINING = "none"
+# Of a data set's name in the name of a metric, of which MLflow takes 250 characters.
+MAX_NAME = 100
 RECORD, PREDICTIONS = "evaluation.json", "predictions.npz"
 
 
@@ -48,7 +53,7 @@ class TestSet:
         name: of the data set.
         location: where it lies.
         data: the images.
-        training_digest: of the training images beside them.
+        training_digest: of the training images beside them; ``NO_TRAINING`` where there are none.
     """
 
     __test__ = False  # no case for pytest
@@ -66,7 +71,7 @@ class TestSet:
             DataError: the data cannot be read.
         """
         if source.is_feedback:
-            return cls("feedback", source.location, source.load_test(), training_digest="none")
+            return cls("feedback", source.location, source.load_test(), NO_TRAINING)
         training = source.load_training()
         return cls(name_of(source, training), source.location, source.load_test(), training.digest)
 
@@ -86,7 +91,7 @@ class EvaluationRecord:
     Args:
         dataset: name of the data set.
         digest: SHA-256 of the test images.
-        evaluated: when, local time.
+        evaluated: when, UTC.
         median_ms: time that one image takes, milliseconds: the median.
         p99_ms: what 99 of 100 images stay below.
         model_bytes: size of the model file.
@@ -171,20 +176,35 @@ def read_evaluation(store: Store, run: RunRecord, digest: str) -> EvaluationReco
         try:
             facts = json.loads(fetch_file(store, f"{root}/{RECORD}", Path(folder)).read_text(encoding="utf-8"))
             with np.load(fetch_file(store, f"{root}/{PREDICTIONS}", Path(folder))) as archive:
-                probabilities, labels = archive["probabilities"], archive["labels"]
-        except (ValueError, KeyError, EOFError, BadZipFile) as error:
+                record = _parse(facts, archive["probabilities"], archive["labels"])
+        except (ValueError, KeyError, TypeError, EOFError, BadZipFile, zlib.error) as error:
             raise StoreError(
                 f"run {run.title}: its record ({RECORD}, {PREDICTIONS}) is damaged ({error}); evaluate it --again"
             ) from error
-    if facts["digest"] != digest:
-        return None
+    return record if record.digest == digest else None
+
+
+def _parse(
+    facts: Mapping[str, Any], probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.uint8]
+) -> EvaluationRecord:
+    """The record of these facts.
+
+    Raises:
+        ValueError: one is not of its form.
+        KeyError: one is missing.
+        TypeError: one is of another type.
+    """
+    if labels.ndim != 1 or probabilities.shape != (len(labels), 10):
+        shapes = f"{probabilities.shape} and {labels.shape}"
+        raise ValueError(f"expected probabilities of shape (n, 10) and labels of shape (n,), received {shapes}")
     return EvaluationRecord(
         dataset=facts["dataset"],
-        digest=digest,
-        evaluated=datetime.fromisoformat(facts["evaluated"]),
-        median_ms=facts["median_ms"],
-        p99_ms=facts["p99_ms"],
-        model_bytes=facts["model_bytes"],
+        digest=facts["digest"],
+        # Earlier versions wrote local time, without an offset.
+        evaluated=datetime.fromisoformat(facts["evaluated"]).astimezone(UTC),
+        median_ms=float(facts["median_ms"]),
+        p99_ms=float(facts["p99_ms"]),
+        model_bytes=int(facts["model_bytes"]),
         probabilities=probabilities,
         labels=labels,
     )
@@ -206,7 +226,7 @@ def _record(test: TestSet, probabilities: npt.NDArray[np.float32], timed: Latenc
     return EvaluationRecord(
         dataset=test.name,
         digest=test.data.digest,
-        evaluated=datetime.now().replace(microsecond=0),
+        evaluated=datetime.now(UTC).replace(microsecond=0),
         median_ms=timed.median,
         p99_ms=timed.p99,
         model_bytes=size,
@@ -218,9 +238,7 @@ def _record(test: TestSet, probabilities: npt.NDArray[np.float32], timed: Latenc
 def _write(store: Store, run: RunRecord, test: TestSet, record: EvaluationRecord) -> None:
     """Files first and the record of them last: what is there is there whole."""
     own = test.training_digest == run.tags[Tag.DATASET_DIGEST]
-    # What it does on other data stands beside what it does on its own, not in its place.
-    part = "test" if own else re.sub(r"[^\w.-]", "-", test.name)
-    files, metrics = _files(test, record), _metrics(record, part)
+    files, metrics = _files(test, record), _metrics(record, _prefix(test, own))
     from mlflow.entities import Metric, RunTag
 
     now = int(time.time() * 1000)
@@ -252,6 +270,13 @@ def _write(store: Store, run: RunRecord, test: TestSet, record: EvaluationRecord
         client.log_artifacts(run.run_id, folder, place)
         client.log_batch(run.run_id, metrics=points, tags=tags)
         client.log_text(run.run_id, json.dumps(_facts(record), indent=1), f"{place}/{RECORD}")
+
+
+def _prefix(test: TestSet, own: bool) -> str:
+    """Beginning of the metrics' names: what a run does on other data replaces nothing, whatever that is called."""
+    if own or test.training_digest == NO_TRAINING:
+        return "test" if own else "feedback"
+    return f"on_{re.sub('[^A-Za-z0-9_.-]', '-', test.name)[:MAX_NAME]}"
 
 
 def _metrics(record: EvaluationRecord, part: str) -> dict[str, float]:

@@ -172,8 +172,8 @@ def _check_active(uri: str, experiment: Experiment) -> None:
     """
     if experiment.lifecycle_stage != "active":
         raise StoreError(
-            f"{uri}: experiment {experiment.name!r} was deleted; restore it by {URI_VARIABLE}={uri} mlflow experiments "
-            f"restore --experiment-id {experiment.experiment_id}, or set MLFLOW_EXPERIMENT_NAME to another name"
+            f"{redact(uri)}: experiment {experiment.name!r} was deleted; restore it by {URI_VARIABLE}={redact(uri)} "
+            f"mlflow experiments restore --experiment-id {experiment.experiment_id}, or set MLFLOW_EXPERIMENT_NAME to another name"
         )
 
 

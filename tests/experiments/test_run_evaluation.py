@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from datetime import UTC
 from io import BytesIO
 from pathlib import Path
 
@@ -15,8 +16,8 @@ import pytest
 from running import Run
 from stores import evaluations_of, model_file
 
-from experiments.evaluation import TestSet, read_evaluation
-from experiments.history import find_run
+from experiments.evaluation import NO_TRAINING, TestSet, evaluate_run, read_evaluation
+from experiments.history import find_run, read_epochs
 from experiments.model_files import sha256_of
 from experiments.records import RunRecord, Tag
 from experiments.store import Store
@@ -137,6 +138,38 @@ def test_a_run_can_be_evaluated_on_other_data_too_and_both_records_stay(
     assert evaluations_of(judged_store, ABLE) == 2
 
 
+@pytest.mark.parametrize("name", ["test", "val", "best_val", "on fünf digits: 1/2", "x" * 240])
+def test_figures_on_other_data_replace_no_others_whatever_that_is_called(
+    judged_store: Store, able: RunRecord, whole_test: TestSet, name: str
+) -> None:
+    curves = read_epochs(judged_store, able)
+    few = TestSet(name, "elsewhere", whole_test.data.take(np.arange(50)), training_digest="0" * 64)
+    record = evaluate_run(judged_store, able, few)
+    after = find_run(judged_store, ABLE).metrics
+    timed = {"latency_ms"}  # of the machine, not of the data
+    assert {key: after[key] for key in able.metrics if key not in timed} == {
+        key: value for key, value in able.metrics.items() if key not in timed
+    }
+    assert read_epochs(judged_store, find_run(judged_store, ABLE)) == curves
+    (added,) = [key for key in after.keys() - able.metrics.keys() if key.endswith("_accuracy")]
+    assert added.startswith("on_")
+    assert after[added] == record.figures.accuracy.value
+
+
+def test_figures_on_feedback_keep_their_names(judged_store: Store, able: RunRecord, whole_test: TestSet) -> None:
+    few = TestSet("feedback", "elsewhere", whole_test.data.take(np.arange(50)), NO_TRAINING)
+    record = evaluate_run(judged_store, able, few)
+    assert find_run(judged_store, ABLE).metrics["feedback_accuracy"] == record.figures.accuracy.value
+
+
+def test_a_curve_that_an_earlier_evaluation_wrote_to_is_read_as_it_was_trained(
+    judged_store: Store, able: RunRecord
+) -> None:
+    curves = read_epochs(judged_store, able)
+    judged_store.client.log_metric(able.run_id, "val_accuracy", 0.0, step=0)
+    assert read_epochs(judged_store, able) == curves
+
+
 def test_what_was_never_evaluated_has_no_record(contest_store: Store, whole_test: TestSet) -> None:
     assert read_evaluation(contest_store, find_run(contest_store, ABLE), whole_test.data.digest) is None
 
@@ -161,6 +194,61 @@ def test_a_model_of_logits_that_was_recorded_is_not_evaluated(command: Run, cont
     assert "expected probabilities" in line
     assert "make a softmax the last layer" in line
     assert evaluations_of(contest_store, ABLE) == 0
+
+
+@pytest.mark.parametrize(
+    "facts",
+    ["[]", "{}", "null", "{without}", "{evaluated}", "{median_ms}"],
+)
+def test_a_record_that_lacks_something_is_one_line_and_exit_code_2(
+    command: Run, judged_store: Store, able: RunRecord, whole_test: TestSet, facts: str
+) -> None:
+    path = artifact(judged_store, able, whole_test, "evaluation.json")
+    whole = json.loads(path.read_text())
+    changed = {
+        "{without}": {key: value for key, value in whole.items() if key != "p99_ms"},
+        "{evaluated}": whole | {"evaluated": 7},
+        "{median_ms}": whole | {"median_ms": "fast"},
+    }
+    path.write_text(json.dumps(changed[facts]) if facts in changed else facts)
+    code, _, err = command("evaluate", ABLE)
+    assert code == 2
+    (line,) = err.splitlines()
+    assert "evaluation.json" in line
+    assert "--again" in line
+
+
+def test_predictions_of_another_shape_are_a_damaged_record(
+    judged_store: Store, able: RunRecord, whole_test: TestSet
+) -> None:
+    path = artifact(judged_store, able, whole_test, "predictions.npz")
+    np.savez_compressed(path, probabilities=np.zeros((3, 10), np.float32), labels=np.zeros(2, np.uint8))
+    with pytest.raises(StoreError, match=r"damaged .*received \(3, 10\) and \(2,\)"):
+        read_evaluation(judged_store, able, whole_test.data.digest)
+
+
+def test_predictions_with_a_damaged_byte_are_a_damaged_record(
+    judged_store: Store, able: RunRecord, whole_test: TestSet
+) -> None:
+    path = artifact(judged_store, able, whole_test, "predictions.npz")
+    content = bytearray(path.read_bytes())
+    content[60:90] = b"\xff" * 30
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match="--again"):
+        read_evaluation(judged_store, able, whole_test.data.digest)
+
+
+def test_a_record_in_local_time_of_an_earlier_version_names_the_same_moment(
+    judged_store: Store, able: RunRecord, whole_test: TestSet
+) -> None:
+    record = read_evaluation(judged_store, able, whole_test.data.digest)
+    assert record is not None
+    path = artifact(judged_store, able, whole_test, "evaluation.json")
+    local = record.evaluated.astimezone().replace(tzinfo=None).isoformat()
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"evaluated": local}))
+    again = read_evaluation(judged_store, able, whole_test.data.digest)
+    assert again is not None
+    assert (again.evaluated, again.evaluated.tzinfo) == (record.evaluated, UTC)
 
 
 def test_a_sweep_trains_beside_a_test_set_that_nobody_can_read(command: Run, swept_uri: str) -> None:
