@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from experiments import registry
-from experiments.history import find_run
-from experiments.model_files import fetch_model, sha256_of
+from experiments.model_files import fetch_version, sha256_of
 from experiments.records import VersionRecord
 from experiments.store import Store
 from mnist_core.errors import NotFoundError
@@ -71,10 +70,9 @@ def export_version(
         from mnist_core.saved_model import load_model
 
     folder.mkdir(parents=True, exist_ok=True)
-    run = find_run(store, version.run_id)
     target = folder / f"{version.name}-{version.version}{'-int8' * int8}{wanted.suffix}"
     with tempfile.TemporaryDirectory(prefix="mnist-search-") as scratch:
-        model = load_model(fetch_model(store, run, Path(scratch)))
+        model = load_model(fetch_version(store, version, Path(scratch)))
     agreement = export_model(
         model,
         target,

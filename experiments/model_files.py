@@ -8,7 +8,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experiments.records import RunRecord, Tag
+from experiments.history import find_run
+from experiments.records import RunRecord, Tag, VersionRecord, VersionTag
 from experiments.store import Store, calm_mlflow
 from mnist_core.errors import ModelError, StoreError
 from search.trial import SavedModel
@@ -87,18 +88,47 @@ def fetch_model(store: Store, run: RunRecord, folder: Path) -> Path:
             f"run {run.title} ({run.run_id}): expected a model that is READY, found none{kept}; "
             f"the run is {run.state.value}"
         )
-    with store.errors(f"reading the model of run {run.title}"):
-        place = store.client.get_logged_model(run.model_id).artifact_location
+    return _fetch(store, run.model_id, recorded, f"run {run.title}", folder)
+
+
+def fetch_version(store: Store, version: VersionRecord, folder: Path) -> Path:
+    """Copy a version's model file out of the store, and see that it is the one that was registered.
+
+    The model is the one that the version names, whatever its run names by now. A version that names none, as one that
+    was not registered by this project, has the model of its run.
+
+    Raises:
+        ModelError: the model or its file is missing, or not the one that was registered.
+        NotFoundError: the version names no model, and its run is gone.
+    """
+    model_id, recorded = version.tags.get(VersionTag.MODEL_ID), version.tags.get(VersionTag.MODEL_SHA256)
+    if not (model_id and recorded):
+        return fetch_model(store, find_run(store, version.run_id), folder)
+    return _fetch(store, model_id, recorded, version.title, folder)
+
+
+def _fetch(store: Store, model_id: str, recorded: str, owner: str, folder: Path) -> Path:
+    from mlflow.exceptions import MlflowException
+
+    with store.errors(f"reading the model of {owner}"):
+        try:
+            place = store.client.get_logged_model(model_id).artifact_location
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            raise ModelError(
+                f"model {model_id} of {owner}: expected a model that is READY, found none; it was deleted"
+            ) from error
     try:
         path = fetch_file(store, f"{place}/{MODEL_FILE}", folder)
     except StoreError as error:
         raise ModelError(
-            f"model {run.model_id} of run {run.title}: its file {MODEL_FILE} is missing or unreadable (logged with "
+            f"model {model_id} of {owner}: its file {MODEL_FILE} is missing or unreadable (logged with "
             f"SHA-256 {recorded}): {error}"
         ) from error
     if (found := sha256_of(path)) != recorded:
         raise ModelError(
-            f"model {run.model_id} of run {run.title}: altered after it was logged: expected SHA-256 {recorded}, "
+            f"model {model_id} of {owner}: altered after it was logged: expected SHA-256 {recorded}, "
             f"received {found}. It will not be loaded"
         )
     return path

@@ -93,6 +93,7 @@ def promote(store: Store, chosen: Chosen, test: TestSet, terms: Terms) -> Promot
     candidate = Candidate(run, evaluation)
     with store.exclusively():
         for _ in range(MOST_TRIES):
+            registry.settle(store, terms.name)
             reigning = registry.champion(store, terms.name)
             checks = gate.examine(candidate, _rival(store, reigning, test), terms.floor)
             verdict = gate.verdict(checks, terms.force)
@@ -101,7 +102,7 @@ def promote(store: Store, chosen: Chosen, test: TestSet, terms: Terms) -> Promot
             version = _register(store, chosen, candidate, checks, terms)
             # A server's registry cannot be locked: who finds another champion than was compared with compares again.
             if _version_of(registry.champion(store, terms.name)) == _version_of(reigning):
-                _crown(store, version, reigning, verdict, terms)
+                _crown(store, version, verdict, terms)
                 version = registry.read_version(store, terms.name, version.version)
                 return Promotion(version, verdict, checks, reigning, evaluation)
     raise StoreError(f"{terms.name}: its champion changed {MOST_TRIES} times meanwhile; try again")
@@ -174,13 +175,11 @@ def _outcome(check: Check) -> str:
     return f"{'passed' if check.passed else 'failed'}: {check.figure}"
 
 
-def _crown(
-    store: Store, version: VersionRecord, reigning: VersionRecord | None, verdict: Verdict, terms: Terms
-) -> None:
+def _crown(store: Store, version: VersionRecord, verdict: Verdict, terms: Terms) -> None:
     if verdict is Verdict.REFUSED:
         registry.challenge(store, version)
         return
     change = Change.now(version.version, Act.PROMOTED)
     if verdict is Verdict.FORCED:
         change = Change.now(version.version, Act.FORCED, terms.force or "")
-    registry.crown(store, version, reigning, change)
+    registry.crown(store, version, change)

@@ -1,6 +1,8 @@
 """The MLflow model registry: versions, the aliases on them, and the history of the champion.
 
-An alias is moved, never removed and set again, so there is no moment at which ``champion`` points to nothing.
+A change of champion is written into the history first. The aliases follow from it by :func:`settle`, which may be
+repeated: what was interrupted between the two is completed by the next ``promote`` or ``rollback``. An alias is moved,
+never removed and set again, so there is no moment at which ``champion`` points to nothing.
 """
 
 from __future__ import annotations
@@ -8,16 +10,16 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experiments.history import all_pages, find_run
-from experiments.model_files import fetch_model
+from experiments.history import all_pages
+from experiments.model_files import fetch_version
 from experiments.records import REGISTERED_MODEL, Alias, VersionRecord, VersionTag
-from experiments.reigns import Act, Change, reigns
+from experiments.reigns import Act, Change, champions_left, reigns
 from experiments.store import Store
 from mnist_core.errors import NotFoundError, SpecError, StoreError
 
@@ -26,6 +28,12 @@ if TYPE_CHECKING:
 
 # Tags of the registered model, one for each time that its champion changed; the rest of the key is the moment.
 HISTORY_PREFIX = "champion."
+# Tag of the registered model: key of the last change that the aliases show. Registries of before have none.
+SHOWN = "aliases_show"
+NO_CHANGE = "none"
+MOVED_BY_OTHERS = "the alias was found moved"
+# Verdicts of the gate after which a version is a challenger no longer.
+ACCEPTED = ("passed", "forced")
 
 
 def check_name(name: str) -> str:
@@ -65,8 +73,12 @@ def read_version(store: Store, name: str, number: int) -> VersionRecord:
 
 
 def champion(store: Store, name: str = REGISTERED_MODEL) -> VersionRecord | None:
-    """The reigning champion, if there is one."""
-    return _called(read_versions(store, name), Alias.CHAMPION)
+    """The version with the alias ``champion``, if there is one; asked for by its alias, in one call.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    return _called(store, name, Alias.CHAMPION)
 
 
 def read_changes(store: Store, name: str) -> list[Change]:
@@ -75,10 +87,16 @@ def read_changes(store: Store, name: str) -> list[Change]:
     Raises:
         StoreError: it cannot be read, or was altered.
     """
-    with store.errors(f"reading the history of {name}"):
-        registered = _registered(store, name)
-    tags = registered.tags if registered else {}
-    return [_change(name, key, tags[key]) for key in sorted(tags) if key.startswith(HISTORY_PREFIX)]
+    return list(_read_history(store, name).changes.values())
+
+
+def read_pending(store: Store, name: str) -> Change | None:
+    """The change that was noted last, where the aliases do not show it yet; None where they do.
+
+    Raises:
+        StoreError: the history cannot be read, or was altered.
+    """
+    return _read_history(store, name).pending
 
 
 def register(
@@ -105,15 +123,51 @@ def register(
     return read_version(store, name, number)
 
 
-def crown(store: Store, version: VersionRecord, reigning: VersionRecord | None, change: Change) -> None:
-    """Make a version the champion and the one that reigned ``previous``; note it in the history."""
-    with store.errors(f"moving the alias {Alias.CHAMPION} of {version.name}"):
-        if reigning is not None and reigning.version != version.version:
-            _point(store, version.name, Alias.PREVIOUS, reigning.version)
-        _point(store, version.name, Alias.CHAMPION, version.version)
-        if Alias.CHALLENGER in version.aliases:
-            store.client.delete_registered_model_alias(version.name, Alias.CHALLENGER)
-        _note(store, version.name, change)
+def crown(store: Store, version: VersionRecord, change: Change) -> None:
+    """Make a version the champion and the one until then ``previous``.
+
+    Args:
+        store: to be written.
+        version: that the change names.
+        change: a promotion.
+    """
+    # A change that was left incomplete could not be told from this one any more.
+    settle(store, version.name)
+    _carry_out(store, version.name, change)
+
+
+def settle(store: Store, name: str) -> Change | None:
+    """Make the aliases what the history says; repeated, it changes nothing. Needs :meth:`Store.exclusively`.
+
+    ``champion`` that was moved by other means, as by hand in MLflow's UI, is right: it is noted in the history. One
+    that was taken away stays away.
+
+    Returns:
+        The change whose aliases had not been moved, if it was completed here.
+
+    Raises:
+        StoreError: the store cannot be written, or its history was altered.
+    """
+    history = _read_history(store, name)
+    if not history.exists:
+        return None
+    versions = {version.version: version for version in read_versions(store, name)}
+    pending, now = history.pending, history.aliases.get(Alias.CHAMPION)
+    left = champions_left(history.changes.values(), versions)
+    with store.errors(f"moving the aliases of {name}"):
+        if pending is None and now is not None and left[-1:] != [now]:
+            act = Act.REINSTATED if now in left else Act.PROMOTED
+            history = history.with_change(_note(store, name, Change.now(now, act, MOVED_BY_OTHERS)))
+            left = champions_left(history.changes.values(), versions)
+        if left and (pending or now is not None):
+            _move(store, name, Alias.CHAMPION, now, left[-1])
+            _move(store, name, Alias.PREVIOUS, history.aliases.get(Alias.PREVIOUS), left[-2] if len(left) > 1 else None)
+        challenger = versions.get(history.aliases.get(Alias.CHALLENGER, 0))
+        if challenger and challenger.tags.get(VersionTag.GATE) in ACCEPTED:
+            _move(store, name, Alias.CHALLENGER, challenger.version, None)
+        if history.shown != history.last:
+            store.client.set_registered_model_tag(name, SHOWN, history.last)
+    return pending
 
 
 def challenge(store: Store, version: VersionRecord) -> None:
@@ -125,6 +179,8 @@ def challenge(store: Store, version: VersionRecord) -> None:
 def roll_back(store: Store, name: str, reason: str = "") -> tuple[VersionRecord, VersionRecord]:
     """Give ``champion`` back to ``previous``, and ``previous`` to the one before that if there was one.
 
+    Where an earlier call was interrupted, this one completes it and goes no further back.
+
     Returns:
         The new champion and the one that stepped down.
 
@@ -133,43 +189,103 @@ def roll_back(store: Store, name: str, reason: str = "") -> tuple[VersionRecord,
         ModelError: the model of the one before is missing or not the one that was logged; the champion stays.
     """
     with store.exclusively():
-        versions = read_versions(store, name)
-        now = _called(versions, Alias.CHAMPION)
-        then = _called(versions, Alias.PREVIOUS)
+        completed = settle(store, name)
+        if completed is not None and completed.act is Act.REINSTATED:
+            before = reigns(read_changes(store, name)[:-1])[-1]
+            return read_version(store, name, completed.version), read_version(store, name, before)
+        now = _called(store, name, Alias.CHAMPION)
+        then = _called(store, name, Alias.PREVIOUS)
         if now is None:
             raise NotFoundError(f"{name}: no champion in {store.shown}; promote one first (mnist-search promote SWEEP)")
         if then is None or then.version == now.version:
             raise NotFoundError(f"{name}: no previous champion to go back to; version {now.version} stays")
-        _check_model(store, then)
-        change = Change.now(then.version, Act.REINSTATED, reason)
-        known = {version.version for version in versions}
-        before = [one for one in reigns([*read_changes(store, name), change])[:-1] if one in known]
-        with store.errors(f"moving the alias {Alias.CHAMPION} of {name}"):
-            _point(store, name, Alias.CHAMPION, then.version)
-            if before:
-                _point(store, name, Alias.PREVIOUS, before[-1])
-            else:
-                store.client.delete_registered_model_alias(name, Alias.PREVIOUS)
-            _note(store, name, change)
+        with tempfile.TemporaryDirectory(prefix="mnist-search-") as folder:
+            fetch_version(store, then, Path(folder))
+        _carry_out(store, name, Change.now(then.version, Act.REINSTATED, reason))
     return then, now
 
 
-def _check_model(store: Store, version: VersionRecord) -> None:
-    with tempfile.TemporaryDirectory(prefix="mnist-search-") as folder:
-        fetch_model(store, find_run(store, version.run_id), Path(folder))
+@dataclass(frozen=True)
+class _History:
+    """What a registered model says of its champions.
+
+    Args:
+        exists: whether there is such a registered model.
+        changes: by the key of their tag, oldest first.
+        aliases: the version that each names.
+        shown: key of the last change that the aliases show; None in a registry of before.
+    """
+
+    exists: bool
+    changes: Mapping[str, Change]
+    aliases: Mapping[str, int]
+    shown: str | None
+
+    @property
+    def last(self) -> str:
+        """Key of the newest change."""
+        return list(self.changes)[-1] if self.changes else NO_CHANGE
+
+    @property
+    def pending(self) -> Change | None:
+        """The newest change, if the aliases do not show it."""
+        return self.changes.get(self.last) if self.shown not in (None, self.last) else None
+
+    def with_change(self, change: Change) -> _History:
+        """The same and one change more."""
+        return replace(self, changes={**self.changes, _key(change): change})
 
 
-def _called(versions: Sequence[VersionRecord], alias: Alias) -> VersionRecord | None:
-    return next((version for version in versions if alias in version.aliases), None)
+def _read_history(store: Store, name: str) -> _History:
+    with store.errors(f"reading the history of {name}"):
+        registered = _registered(store, name)
+    if registered is None:
+        return _History(False, {}, {}, None)
+    tags = registered.tags
+    changes = {key: _change(name, key, tags[key]) for key in sorted(tags) if key.startswith(HISTORY_PREFIX)}
+    aliases = {alias: int(version) for alias, version in registered.aliases.items()}
+    return _History(True, changes, aliases, tags.get(SHOWN))
+
+
+def _carry_out(store: Store, name: str, change: Change) -> None:
+    with store.errors(f"noting the change of champion of {name}"):
+        _note(store, name, change)
+    settle(store, name)
+
+
+def _called(store: Store, name: str, alias: Alias) -> VersionRecord | None:
+    from mlflow.exceptions import MlflowException
+
+    with store.errors(f"reading the version {alias} of {name}"):
+        try:
+            version = store.client.get_model_version_by_alias(name, alias)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST" or f"alias {alias} not found" in str(error):
+                return None
+            raise
+    return _version(version, {other: int(version.version) for other in version.aliases})
 
 
 def _point(store: Store, name: str, alias: Alias, version: int) -> None:
     store.client.set_registered_model_alias(name, alias, str(version))
 
 
-def _note(store: Store, name: str, change: Change) -> None:
+def _move(store: Store, name: str, alias: Alias, now: int | None, then: int | None) -> None:
+    if then is None:
+        if now is not None:
+            store.client.delete_registered_model_alias(name, alias)
+    elif now != then:
+        _point(store, name, alias, then)
+
+
+def _key(change: Change) -> str:
+    return f"{HISTORY_PREFIX}{change.at.replace(':', '.')}"
+
+
+def _note(store: Store, name: str, change: Change) -> Change:
     text = json.dumps({**asdict(change), "act": change.act.value})
-    store.client.set_registered_model_tag(name, f"{HISTORY_PREFIX}{change.at.replace(':', '.')}", text)
+    store.client.set_registered_model_tag(name, _key(change), text)
+    return change
 
 
 def _change(name: str, key: str, text: str) -> Change:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -58,4 +58,13 @@ def reigns(changes: Iterable[Change]) -> list[int]:
             del stack[len(stack) - stack[::-1].index(change.version) :]
         elif stack[-1:] != [change.version]:
             stack.append(change.version)
+    return stack
+
+
+def champions_left(changes: Iterable[Change], known: Collection[int]) -> list[int]:
+    """:func:`reigns`, of the versions that there still are."""
+    stack: list[int] = []
+    for version in reigns(changes):
+        if version in known and stack[-1:] != [version]:
+            stack.append(version)
     return stack

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from experiments import registry
 from experiments.history import find_run
-from experiments.model_files import fetch_model
+from experiments.model_files import fetch_version
 from experiments.records import REGISTERED_MODEL, Alias, Tag, VersionRecord, VersionTag
 from experiments.store import Store, open_store
 from mnist_core.errors import NotFoundError
@@ -67,14 +67,14 @@ class RegistryChampions:
         store = self._store()
         version = registry.read_version(store, self._name, int(identity))
         run = find_run(store, version.run_id)
-        path = fetch_model(store, run, folder)
+        path = fetch_version(store, version, folder)
         facts = ModelFacts(
             name=version.name,
             version=identity,
             run=run.title,
             sweep=version.tags.get(VersionTag.SWEEP, ""),
             created=version.created.isoformat(timespec="seconds"),
-            sha256=run.tags[Tag.MODEL_SHA256],
+            sha256=version.tags.get(VersionTag.MODEL_SHA256) or run.tags[Tag.MODEL_SHA256],
             test_accuracy=_number(version, VersionTag.TEST_ACCURACY),
             val_accuracy=_number(version, VersionTag.VAL_ACCURACY),
             run_url=f"{ui_of(store)}/#/experiments/{store.experiment_id}/runs/{run.run_id}",

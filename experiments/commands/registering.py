@@ -129,7 +129,7 @@ def rollback(
 def registry(name: NameOption = REGISTERED_MODEL) -> None:
     """List the versions of the registered model, and the history of its champion."""
     from experiments.console import make_console, print_table
-    from experiments.registry import read_changes, read_versions
+    from experiments.registry import read_changes, read_pending, read_versions
     from experiments.store import open_store, tracking_uri
     from experiments.tables import versions_table
     from mnist_core.errors import NotFoundError
@@ -145,3 +145,6 @@ def registry(name: NameOption = REGISTERED_MODEL) -> None:
     for change in read_changes(store, name):
         when, reason = change.at[:19].replace("T", " "), f": {change.reason}" if change.reason else ""
         console.print(f"  {when} UTC  version {change.version} {change.act.value} by {change.by}{reason}")
+    if pending := read_pending(store, name):
+        text = f"interrupted: version {pending.version} {pending.act.value}; the next promote or rollback completes it"
+        console.print(text, style="yellow", soft_wrap=True)

@@ -44,7 +44,7 @@ def promote(swept: SweepResult, store: Store) -> Promote:
         run = swept.ranked[rank]
         tags = {VersionTag.SWEEP: "small", VersionTag.TEST_ACCURACY: "0.9123", VersionTag.MODEL_ID: run.model_id or ""}
         version = register(store, NAME, run.run_id, run.model_id or "", tags, "")
-        crown(store, version, None, Change.now(version.version, Act.PROMOTED))
+        crown(store, version, Change.now(version.version, Act.PROMOTED))
         return version.version
 
     return promote
