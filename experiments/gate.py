@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from experiments.evaluation import EvaluationRecord
-from experiments.records import FLOOR, RunRecord, Tag
-from mnist_core.evaluation import mcnemar
+from experiments.records import FLOOR, RunRecord
+from experiments.selection import STORED_INFINITY
+from mnist_core.evaluation import mcnemar, paired_lower_bound
 
-SIGNIFICANT = 0.05
+MARGIN = 0.003
+"""How much less accurate than a champion a candidate may be, as a share, where the images are enough to tell."""
+POWER = 0.8
+"""How probably a candidate that is as good as the champion passes :func:`needed_margin`."""
+OWN_MISTAKES = 2 / 3
+"""Images on which two equally good networks differ, for each mistake of one: of 10,000 images, two champions with 184
+and 198 mistakes differed on 126."""
 
 
 class Verdict(Enum):
@@ -46,26 +53,74 @@ class Candidate:
     evaluation: EvaluationRecord
 
 
-def examine(candidate: Candidate, champion: Candidate | None, floor: float = FLOOR) -> list[Check]:
-    """Every check.
+@dataclass(frozen=True)
+class FormerChampions:
+    """Those that were champion before the current one and were not rolled back.
+
+    Args:
+        evaluated: recorded on the images of the candidate.
+        skipped: titles of the others, which cannot be compared.
+    """
+
+    evaluated: Sequence[Candidate] = ()
+    skipped: Sequence[str] = ()
+
+
+NO_FORMER = FormerChampions()
+
+
+def examine(
+    candidate: Candidate,
+    champion: Candidate | None,
+    former: FormerChampions = NO_FORMER,
+    floor: float = FLOOR,
+    margin: float | None = None,
+) -> list[Check]:
+    """Every check. That the candidate's model is there and is the one that was logged was a condition to come here.
+
+    The candidate has to be no worse than the champion by more than the margin, with a confidence of 95%: the bound of
+    :func:`mnist_core.evaluation.paired_lower_bound` lies above ``-margin``. The same holds against the most accurate
+    of the former champions, or one champion after the other could each be a little worse.
 
     Args:
         candidate: that wants to be champion.
         champion: that is, evaluated on the same images; None where there is none.
+        former: those before it.
         floor: least test accuracy, in [0, 1].
+        margin: as a share, in [0, 1]; None takes ``MARGIN``, or :func:`needed_margin` where that is more.
     """
     accuracy = candidate.evaluation.figures.accuracy
     return [
-        Check("model", True, f"{candidate.run.model_id} is READY"),
-        Check("file", True, f"SHA-256 {candidate.run.tags.get(Tag.MODEL_SHA256, '')[:12]}… is the recorded one"),
         _finite(candidate),
         Check(
             "accuracy",
             accuracy.value >= floor,
             f"{accuracy.value:.4f} [{accuracy.low:.4f}, {accuracy.high:.4f}] on the test set, at least {floor:g} asked",
         ),
-        _against(candidate, champion),
+        _against_champion(candidate, champion, margin),
+        _against_former(candidate, former, margin),
     ]
+
+
+def needed_margin(images: int, mistakes: int) -> float:
+    """The margin that a candidate as good as its champion passes with a probability of ``POWER`` or more.
+
+    Taken are two networks that differ on ``OWN_MISTAKES`` images for each mistake of the champion, each recognising
+    as many of them as chance gives: with ``POWER``, the candidate gets at least the quantile of the binomial
+    distribution that this margin lets pass. Where there are no mistakes, it lets an equal one pass.
+
+    Args:
+        images: of the test set, 1 or more.
+        mistakes: of the champion.
+
+    Returns:
+        A share, in [0, 1].
+    """
+    from scipy.stats import binom
+
+    differing = math.ceil(OWN_MISTAKES * mistakes)
+    candidate_only = int(binom.ppf(1 - POWER, differing, 0.5)) if differing else 0
+    return -paired_lower_bound(candidate_only, differing - candidate_only, images)
 
 
 def verdict(checks: Sequence[Check], force: str | None) -> Verdict:
@@ -80,25 +135,48 @@ def _finite(candidate: Candidate) -> Check:
         **{name: value for name, value in candidate.run.metrics.items() if name.startswith("best_")},
         **{name: estimate.value for name, estimate in candidate.evaluation.figures.headline().items()},
     }
-    odd = [name for name, value in figures.items() if not math.isfinite(value)]
+    odd = [name for name, value in figures.items() if not abs(value) < STORED_INFINITY]
     seen = f"not finite: {', '.join(odd)}" if odd else f"all {len(figures)} figures of validation and test"
     return Check("finite", not odd, seen)
 
 
-def _against(candidate: Candidate, champion: Candidate | None) -> Check:
+def _against_champion(candidate: Candidate, champion: Candidate | None, margin: float | None) -> Check:
     if champion is None:
         return Check("champion", True, "there is none yet")
     if champion.run.run_id == candidate.run.run_id:
         return Check("champion", True, "it is the champion")
+    return _no_worse("champion", candidate, champion, margin)
+
+
+def _against_former(candidate: Candidate, former: FormerChampions, margin: float | None) -> Check:
+    skipped = f"; not compared, for want of a record on these images: {', '.join(former.skipped)}"
+    note = skipped if former.skipped else ""
+    if not former.evaluated:
+        return Check("former", True, f"no former champion to compare with{note}")
+    best = max(former.evaluated, key=lambda one: -_mistakes(one))
+    if best.run.run_id == candidate.run.run_id:
+        return Check("former", True, f"it is the best former champion{note}")
+    check = _no_worse("former", candidate, best, margin)
+    return replace(check, figure=f"{check.figure}{note}")
+
+
+def _no_worse(name: str, candidate: Candidate, reference: Candidate, margin: float | None) -> Check:
     labels = candidate.evaluation.labels
-    test = mcnemar(candidate.evaluation.answers, champion.evaluation.answers, labels)
-    worse = test.p_value < SIGNIFICANT and test.second_only > test.first_only
-    word = "not significantly unlike"
-    if test.p_value < SIGNIFICANT:
-        word = "significantly worse than" if worse else "significantly better than"
+    images = len(labels)
+    test = mcnemar(candidate.evaluation.answers, reference.evaluation.answers, labels)
+    bound = paired_lower_bound(test.first_only, test.second_only, images)
+    allowed = max(MARGIN, needed_margin(images, _mistakes(reference))) if margin is None else margin
+    # The least margin for equal networks is such a bound itself.
+    passed = bound >= -allowed - 1e-9
+    word = "no worse than" if passed else "not shown to be no worse than"
     return Check(
-        "champion",
-        not worse,
-        f"{word} {champion.run.title}: of {len(labels):,} images {test.first_only} recognised by it alone, "
-        f"{test.second_only} by the champion alone (McNemar p = {test.p_value:.2g})",
+        name,
+        passed,
+        f"{word} {reference.run.title}: accuracy {(test.first_only - test.second_only) / images:+.4f}, at least "
+        f"{bound:+.4f} with 95% confidence, {-allowed:+.4f} allowed; of {images:,} images {test.first_only} recognised "
+        f"by it alone, {test.second_only} by the other alone (McNemar p = {test.p_value:.2g})",
     )
+
+
+def _mistakes(one: Candidate) -> int:
+    return int((one.evaluation.answers != one.evaluation.labels).sum())

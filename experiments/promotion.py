@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from experiments import gate, provenance, registry
@@ -12,11 +13,11 @@ from experiments import history as past
 from experiments.choosing import Chosen
 from experiments.console import figure, in_words, short_text
 from experiments.evaluation import EvaluationRecord, TestSet, evaluate_file, others_evaluated, read_evaluation
-from experiments.gate import Candidate, Check, Verdict
+from experiments.gate import Candidate, Check, FormerChampions, Verdict
 from experiments.model_card import Subject, model_card
 from experiments.model_files import fetch_model
 from experiments.records import FLOOR, REGISTERED_MODEL, Tag, VersionRecord, VersionTag
-from experiments.reigns import Act, Change, this_moment
+from experiments.reigns import Act, Change, reigns, this_moment
 from experiments.store import Store
 from mnist_core.errors import DataError, NotFoundError, ParameterError, StoreError
 
@@ -32,20 +33,25 @@ class Terms:
         name: of the registered model.
         floor: least test accuracy, in [0, 1].
         force: the user's reason to promote what the gate refuses; None lets the gate decide.
+        margin: how much less accurate than a champion the run may be, as a share, in [0, 1]; None takes the default of
+            :func:`experiments.gate.examine`.
 
     Raises:
-        ParameterError: the floor is no share.
+        ParameterError: the floor or the margin is no share.
         SpecError: the name cannot be one.
     """
 
     name: str = REGISTERED_MODEL
     floor: float = FLOOR
     force: str | None = None
+    margin: float | None = None
 
     def __post_init__(self) -> None:
         registry.check_name(self.name)
         if not 0 <= self.floor <= 1:
             raise ParameterError(f"--floor: expected a share in [0, 1], received {self.floor}")
+        if self.margin is not None and not 0 <= self.margin <= 1:
+            raise ParameterError(f"--margin: expected a share in [0, 1], received {self.margin}")
         if self.force is not None and not self.force.strip():
             raise ParameterError("--force: expected a reason, received none")
 
@@ -91,11 +97,13 @@ def promote(store: Store, chosen: Chosen, test: TestSet, terms: Terms) -> Promot
         _rival(store, registry.champion(store, terms.name), test)  # what would refuse it in the end does so first
         evaluation = read_evaluation(store, run, test.data.digest) or evaluate_file(store, run, path, test)
     candidate = Candidate(run, evaluation)
+    former_of = _former(store, terms.name, test)
     with store.exclusively():
         for _ in range(MOST_TRIES):
             registry.settle(store, terms.name)
             reigning = registry.champion(store, terms.name)
-            checks = gate.examine(candidate, _rival(store, reigning, test), terms.floor)
+            rival, former = _rival(store, reigning, test), former_of(reigning)
+            checks = gate.examine(candidate, rival, former, terms.floor, terms.margin)
             verdict = gate.verdict(checks, terms.force)
             if reigning is not None and reigning.run_id == run.run_id:
                 return Promotion(reigning, verdict, checks, reigning, evaluation)
@@ -136,6 +144,32 @@ def _rival(store: Store, reigning: VersionRecord | None, test: TestSet) -> Candi
             f"{test.location}; or promote under another name: --as NAME"
         )
     return Candidate(run, evaluation)
+
+
+def _former(store: Store, name: str, test: TestSet) -> Callable[[VersionRecord | None], FormerChampions]:
+    """Reads the champions before a given one with their records on these images, each once."""
+
+    @cache
+    def recorded(run_id: str) -> Candidate | None:
+        try:
+            run = past.find_run(store, run_id)
+        except NotFoundError:
+            return None
+        evaluation = read_evaluation(store, run, test.data.digest)
+        return Candidate(run, evaluation) if evaluation else None
+
+    def former(reigning: VersionRecord | None) -> FormerChampions:
+        versions = {version.version: version for version in registry.read_versions(store, name)}
+        changes = registry.read_changes(store, name)
+        # Those that were deleted or whose runs are gone are named all the same.
+        numbers = [number for number in dict.fromkeys(reigns(changes)) if number != _version_of(reigning)]
+        found = {number: recorded(versions[number].run_id) if number in versions else None for number in numbers}
+        return FormerChampions(
+            [one for one in found.values() if one],
+            [f"version {number}" for number, one in found.items() if one is None],
+        )
+
+    return former
 
 
 def _register(

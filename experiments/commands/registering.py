@@ -39,6 +39,17 @@ def promote(
             metavar="REASON", help="Promote what the gate refuses; the reason is recorded.", show_default=False
         ),
     ] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="How much less accurate than the champion, and than the best former one, it may be: 0.003 is 0.3 "
+            "points. Without it 0.003, or more where the test images are too few for two equal models to pass.",
+            min=0,
+            max=1,
+            show_default=False,
+        ),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     data: DataOption = None,
     explain: Annotated[
@@ -55,7 +66,7 @@ def promote(
     from experiments.store import open_store, tracking_uri
 
     store, console = open_store(tracking_uri()), make_console()
-    terms = Terms(name, floor, force)
+    terms = Terms(name, floor, force, margin)
     chosen = find_candidate(store, target, rule)
     console.print(f"candidate   {chosen.run.title}, id {chosen.run.run_id}", style="bold")
     console.print(f"chosen      {chosen.reason}", soft_wrap=True)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import io
+import math
 import sys
+from pathlib import Path
 
 import pytest
 from running import Run
 from stores import aliases_of, evaluations_of, registry_of
 
 from experiments.history import find_run
+from experiments.promotion import Terms
 from experiments.records import VersionRecord
 from experiments.registry import champion, read_changes, read_versions
 from experiments.reigns import Act
 from experiments.store import Store
+from mnist_core.errors import ParameterError
 
 ABLE, ABLE_TOO, POOR = "contest/trial-000", "contest/trial-001", "contest/trial-002"
 # The floor is of models that were trained on all of MNIST.
@@ -41,7 +45,7 @@ def test_every_check_is_printed_with_its_figure_and_recorded_with_who_when_and_w
 ) -> None:
     _, out, _ = command("promote", "contest", *LOW)
     tags, run = only_version(judged_store).tags, find_run(judged_store, ABLE)
-    for name in ("model", "file", "finite", "accuracy", "champion"):
+    for name in ("finite", "accuracy", "champion", "former"):
         outcome, _, seen = tags[f"check.{name}"].partition(": ")
         assert outcome == "passed"
         assert any(line.split() == ["passed", name, *seen.split()] for line in out.splitlines())
@@ -76,9 +80,9 @@ def test_the_next_champion_makes_the_one_before_it_previous(command: Run, judged
     assert aliases_of(judged_store) == {"champion": 2, "previous": 1}
     assert "version 2 is champion; version 1 is previous" in out
     assert [change.version for change in read_changes(judged_store, "mnist-classifier")] == [1, 2]
-    assert (
-        f"unlike {ABLE_TOO}: of 250 images" in read_versions(judged_store, "mnist-classifier")[0].tags["check.champion"]
-    )
+    compared = read_versions(judged_store, "mnist-classifier")[0].tags["check.champion"]
+    assert compared.startswith(f"passed: no worse than {ABLE_TOO}: accuracy ")
+    assert "of 250 images" in compared
 
 
 def test_a_model_below_the_floor_is_refused_and_stays_as_challenger(command: Run, judged_store: Store) -> None:
@@ -95,12 +99,12 @@ def test_a_model_below_the_floor_is_refused_and_stays_as_challenger(command: Run
     assert tags["check.accuracy"].startswith("failed: 0.8")
 
 
-def test_one_that_is_significantly_worse_is_refused_and_the_champion_stays(command: Run, judged_store: Store) -> None:
+def test_one_that_is_worse_is_refused_and_the_champion_stays(command: Run, judged_store: Store) -> None:
     command("promote", ABLE, *LOW)
     code, out, _ = command("promote", POOR, "--yes", "--no-explain", "--floor", "0")
     assert code == 1
     assert aliases_of(judged_store) == {"champion": 1, "challenger": 2}
-    assert f"significantly worse than {ABLE}" in out
+    assert f"not shown to be no worse than {ABLE}" in out
     assert out.splitlines()[-1].endswith("version 2 is registered as challenger; version 1 stays champion")
     assert [change.version for change in read_changes(judged_store, "mnist-classifier")] == [1]
 
@@ -184,3 +188,44 @@ def test_who_can_be_asked_is_asked(
     found, out, _ = command("promote", ABLE, "--floor", "0.5")
     assert "make it the champion of mnist-classifier if it passes?" in out
     assert (found, len(read_versions(judged_store, "mnist-classifier"))) == (code, versions)
+
+
+def test_a_candidate_is_compared_with_the_best_former_champion_too(command: Run, judged_store: Store) -> None:
+    command("promote", ABLE, *LOW)
+    command("promote", POOR, "--yes", "--no-explain", "--force", "for a demonstration")
+    code, out, _ = command("promote", ABLE_TOO, *LOW, "--margin", "0")
+    assert code == 1
+    (champion_line, former_line) = (
+        line for line in out.splitlines() if line.split()[1:2] in (["champion"], ["former"])
+    )
+    assert champion_line.startswith("passed")
+    assert former_line.startswith(f"FAILED  former    not shown to be no worse than {ABLE}: accuracy ")
+    assert "-0.0000 allowed" in former_line or "+0.0000 allowed" in former_line
+
+
+def test_a_former_champion_without_a_record_on_these_images_is_named_and_passed_over(
+    command: Run, contest_store: Store, whole_npz: Path, other_test_npz: Path
+) -> None:
+    assert command("promote", POOR, *LOW, "--floor", "0", "--data", str(other_test_npz))[0] == 0
+    command("evaluate", ABLE_TOO, "--data", str(other_test_npz))
+    assert command("promote", ABLE_TOO, *LOW, "--data", str(other_test_npz))[0] == 0
+    command("evaluate", ABLE_TOO, "--data", str(whole_npz))
+    code, out, _ = command("promote", ABLE, *LOW, "--data", str(whole_npz))
+    assert code == 0
+    (line,) = (line for line in out.splitlines() if line.split()[1:2] == ["former"])
+    assert line.endswith(
+        "no former champion to compare with; not compared, for want of a record on these images: version 1"
+    )
+
+
+def test_a_run_that_is_named_and_has_no_finite_loss_is_refused(command: Run, judged_store: Store) -> None:
+    judged_store.client.log_metric(find_run(judged_store, ABLE).run_id, "best_val_loss", math.inf)
+    code, out, _ = command("promote", ABLE, *LOW)
+    assert code == 1
+    assert "FAILED  finite    not finite: best_val_loss" in out
+
+
+@pytest.mark.parametrize("margin", [-0.1, 1.5])
+def test_a_margin_that_is_no_share_is_refused(margin: float) -> None:
+    with pytest.raises(ParameterError, match="--margin: expected a share in"):
+        Terms(margin=margin)

@@ -9,10 +9,11 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import optimize, stats
 from sklearn import metrics
 
 from mnist_core.errors import DataError, NonFiniteError
-from mnist_core.evaluation import Evaluation, confident_mistakes, evaluate, mcnemar, wilson
+from mnist_core.evaluation import Evaluation, confident_mistakes, evaluate, mcnemar, paired_lower_bound, wilson
 
 Labels = npt.NDArray[np.uint8]
 Probabilities = npt.NDArray[np.float64]
@@ -212,3 +213,55 @@ def test_mistakes_come_with_the_most_confident_first_and_no_right_answer_among_t
 
 def test_a_classifier_without_mistakes_has_none_to_show() -> None:
     assert confident_mistakes(*answering((1, 1, 0.9), (2, 2, 0.9))).tolist() == []
+
+
+def score_of(first_only: int, second_only: int, images: int, difference: float) -> float:
+    """The score statistic with the likeliest shares found by search, for want of a formula."""
+    both = images - first_only - second_only
+
+    def unlikelihood(share: float) -> float:
+        rest = max(1e-300, 1 - 2 * share - difference)
+        terms = [(first_only, share + difference), (second_only, share), (both, rest)]
+        return -sum(count * math.log(max(1e-300, part)) for count, part in terms if count)
+
+    low, high = max(0.0, -difference), (1 - difference) / 2
+    share = optimize.minimize_scalar(unlikelihood, bounds=(low, high), method="bounded", options={"xatol": 1e-12}).x
+    return (first_only - second_only - images * difference) / math.sqrt(
+        images * (2 * share + difference - difference**2)
+    )
+
+
+@pytest.mark.parametrize(
+    ("first_only", "second_only", "images"), [(12, 2, 50), (0, 5, 100), (70, 56, 10_000), (5, 9, 1000), (3, 40, 60)]
+)
+def test_the_paired_bound_is_the_difference_whose_score_is_the_quantile(
+    first_only: int, second_only: int, images: int
+) -> None:
+    bound = paired_lower_bound(first_only, second_only, images)
+    assert score_of(first_only, second_only, images, bound) == pytest.approx(stats.norm.ppf(0.95), abs=1e-3)
+
+
+def test_the_paired_bound_is_that_of_the_papers_example() -> None:
+    # Tango 1998: of 44 lenses, one differed; the interval of 95% begins at −0.118.
+    assert paired_lower_bound(0, 1, 44, 0.975) == pytest.approx(-0.118, abs=5e-4)
+
+
+@pytest.mark.parametrize("images", [1, 10, 10_000])
+def test_without_differing_images_the_paired_bound_depends_on_their_number_alone(images: int) -> None:
+    square = stats.norm.ppf(0.95) ** 2
+    assert paired_lower_bound(0, 0, images) == pytest.approx(-square / (images + square))
+
+
+@pytest.mark.parametrize(("first_only", "second_only"), [(0, 7), (7, 0), (3, 4)])
+def test_the_paired_bound_of_images_that_all_differ_is_a_difference(first_only: int, second_only: int) -> None:
+    bound = paired_lower_bound(first_only, second_only, 7)
+    assert -1 <= bound < max((first_only - second_only) / 7, -1 + 1e-9)
+
+
+@pytest.mark.parametrize("difference", [-0.1, 0.0, 0.05])
+def test_the_paired_bound_lies_below_the_true_difference_as_often_as_it_says(difference: float) -> None:
+    images, second = 200, 0.12
+    shares = [second + difference, second, 1 - 2 * second - difference]
+    drawn = np.random.default_rng(1).multinomial(images, shares, size=2000)
+    below = [paired_lower_bound(int(first), int(other), images) <= difference for first, other, _ in drawn]
+    assert np.mean(below) == pytest.approx(0.95, abs=0.02)
