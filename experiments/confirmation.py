@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from experiments import history as past
 from experiments.launch import Launch, SweepResult, run_sweep
-from experiments.records import RunRecord, Tag
+from experiments.records import RunRecord, SweepRecord, Tag
 from experiments.selection import Configuration, configurations
-from experiments.store import open_store, tracking_uri
-from mnist_core.errors import NotFoundError, SpecError
+from experiments.store import Store, open_store, tracking_uri
+from mnist_core.errors import NotFoundError, SpecError, StoreError
 from search.space import SEED
 from search.spec import SweepSpec
 
@@ -24,7 +24,7 @@ def confirm_sweep(name: str, top: int = 3, seeds: int = 5, launch: Launch | None
     Args:
         name: of the sweep, or the beginning of its run id.
         top: how many of its configurations, best first.
-        seeds: how many seeds for each, 2 or more; none is one that the sweep has used.
+        seeds: how many seeds for each, 2 or more; none is one that the sweep or a confirmation of it has used.
         launch: how to run it, if not as by default; the data has to be that of the sweep.
 
     Raises:
@@ -44,7 +44,8 @@ def confirm_sweep(name: str, top: int = 3, seeds: int = 5, launch: Launch | None
     if not best:
         raise NotFoundError(f"sweep {sweep.name}: no trial that may win, so there is nothing to confirm")
     digest = sweep.tags[Tag.DATASET_DIGEST]
-    return run_sweep(confirmation_of(spec, best, fresh_seeds(runs, seeds), digest), launch, confirms=sweep)
+    fresh = fresh_seeds(runs, seeds, planned_seeds(store, sweep))
+    return run_sweep(confirmation_of(spec, best, fresh, digest), launch, confirms=sweep)
 
 
 def confirmation_of(spec: SweepSpec, best: Sequence[Configuration], seeds: Sequence[int], digest: str) -> SweepSpec:
@@ -54,7 +55,31 @@ def confirmation_of(spec: SweepSpec, best: Sequence[Configuration], seeds: Seque
     return replace(spec, data=replace(spec.data, digest=digest)).listing(f"{spec.name}-confirmation", points)
 
 
-def fresh_seeds(runs: Iterable[RunRecord], count: int) -> list[int]:
-    """The first seeds from 1 on that none of the runs has used."""
-    used = {int(run.params[SEED]) for run in runs if SEED in run.params}
+def planned_seeds(store: Store, sweep: SweepRecord) -> set[int]:
+    """Seeds of all confirmations of a sweep, of their confirmations, and of what it confirms itself, trained or not.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    confirmations = [one for one in past.list_sweeps(store) if Tag.CONFIRMS in one.tags]
+    related = {sweep.run_id}
+    # As often as there are confirmations, for one may confirm another.
+    for _ in confirmations:
+        for one in confirmations:
+            pair = {one.run_id, one.tags[Tag.CONFIRMS]}
+            related |= pair if related & pair else set()
+    return {seed for one in confirmations if one.run_id in related for seed in _seeds_of(store, one)}
+
+
+def _seeds_of(store: Store, confirmation: SweepRecord) -> set[int]:
+    try:
+        points = past.read_spec(store, confirmation).points
+    except StoreError:  # killed before its file was written, and before its first trial
+        return {int(run.params[SEED]) for run in past.read_runs(store, confirmation) if SEED in run.params}
+    return {int(point[SEED]) for point in points if SEED in point}
+
+
+def fresh_seeds(runs: Iterable[RunRecord], count: int, planned: Collection[int] = ()) -> list[int]:
+    """The first seeds from 1 on that none of the runs has used, and that are not planned for others."""
+    used = {int(run.params[SEED]) for run in runs if SEED in run.params} | set(planned)
     return [seed for seed in range(1, count + len(used) + 1) if seed not in used][:count]

@@ -11,7 +11,7 @@ from running import Run, Watcher, here
 from small_sweeps import CONTEST
 
 from experiments import SweepResult, parse_spec, resume_sweep, run_sweep
-from experiments.confirmation import confirm_sweep, fresh_seeds
+from experiments.confirmation import confirm_sweep, fresh_seeds, planned_seeds
 from experiments.history import find_run
 from experiments.registry import read_versions
 from experiments.selection import configurations
@@ -71,6 +71,30 @@ def test_a_confirmation_that_was_interrupted_is_resumed_like_any_sweep(contest_s
     done = resume_sweep("contest-confirmation", here(whole_npz))
     assert tried(done) == {("64", "1"): 1, ("64", "2"): 1}
     assert {one.run_id for one in stopped.runs if one.state is TrialState.COMPLETE} < {one.run_id for one in done.runs}
+
+
+def test_a_second_confirmation_has_seeds_of_its_own(contest_store: Store, whole_npz: Path) -> None:
+    for expected in (["1", "2"], ["3", "4"]):
+        done = confirm_sweep("contest", 1, 2, here(whole_npz))
+        assert [one.params["seed"] for one in done.runs] == expected
+    # One that confirms a confirmation too.
+    third = confirm_sweep("contest-confirmation", 1, 2, here(whole_npz))
+    assert [one.params["seed"] for one in third.runs] == ["5", "6"]
+
+
+def test_seeds_of_a_confirmation_that_never_came_to_them_are_taken_all_the_same(
+    contest_store: Store, whole_npz: Path
+) -> None:
+    stopped = confirm_sweep("contest", 1, 3, here(whole_npz, timeout=1e-9))
+    assert stopped.runs == []
+    contest_store.client.update_run(stopped.sweep.run_id, status="RUNNING")  # as one that is under way
+    assert [one.params["seed"] for one in confirm_sweep("contest", 1, 2, here(whole_npz)).runs] == ["4", "5"]
+
+
+def test_a_confirmation_of_another_sweep_takes_no_seeds(contest_store: Store, whole_npz: Path) -> None:
+    confirm_sweep("contest", 1, 2, here(whole_npz, timeout=1e-9))
+    other = run_sweep(parse_spec(CONTEST, ["name=other", *SHORT]), here(whole_npz))
+    assert planned_seeds(contest_store, other.sweep) == set()
 
 
 def test_the_command_shows_means_and_what_to_promote(command: Run, contest_store: Store, whole_npz: Path) -> None:
