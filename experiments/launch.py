@@ -105,7 +105,7 @@ class SweepResult:
 
     @property
     def ranked(self) -> list[RunRecord]:
-        """The runs that may win, best first."""
+        """The runs that may win, best first; by the means of their configurations where they differ by seeds alone."""
         return selection.rank(self.runs, self.spec.objective)
 
     @property

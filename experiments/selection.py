@@ -34,7 +34,7 @@ class Rule(Enum):
 
     @property
     def standard_errors(self) -> float:
-        """How far below the best a run may lie and still be a tie."""
+        """Quantile of the interval below the best in which a run is still a tie."""
         return TWO_SIDED_95 if self is Rule.SMALLEST else 1.0
 
 
@@ -125,15 +125,15 @@ def selectable(run: RunRecord) -> bool:
 
 
 def rank(runs: Iterable[RunRecord], objective: str = Metric.VAL_ACCURACY.value) -> list[RunRecord]:
-    """The runs that may win, best first: by the objective at the best epoch, ties by :func:`tie_breaker`.
+    """The runs that may win, best first: those of the best configuration, then those of the next.
+
+    Where no two differ by their seeds alone, that is by the objective at the best epoch, ties by :func:`tie_breaker`.
 
     Args:
         runs: of one sweep, or of several on the same data.
         objective: ``val_accuracy`` or ``val_loss``.
     """
-    able = list(filter(selectable, runs))
-    second = tie_breaker(able, objective)
-    return sorted(able, key=lambda run: _order(Configuration((run,)), objective, second))
+    return [run for one in configurations(runs, objective) for run in one.runs]
 
 
 def tie_breaker(runs: Iterable[RunRecord], objective: str) -> str:
@@ -171,15 +171,15 @@ def others(runs: Iterable[RunRecord], objective: str = Metric.VAL_ACCURACY.value
 
 def best(runs: Iterable[RunRecord], objective: str = Metric.VAL_ACCURACY.value) -> RunRecord | None:
     """The winner, if any run may win: of the best configuration, the best run."""
-    return next((one.run for one in configurations(runs, objective)), None)
+    return next(iter(rank(runs, objective)), None)
 
 
 def configurations(runs: Iterable[RunRecord], objective: str = Metric.VAL_ACCURACY.value) -> list[Configuration]:
     """The runs that may win, together where only their seeds differ; by the mean of the objective, best first."""
     groups: dict[frozenset[tuple[str, str]], list[RunRecord]] = defaultdict(list)
-    ranked = rank(runs, objective)
-    second = tie_breaker(ranked, objective)
-    for run in ranked:
+    able = list(filter(selectable, runs))
+    second = tie_breaker(able, objective)
+    for run in sorted(able, key=lambda run: _order(Configuration((run,)), objective, second)):
         groups[frozenset((name, value) for name, value in run.params.items() if name != SEED)].append(run)
     found = [Configuration(tuple(group)) for group in groups.values()]
     return sorted(found, key=lambda one: _order(one, objective, second))
@@ -222,12 +222,32 @@ def choose(
         raise NotFoundError(f"no model of at most {max_parameters:,} weights; the smallest has {least:,}")
     accuracy = Metric.VAL_ACCURACY.value
     best_accuracy = ranked[0].mean(accuracy)
-    margin = rule.standard_errors * math.sqrt(best_accuracy * (1 - best_accuracy) / validation_images)
+    margin = tie_margin(best_accuracy, validation_images, rule.standard_errors)
     # Shares of so many images: equal ones differ by rounding alone.
     tied = [one for one in ranked if one.mean(accuracy) >= best_accuracy - margin - 1e-9]
     # Of equal sizes, `min` takes the first, which is the best.
     chosen = ranked[0] if rule is Rule.BEST else min(tied, key=lambda one: one.weights)
     return Choice(rule, objective, ranked, chosen, tied, margin)
+
+
+def tie_margin(accuracy: float, images: int, standard_errors: float) -> float:
+    """How far the lower limit of Wilson's score interval (Wilson 1927) lies below an accuracy, in whole images.
+
+    Unlike a standard error of the accuracy itself, it leaves room below an accuracy of 1. It is taken to the nearest
+    whole image, as accuracies are shares of images.
+
+    Args:
+        accuracy: in [0, 1].
+        images: that it is a share of.
+        standard_errors: half the width of the interval.
+
+    Returns:
+        A share.
+    """
+    square = standard_errors**2 / images
+    half = standard_errors * math.sqrt(accuracy * (1 - accuracy) / images + square / (4 * images))
+    low = (accuracy + square / 2 - half) / (1 + square)
+    return round((accuracy - low) * images) / images
 
 
 def _order(configuration: Configuration, objective: str, second: str) -> tuple[float, float]:

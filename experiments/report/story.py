@@ -71,8 +71,13 @@ class SweepStory:
         return [trial for trial in self.trials if selection.selectable(trial.run)]
 
     def values(self) -> list[float]:
-        """The objective of the runs that may win, best first."""
+        """The objective of the runs that may win, in the order of :attr:`ranked`."""
         return [value for run in self.ranked if (value := run.value(self.spec.objective)) is not None]
+
+    def best_configuration(self) -> selection.Configuration | None:
+        """The one whose mean is best, which :attr:`ranked` begins with; None where no trial completed."""
+        found = selection.configurations((trial.run for trial in self.trials), self.spec.objective)
+        return found[0] if found else None
 
     def best_point(self) -> Point:
         """The searched parameters of the best run.

@@ -19,10 +19,11 @@ def facts_of(story: SweepStory, importances: Mapping[str, float]) -> Facts:
     """What there is to say of a sweep, name by name."""
     tags, objective = story.sweep.tags, story.spec.objective
     facts = [("searched by", f"{tags.get(Tag.ENGINE, '')}, {tags.get(Tag.SAMPLER, '')}, pruner {story.spec.pruner}")]
-    if story.ranked:
-        best = story.ranked[0]
+    if configuration := story.best_configuration():
+        best, seeds = configuration.run, len(configuration.runs)
+        mean = f"; mean of its {seeds} seeds {configuration.mean(objective):.4f}" if seeds > 1 else ""
         facts += [
-            ("best", f"{best.name}, {objective} {best.value(objective):.4f} at epoch {best.best_epoch}"),
+            ("best", f"{best.name}, {objective} {best.value(objective):.4f} at epoch {best.best_epoch}{mean}"),
             ("its parameters", in_words(story.best_point())),
             ("median", f"{objective} {median(story.values()):.4f}"),
         ]

@@ -17,12 +17,14 @@ ENOUGH = 20
 
 def of_history(story: SweepStory) -> str:
     """The best trial, and where half of them lie."""
-    if not story.ranked:
+    configuration, values = story.best_configuration(), story.values()
+    if configuration is None:
         return NOTHING
-    best, values = story.ranked[0], story.values()
+    best, seeds = configuration.run, len(configuration.runs)
+    mean = f", by the mean of its {seeds} seeds, {configuration.mean(story.spec.objective):.4f}" if seeds > 1 else ""
     return (
         f"Each dot is a complete trial, the line the best value so far. The best of {len(values)}, "
-        f"{values[0]:.4f}, is {best.name}; half of them reached {median(values):.4f} or better."
+        f"{values[0]:.4f}, is {best.name}{mean}; half of them reached {median(values):.4f} or better."
     )
 
 

@@ -8,10 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from made_up_sweeps import run, story
+from made_up_sweeps import POINT, run, story
 
 from experiments.compare import differences, measure, rows
 from experiments.report import making
+from experiments.report.summary import facts_of
+from experiments.report.tables import trials_table
+from experiments.report.words import of_history
+from experiments.selection import Rule, choose
 from search.trial import TrialState
 
 Run = Callable[..., tuple[int, str, str]]
@@ -32,6 +36,21 @@ def test_a_sweep_is_summed_up_by_what_it_reached_and_when() -> None:
     assert (found.best, found.median) == (0.981, 0.975)
     assert found.reached == [15, 20, None]
     assert found.seconds == 20
+
+
+def test_comparison_report_and_its_summary_name_the_best_that_would_be_promoted() -> None:
+    lucky = [run(seed, value, params={**POINT, "seed": str(seed)}) for seed, value in enumerate([0.99, 0.95, 0.96])]
+    other = POINT | {"hidden_size": "32"}
+    steady = [run(3 + seed, 0.97 + 0.005 * seed, params={**other, "seed": str(seed)}) for seed in range(3)]
+    told = story([*lucky, *steady])
+    promoted = choose([*lucky, *steady], Rule.BEST, "val_accuracy", 6000).chosen.run
+    assert promoted.name == "trial-005"
+    assert measure(told).best == promoted.value("val_accuracy") == told.values()[0]
+    assert told.best_point()["hidden_size"] == 32
+    assert trials_table(told).rows[0][0] == "trial-005"
+    facts = dict(facts_of(told, {}))
+    assert facts["best"] == "trial-005, val_accuracy 0.9800 at epoch 1; mean of its 3 seeds 0.9750"
+    assert "0.9800, is trial-005, by the mean of its 3 seeds, 0.9750" in of_history(told)
 
 
 def test_each_sweep_has_a_column_and_each_measure_a_row() -> None:

@@ -145,7 +145,7 @@ def test_by_one_standard_error_the_smallest_of_those_within_it_wins() -> None:
 def test_by_the_rule_smallest_the_margin_is_the_interval_of_95_percent() -> None:
     runs = [sized(0, 0.98, 9000), sized(1, 0.9787, 500), sized(2, 0.9773, 10), sized(3, 0.977, 1)]
     choice = choose(runs, Rule.SMALLEST, "val_accuracy", IMAGES)
-    assert choice.margin == pytest.approx(stats.norm.ppf(0.975) * ONE_SE, rel=1e-4)
+    assert choice.margin == pytest.approx(0.0029)  # 0.98 less the lower limit of Wilson's interval, 0.97707
     assert chosen(choice) == 2
 
 
@@ -174,11 +174,31 @@ def test_a_single_run_is_chosen_by_every_rule(rule: Rule) -> None:
     assert choice.reason
 
 
-@pytest.mark.parametrize("accuracy", [0.0, 1.0])
-def test_a_perfect_and_a_hopeless_best_leave_no_margin(accuracy: float) -> None:
-    choice = choose([sized(0, accuracy, 10), sized(1, accuracy, 5)], Rule.ONE_SE, "val_accuracy", IMAGES)
+def test_below_a_hopeless_best_there_is_no_margin() -> None:
+    choice = choose([sized(0, 0.0, 10), sized(1, 0.0, 5)], Rule.ONE_SE, "val_accuracy", IMAGES)
     assert choice.margin == 0
     assert chosen(choice) == 1
+
+
+@pytest.mark.parametrize(("rule", "mistakes"), [(Rule.ONE_SE, 1), (Rule.SMALLEST, 4)])
+def test_a_perfect_best_has_ties_too(rule: Rule, mistakes: int) -> None:
+    runs = [sized(0, 1.0, 900), sized(1, 1 - mistakes / IMAGES, 10), sized(2, 1 - (mistakes + 1) / IMAGES, 1)]
+    choice = choose(runs, rule, "val_accuracy", IMAGES)
+    assert choice.margin == pytest.approx(mistakes / IMAGES)
+    assert [one.run.number for one in choice.tied] == [0, 1]
+    assert chosen(choice) == 1
+
+
+@pytest.mark.parametrize("accuracy", [0.5, 0.9, 0.98, 0.995])
+@pytest.mark.parametrize("images", [1000, 6000, 10_000])
+def test_the_margin_is_that_of_wilsons_interval_to_the_nearest_image(accuracy: float, images: int) -> None:
+    right = round(accuracy * images)
+    low = stats.binomtest(right, images).proportion_ci(0.95, method="wilson").low
+    margin = selection.tie_margin(right / images, images, Rule.SMALLEST.standard_errors)
+    assert margin == pytest.approx(right / images - low, abs=0.501 / images)
+    # A standard error of the accuracy itself, which it was before, differs by few images.
+    usual = Rule.SMALLEST.standard_errors * math.sqrt(accuracy * (1 - accuracy) / images)
+    assert abs(margin - usual) * images <= 3
 
 
 def test_equal_accuracies_are_ties_however_they_were_rounded() -> None:
@@ -221,6 +241,13 @@ def test_runs_that_differ_by_their_seed_alone_are_one_configuration_ranked_by_it
     assert [run.number for run in lucky.runs] == [0, 2, 1]
     assert steady.mean("val_accuracy") == pytest.approx(0.975)
     assert (steady.weights, lucky.run.number) == (200, 0)
+
+
+def test_whoever_asks_of_several_seeds_is_told_the_same_best() -> None:
+    runs = several()
+    ranked, best = selection.rank(runs), selection.best(runs)
+    assert numbers(ranked) == [5, 4, 3, 0, 2, 1]
+    assert best == ranked[0] == choose(runs, Rule.BEST, "val_accuracy", IMAGES).chosen.run
 
 
 def test_of_several_seeds_the_best_mean_is_chosen_and_its_best_run_taken() -> None:
