@@ -17,6 +17,7 @@ from mlflow import MlflowClient
 from experiments import SweepResult, open_store
 from experiments.export import export_version, find_version
 from experiments.records import Alias, Tag, VersionTag
+from experiments.model_files import sha256_of
 from experiments.registry import crown, register
 from experiments.reigns import Act, Change
 from experiments.serve import RegistryChampions
@@ -135,6 +136,19 @@ def test_an_altered_file_is_refused(swept: SweepResult, store: Store, promote: P
             RegistryChampions(store.uri, NAME).fetch(identity, tmp_path)
     finally:
         file.write_bytes(content)
+
+
+def test_a_version_is_served_with_its_own_model_whatever_its_run_names_by_now(
+    swept: SweepResult, swept_store: Store, tmp_path: Path
+) -> None:
+    run, other = swept.ranked[:2]
+    own = run.tags[Tag.MODEL_SHA256]
+    tags = {VersionTag.MODEL_ID: run.model_id or "", VersionTag.MODEL_SHA256: own}
+    register(swept_store, NAME, run.run_id, run.model_id or "", tags, "")
+    for tag in (Tag.MODEL_ID, Tag.MODEL_SHA256):
+        swept_store.client.set_tag(run.run_id, tag, other.tags[tag])
+    candidate = RegistryChampions(swept_store.uri, NAME).fetch("1", tmp_path)
+    assert candidate.facts.sha256 == sha256_of(candidate.file) == own
 
 
 def test_a_version_that_is_gone_is_said_to_be(store: Store, promote: Promote, tmp_path: Path) -> None:
