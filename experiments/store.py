@@ -171,9 +171,10 @@ def _check_active(uri: str, experiment: Experiment) -> None:
         StoreError: it was.
     """
     if experiment.lifecycle_stage != "active":
+        place = redact(uri)
         raise StoreError(
-            f"{redact(uri)}: experiment {experiment.name!r} was deleted; restore it by {URI_VARIABLE}={redact(uri)} "
-            f"mlflow experiments restore --experiment-id {experiment.experiment_id}, or set MLFLOW_EXPERIMENT_NAME to another name"
+            f"{place}: experiment {experiment.name!r} was deleted; restore it by {URI_VARIABLE}={place} mlflow "
+            f"experiments restore --experiment-id {experiment.experiment_id}, or name another in MLFLOW_EXPERIMENT_NAME"
         )
 
 

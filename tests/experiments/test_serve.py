@@ -16,8 +16,8 @@ from mlflow import MlflowClient
 
 from experiments import SweepResult, open_store
 from experiments.export import export_version, find_version
-from experiments.records import Alias, Tag, VersionTag
 from experiments.model_files import sha256_of
+from experiments.records import Alias, Tag, VersionTag
 from experiments.registry import crown, register
 from experiments.reigns import Act, Change
 from experiments.serve import RegistryChampions
