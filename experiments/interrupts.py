@@ -29,7 +29,8 @@ class StopRequest:
 def stop_on_signals() -> Iterator[StopRequest]:
     """Note SIGINT, SIGTERM and SIGHUP while the block runs; a second one ends the process at once.
 
-    Outside the main thread, where Python delivers no signals, the request stays unset.
+    One that the process was told to ignore stays ignored, as ``nohup`` asks. Outside the main thread, where Python
+    delivers no signals, the request stays unset.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
@@ -43,7 +44,9 @@ def stop_on_signals() -> Iterator[StopRequest]:
 
     names = ("SIGINT", "SIGTERM", "SIGHUP")
     numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    previous = {number: signal.signal(number, note) for number in numbers}
+    # None is the handler of another language, which Python could not put back.
+    heeded = [number for number in numbers if signal.getsignal(number) not in (signal.SIG_IGN, None)]
+    previous = {number: signal.signal(number, note) for number in heeded}
     try:
         yield request
     finally:
