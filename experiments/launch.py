@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from experiments import history as past
 from experiments import selection, tracking
+from experiments.credentials import credentials
 from experiments.dataset import describe, locate
 from experiments.interrupts import StopRequest, stop_on_signals
 from experiments.model_files import save_model
@@ -225,6 +226,7 @@ class _Desk:
             save=save_model,
             staging=Path(staging),
             threads=max(1, usable_cores() // workers),
+            withheld=credentials,
         )
         self.executor = launch.executor(context, workers)
         stack.callback(self.executor.close)

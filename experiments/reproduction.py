@@ -11,6 +11,7 @@ import numpy as np
 
 from experiments import history as past
 from experiments import provenance
+from experiments.credentials import credentials
 from experiments.dataset import describe, split_of
 from experiments.model_files import fetch_model, save_model
 from experiments.records import RunRecord, SweepRecord, Tag
@@ -98,7 +99,7 @@ def reproduce(store: Store, run: RunRecord, source: DataSource, progress: Progre
         staging.mkdir()
         # A convolution's sums depend, in their last bits, on how many threads share it.
         threads = max(1, usable_cores() // int(sweep.tags.get(Tag.WORKERS, "1")))
-        context = WorkerContext(source, data.digest, split_of(run.tags), save_model, staging, threads)
+        context = WorkerContext(source, data.digest, split_of(run.tags), save_model, staging, threads, credentials)
         again = _train(trial, LocalExecutor(context, 1), progress)
         assert again.model is not None
         largest = _largest_difference(kept, again.model.folder / again.model.file) if kept else None

@@ -30,13 +30,13 @@ def quietly() -> Iterator[None]:
 def configure(threads: int) -> None:
     """Give TensorFlow its share of the cores, grow GPU memory as needed, and make results repeatable.
 
-    To be called once in a process, before anything is computed.
+    To be called before anything is computed in this process; a repetition with as many threads changes nothing.
 
     Args:
         threads: cores that this process may compute with, 1 or more.
 
     Raises:
-        RuntimeError: TensorFlow has already computed something in this process.
+        RuntimeError: TensorFlow has already computed something in this process, with other settings.
     """
     with quietly():
         import tensorflow as tf

@@ -11,9 +11,10 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 
 import psutil
@@ -62,7 +63,7 @@ class _Worker:
     def __init__(self, context: WorkerContext) -> None:
         self.connection, theirs = _SPAWN.Pipe()
         self.process = _SPAWN.Process(target=_work, args=(theirs, context), daemon=True, name="mnist-search-worker")
-        with _interrupts_ignored():
+        with _environment_without(context.withheld(os.environ)), _interrupts_pending():
             self.process.start()
         theirs.close()
         self.trial: Trial | None = None
@@ -185,20 +186,47 @@ class LocalExecutor:
 
 
 @contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """Processes started meanwhile ignore Ctrl-C from their first instruction: it is the driver that ends them."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _environment_without(names: Iterable[str]) -> Iterator[None]:
+    """Processes started meanwhile have none of these variables, from their first instruction.
+
+    ``os.environ`` keeps them: other threads of the driver read their credentials from it at any time.
+    """
+    names = tuple(names)
+    for name in names:
+        os.unsetenv(name)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for name in names:
+            if name in os.environ:
+                os.putenv(name, os.environ[name])
+
+
+@contextmanager
+def _interrupts_pending() -> Iterator[None]:
+    """Ctrl-C waits for the end of the block, and is blocked in processes started meanwhile until they ignore it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    # It is started with the first process otherwise, and unblocks the signal after that.
+    resource_tracker.ensure_running()
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+
+
+def _ignore_interrupts() -> None:
+    """Leave Ctrl-C to the driver, which ends its workers; one that has come already is dropped."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _work(connection: Connection, context: WorkerContext) -> None:
     """A worker's life: trials in, epochs and results out, until the driver closes the pipe or dies."""
+    _ignore_interrupts()
     threading.Thread(target=_die_with_parent, daemon=True).start()
     bench = Bench(context, own_process=True)
     with suppress(Exception):  # it is raised again in the first trial, which is where it is recorded

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 Report = Callable[[int, EpochMetrics], bool]
 SaveModel = Callable[[Any, Path], SavedModel]
 """Writes a Keras model into a folder that does not exist yet; importable by name, as workers receive it by pickle."""
+Withheld = Callable[[Mapping[str, str]], Iterable[str]]
+"""From an environment to the names in it that are not for workers; importable by name as well."""
+
+
+def nothing_withheld(environment: Mapping[str, str]) -> Iterable[str]:
+    """No names: workers have the whole environment."""
+    return ()
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,7 @@ class WorkerContext:
         save: turns a trained model into files.
         staging: folder in which each trial writes its files.
         threads: cores that one worker computes with.
+        withheld: environment variables that worker processes are started without.
     """
 
     source: DataSource
@@ -47,6 +55,7 @@ class WorkerContext:
     save: SaveModel
     staging: Path
     threads: int = 1
+    withheld: Withheld = nothing_withheld
 
 
 class Bench:

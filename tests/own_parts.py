@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+from pathlib import Path
+
 import keras
 import numpy as np
 
@@ -19,6 +23,12 @@ def softmax(units: int, rate: float = 0.01, input_shape: tuple[int, int] = (28, 
     )
     model.compile(keras.optimizers.SGD(rate), loss="sparse_categorical_crossentropy")
     return model
+
+
+def recording_its_environment(units: int, input_shape: tuple[int, int] = (28, 28)) -> keras.Model:
+    """Writes the environment of its process into the folder that the sweep was started in."""
+    Path("environment.json").write_text(json.dumps(dict(os.environ)), encoding="utf-8")
+    return softmax(units, input_shape=input_shape)
 
 
 def not_a_model(units: int) -> dict[str, int]:
@@ -165,4 +175,12 @@ def nothing() -> None:
 
 
 def broken() -> None:
+    raise OSError("the cable is out")
+
+
+def broken_after_computing() -> None:
+    """Data that TensorFlow has a part in, and that cannot be read after that."""
+    import tensorflow as tf
+
+    tf.reduce_sum(tf.ones(3)).numpy()
     raise OSError("the cable is out")

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
-from fakes import context_of, small_trial
+from fakes import context_of, save_keras, small_trial
 
 from mnist_core.metrics import EpochMetrics
+from mnist_core.sources import DataSource, Origin
 from search import local_executor
 from search.executor import Ended, Finished, Lost
 from search.local_executor import WORKER_MEMORY_BYTES, LocalExecutor, default_workers, usable_cores
-from search.trial import Trial, TrialState
+from search.trial import SavedModel, Trial, TrialState
 
 POLLS = 600
 """More than any machine needs; each waits up to a fifth of a second."""
@@ -48,6 +51,34 @@ def workers() -> set[int]:
 
 def is_complete(end: Ended) -> bool:
     return isinstance(end, Finished) and end.result.state is TrialState.COMPLETE
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., LocalExecutor]]:
+    """Makes executors of one worker that are closed at the end of the test."""
+    executors: list[LocalExecutor] = []
+
+    def make(*arguments: Any) -> LocalExecutor:
+        executors.append(LocalExecutor(*arguments, workers=1))
+        return executors[-1]
+
+    yield make
+    for executor in executors:
+        executor.close()
+
+
+class WhenPickled:
+    """A way to save models that does something when it is pickled, which is in the middle of starting a worker."""
+
+    def __init__(self, do: Callable[[], object]) -> None:
+        self.do = do
+
+    def __call__(self, model: Any, folder: Path) -> SavedModel:
+        return save_keras(model, folder)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        self.do()
+        return (functools.partial, (save_keras,))
 
 
 def test_the_capacity_is_the_number_of_workers(two_workers: LocalExecutor) -> None:
@@ -201,3 +232,79 @@ def test_there_are_as_many_workers_as_cores_and_memory_allow(
 
 def test_usable_cores_are_those_that_this_process_may_run_on() -> None:
     assert 1 <= usable_cores() <= (os.cpu_count() or 1)
+
+
+def test_a_failure_to_load_the_data_is_named_in_every_trial_and_not_hidden_by_what_follows_from_it(
+    small_npz: Path, tmp_path: Path, start: Callable[..., LocalExecutor]
+) -> None:
+    source = DataSource(Origin.FUNCTION, function="own_parts:broken_after_computing")
+    executor = start(replace(context_of(small_npz, tmp_path), source=source))
+    for number in (0, 1):
+        executor.submit(small_trial(number, epochs=1))
+    ended = poll_until(executor, 2)
+    for end in ended:
+        assert isinstance(end, Finished)
+        assert end.result.error is not None
+        assert end.result.error.startswith("DataError")
+        assert "the cable is out" in end.result.error
+    assert len(ended) == 2
+
+
+@posix_only
+def test_an_interrupt_that_comes_while_a_worker_starts_is_heeded_after_that(small_npz: Path, tmp_path: Path) -> None:
+    before = set(multiprocessing.active_children())
+    save = WhenPickled(lambda: os.kill(os.getpid(), signal.SIGINT))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            LocalExecutor(replace(context_of(small_npz, tmp_path), save=save), workers=1)
+    finally:
+        for process in set(multiprocessing.active_children()) - before:
+            process.terminate()
+            process.join()
+
+
+@posix_only
+def test_an_interrupt_does_not_reach_a_worker_in_any_part_of_its_life(
+    small_npz: Path, tmp_path: Path, start: Callable[..., LocalExecutor]
+) -> None:
+    others = workers()
+    executor = start(context_of(small_npz, tmp_path))
+    (worker,) = workers() - others
+    os.kill(worker, signal.SIGINT)
+    executor.submit(small_trial(0))
+
+    def interrupt(trial: Trial, epoch: int, metrics: EpochMetrics) -> bool:
+        os.kill(worker, signal.SIGINT)
+        return True
+
+    (end,) = poll_until(executor, 1, interrupt)
+    assert is_complete(end)
+    assert worker in workers()
+
+
+SECRET = "A_SECRET_OF_THE_TESTS"
+
+
+def withhold_the_secret(environment: Mapping[str, str]) -> Iterable[str]:
+    return [name for name in environment if name == SECRET]
+
+
+def test_what_is_withheld_is_not_in_the_environment_of_a_worker_and_stays_in_that_of_the_driver(
+    small_npz: Path, tmp_path: Path, start: Callable[..., LocalExecutor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SECRET, "open sesame")
+    meanwhile: list[str | None] = []
+    save = WhenPickled(lambda: meanwhile.append(os.environ.get(SECRET)))
+    others = workers()
+    start(replace(context_of(small_npz, tmp_path), save=save, withheld=withhold_the_secret))
+    (worker,) = workers() - others
+    environment: dict[str, str] = {}
+    for _ in range(100):
+        if environment := psutil.Process(worker).environ():  # none for a moment, as its program takes its place
+            break
+        time.sleep(0.05)
+    assert environment["PATH"] == os.environ["PATH"]
+    assert SECRET not in environment
+    assert meanwhile == ["open sesame"]
+    told = [sys.executable, "-c", f"import os; print(os.environ.get({SECRET!r}))"]
+    assert subprocess.run(told, capture_output=True, text=True, check=True).stdout.strip() == "open sesame"
