@@ -226,6 +226,7 @@ class _Desk:
             save=save_model,
             staging=Path(staging),
             threads=max(1, usable_cores() // workers),
+            pruning=spec.prunes,
             withheld=credentials,
         )
         self.executor = launch.executor(context, workers)

@@ -99,7 +99,9 @@ def reproduce(store: Store, run: RunRecord, source: DataSource, progress: Progre
         staging.mkdir()
         # A convolution's sums depend, in their last bits, on how many threads share it.
         threads = max(1, usable_cores() // int(sweep.tags.get(Tag.WORKERS, "1")))
-        context = WorkerContext(source, data.digest, split_of(run.tags), save_model, staging, threads, credentials)
+        context = WorkerContext(
+            source, data.digest, split_of(run.tags), save_model, staging, threads, pruning=False, withheld=credentials
+        )
         again = _train(trial, LocalExecutor(context, 1), progress)
         assert again.model is not None
         largest = _largest_difference(kept, again.model.folder / again.model.file) if kept else None

@@ -12,7 +12,7 @@ from search.objective import Bench, WorkerContext, run_trial
 from search.trial import Trial, TrialResult
 
 Decide = Callable[[Trial, int, EpochMetrics], bool]
-"""Told of a trial's 1-based epoch; whether the trial is to go on."""
+"""Told of a trial's 1-based epoch; whether the trial is to go on, which counts where the context says ``pruning``."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,8 @@ class Executor(Protocol):
     def poll(self, decide: Decide, timeout: float) -> Sequence[Ended]:
         """Pass epochs to ``decide`` and its answers back, and return trials that ended.
 
-        Every submitted trial ends once, as Finished or as Lost.
+        Every submitted trial ends once, as Finished or as Lost, after its epochs. Where nothing is pruned no trial
+        waits for an answer, and none is sent.
 
         Args:
             decide: called for each epoch, in the caller's thread.
@@ -79,7 +80,11 @@ class InProcessExecutor:
         if not self._waiting:
             return []
         trial = self._waiting.popleft()
-        return [Finished(trial, run_trial(trial, self._bench, lambda epoch, metrics: decide(trial, epoch, metrics)))]
+
+        def report(epoch: int, metrics: EpochMetrics) -> bool:
+            return decide(trial, epoch, metrics) or not self._bench.context.pruning
+
+        return [Finished(trial, run_trial(trial, self._bench, report))]
 
     def close(self) -> None:
         """Forget what waits."""

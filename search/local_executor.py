@@ -51,7 +51,7 @@ class _Ready:
 
 @dataclass(frozen=True)
 class _EpochEnd:
-    """A worker's word after each epoch; it waits for a bool."""
+    """A worker's word after each epoch; where trials can be pruned, it waits for a bool."""
 
     epoch: int
     metrics: EpochMetrics
@@ -155,7 +155,9 @@ class LocalExecutor:
             self._any_was_ready = True
             return []
         if isinstance(message, _EpochEnd):
-            worker.send(decide(worker.trial, message.epoch, message.metrics))
+            keep_going = decide(worker.trial, message.epoch, message.metrics)
+            if self._context.pruning:  # a worker that does not wait for it would take it for its next trial
+                worker.send(keep_going)
             return []
         assert isinstance(message, TrialResult)
         trial, worker.trial = worker.trial, None
@@ -234,7 +236,7 @@ def _work(connection: Connection, context: WorkerContext) -> None:
 
     def report(epoch: int, metrics: EpochMetrics) -> bool:
         connection.send(_EpochEnd(epoch, metrics))
-        return bool(connection.recv())
+        return bool(connection.recv()) if context.pruning else True
 
     try:
         connection.send(_Ready())

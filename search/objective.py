@@ -6,7 +6,7 @@ import shutil
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,6 +46,7 @@ class WorkerContext:
         save: turns a trained model into files.
         staging: folder in which each trial writes its files.
         threads: cores that one worker computes with.
+        pruning: whether a trial waits after each epoch for the word to go on; else it goes on at once.
         withheld: environment variables that worker processes are started without.
     """
 
@@ -55,6 +56,7 @@ class WorkerContext:
     save: SaveModel
     staging: Path
     threads: int = 1
+    pruning: bool = True
     withheld: Withheld = nothing_withheld
 
 
@@ -92,6 +94,29 @@ class Bench:
         return ResidentSplit.load(split(training, self.context.data.validation, self.context.data.seed))
 
 
+@dataclass
+class _Reports:
+    """Passes each epoch on and keeps it.
+
+    Args:
+        report: whom it is passed on to.
+        history: metrics of each epoch until now.
+        waited: seconds that the answers took.
+    """
+
+    report: Report
+    history: list[EpochMetrics] = field(default_factory=list)
+    waited: float = 0.0
+
+    def __call__(self, epoch: int, metrics: EpochMetrics) -> bool:
+        self.history.append(metrics)
+        asked = time.perf_counter()
+        try:
+            return self.report(epoch, metrics)
+        finally:
+            self.waited += time.perf_counter() - asked
+
+
 def run_trial(trial: Trial, bench: Bench, report: Report) -> TrialResult:
     """Train one trial and save its model. Every exception becomes a FAILED result with its traceback.
 
@@ -100,27 +125,22 @@ def run_trial(trial: Trial, bench: Bench, report: Report) -> TrialResult:
         bench: where.
         report: told of every epoch; its False ends the training as pruned.
     """
-    history: list[EpochMetrics] = []
-
-    def remember(epoch: int, metrics: EpochMetrics) -> bool:
-        history.append(metrics)
-        return report(epoch, metrics)
-
+    reports = _Reports(report)
     started = time.perf_counter()
     try:
-        return _train_and_save(trial, bench, remember)
+        return _train_and_save(trial, bench, reports)
     except Exception as error:
         return TrialResult(
             TrialState.FAILED,
-            history=tuple(history),
+            history=tuple(reports.history),
             stop_reason=StopReason.NON_FINITE if isinstance(error, NonFiniteError) else None,
-            training_seconds=time.perf_counter() - started,
+            training_seconds=time.perf_counter() - started - reports.waited,
             error=f"{type(error).__name__}: {error}",
             traceback=traceback.format_exc(),
         )
 
 
-def _train_and_save(trial: Trial, bench: Bench, report: Report) -> TrialResult:
+def _train_and_save(trial: Trial, bench: Bench, reports: _Reports) -> TrialResult:
     data = bench.split
     # Here and not above: the process that drives the sweep imports this module, but never TensorFlow.
     from mnist_core import runtime
@@ -130,7 +150,7 @@ def _train_and_save(trial: Trial, bench: Bench, report: Report) -> TrialResult:
     started = time.perf_counter()
     runtime.start_afresh(trial.seed)
     model = build_model(trial.hyperparameters, data.train.shape)
-    training = train(model, data, trial.training, trial.seed, report)
+    training = train(model, data, trial.training, trial.seed, reports)
     trained = time.perf_counter()
     saved = _save(model, bench.context, bench.context.staging / f"{trial.number}-{trial.attempt}")
     return TrialResult(
@@ -138,7 +158,7 @@ def _train_and_save(trial: Trial, bench: Bench, report: Report) -> TrialResult:
         history=training.history,
         best_epoch=training.best_epoch,
         stop_reason=training.reason,
-        training_seconds=trained - started,
+        training_seconds=trained - started - reports.waited,
         saving_seconds=time.perf_counter() - trained,
         model=saved,
         weights=saved.weights,

@@ -164,6 +164,11 @@ class SweepSpec:
         return Metric(self.objective)
 
     @property
+    def prunes(self) -> bool:
+        """Whether a trial can be stopped after an epoch because others are better."""
+        return self.pruner != "none" and not self.objectives
+
+    @property
     def target(self) -> int:
         """How many points this sweep will have tried when it is done."""
         return int(min(self.trials or math.inf, self.largest_target))

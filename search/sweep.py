@@ -198,7 +198,7 @@ class Sweep:
             observer.trial_started(trial)
 
     def _decide(self, trial: Trial, epoch: int, metrics: EpochMetrics) -> bool:
-        # The worker waits for this answer: what is to be written down waits until it has it.
+        # A worker may wait for this answer: what is to be written down waits until it has it.
         self._epochs.append((trial, epoch, metrics))
         suggestion, _ = self._running[trial.number]
         return self._searcher.report(suggestion, epoch, metrics.value(self._spec.metric))

@@ -85,7 +85,7 @@ class TrialResult:
         history: metrics of every epoch that was run.
         best_epoch: 1-based epoch whose weights the model holds; None for a failed trial.
         stop_reason: why training ended; None where something other than training failed.
-        training_seconds: wall time of building and training the model.
+        training_seconds: wall time of building and training the model, without waiting for answers to its reports.
         saving_seconds: wall time of writing the model's files.
         model: the saved model; None for a failed trial.
         weights: number of the model's weights, known also where its files are no longer at hand.

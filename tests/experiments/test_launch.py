@@ -17,6 +17,7 @@ from experiments.records import SweepState, Tag
 from experiments.store import tracking_uri
 from mnist_core.errors import DataError, SpecError
 from search.executor import InProcessExecutor
+from search.objective import WorkerContext
 from search.sweep import Ending
 from search.trial import TrialState
 
@@ -60,6 +61,20 @@ def test_a_timeout_starts_no_more_trials_and_what_is_missing_can_be_run_later(sm
     assert len(result.runs) == 0
     assert result.best is None
     assert points(resume_sweep("small-grid", here(small_npz)).runs) == EVERY_GRID_POINT_ONCE
+
+
+@pytest.mark.parametrize(("text", "waits"), [(SMALL, True), (SMALL_GRID, False)], ids=["pruner", "no pruner"])
+def test_workers_wait_for_an_answer_to_each_epoch_where_a_pruner_gives_one(
+    small_npz: Path, text: str, waits: bool
+) -> None:
+    contexts: list[WorkerContext] = []
+
+    def keep(context: WorkerContext, workers: int) -> InProcessExecutor:
+        contexts.append(context)
+        return InProcessExecutor(context)
+
+    run_sweep(parse_spec(text), here(small_npz, timeout=1e-9, executor=keep))
+    assert [context.pruning for context in contexts] == [waits]
 
 
 def test_a_second_sweep_of_the_same_name_gets_a_name_of_its_own(small_npz: Path) -> None:

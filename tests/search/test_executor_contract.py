@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -97,6 +97,20 @@ class ExecutorContract:
         result = ran.result(PRUNED)
         assert (result.state, result.stop_reason, len(result.history)) == (TrialState.PRUNED, StopReason.PRUNED, 2)
         assert [epoch for epoch, _ in ran.epochs[PRUNED.number]] == [1, 2]
+
+    def test_where_nothing_is_pruned_no_decision_is_heeded_and_all_else_is_the_same(
+        self, small_npz: Path, tmp_path: Path
+    ) -> None:
+        executor = type(self).make(replace(context_of(small_npz, tmp_path / "staging"), pruning=False))
+        try:
+            run = run_all(executor, [PRUNED, WHOLE], tmp_path)
+        finally:
+            executor.close()
+        for trial in (PRUNED, WHOLE):
+            result = run.result(trial)
+            assert (result.state, result.stop_reason) == (TrialState.COMPLETE, StopReason.BUDGET)
+            assert [epoch for epoch, _ in run.epochs[trial.number]] == [1, 2, 3]
+            assert tuple(metrics for _, metrics in run.epochs[trial.number]) == result.history
 
     def test_an_exception_comes_back_as_a_failed_result(self, ran: Run) -> None:
         result = ran.result(UNSAVED)

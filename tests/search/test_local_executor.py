@@ -250,6 +250,26 @@ def test_a_failure_to_load_the_data_is_named_in_every_trial_and_not_hidden_by_wh
     assert len(ended) == 2
 
 
+def test_where_nothing_is_pruned_a_worker_goes_on_while_its_driver_is_busy(
+    small_npz: Path, tmp_path: Path, start: Callable[..., LocalExecutor]
+) -> None:
+    executor = start(replace(context_of(small_npz, tmp_path), pruning=False))
+    executor.submit(small_trial(0, epochs=3))
+    seen: list[tuple[int, bool]] = []
+
+    def busy_until_the_trial_is_over(trial: Trial, epoch: int, metrics: EpochMetrics) -> bool:
+        for _ in range(300):
+            if (tmp_path / "0-1" / "model.keras").exists():
+                break
+            time.sleep(0.1)
+        seen.append((epoch, (tmp_path / "0-1" / "model.keras").exists()))
+        return True
+
+    (end,) = poll_until(executor, 1, busy_until_the_trial_is_over)
+    assert is_complete(end)
+    assert seen == [(1, True), (2, True), (3, True)]
+
+
 @posix_only
 def test_an_interrupt_that_comes_while_a_worker_starts_is_heeded_after_that(small_npz: Path, tmp_path: Path) -> None:
     before = set(multiprocessing.active_children())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,27 @@ def test_a_pruned_trial_has_a_model_too(bench: Bench) -> None:
     assert (result.state, result.stop_reason, len(result.history)) == (TrialState.PRUNED, StopReason.PRUNED, 2)
     assert result.model is not None
     assert (result.model.folder / result.model.file).is_file()
+
+
+@pytest.mark.parametrize("error", [None, OSError("nobody listens")], ids=["complete", "failed"])
+def test_waiting_for_an_answer_is_no_part_of_the_training_time(bench: Bench, error: OSError | None) -> None:
+    waited = 0.0
+
+    def report(epoch: int, metrics: EpochMetrics) -> bool:
+        nonlocal waited
+        asked = time.perf_counter()
+        time.sleep(0.5)
+        waited += time.perf_counter() - asked
+        if error:
+            raise error
+        return True
+
+    bench.split  # noqa: B018
+    started = time.perf_counter()
+    result = run_trial(small_trial(14), bench, report)
+    took = time.perf_counter() - started
+    assert waited >= 0.5
+    assert 0 < result.training_seconds <= took - waited
 
 
 def test_a_trial_that_ran_out_of_patience_is_complete(bench: Bench) -> None:

@@ -113,6 +113,11 @@ def test_whole_numbers_are_numbers_too() -> None:
     assert [type(value) for _, value in spec.space.corners()] == [float] * 4
 
 
+def test_trials_are_stopped_early_where_there_is_a_pruner() -> None:
+    assert not parse_spec(MINIMAL).prunes
+    assert parse_spec(MINIMAL, ["pruner=median"]).prunes
+
+
 def test_a_single_value_in_the_space_is_fixed() -> None:
     spec = parse_spec(MINIMAL + "hidden_size = 64\nbatch_size = 32")
     assert list(spec.space.domains) == ["dropout"]
