@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+MAY_CHANGE = ("trials", "trial_timeout")
+"""Keys of a sweep that resuming may set: how many, and how to run them."""
+
+
 def _to_stderr(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
@@ -181,7 +185,7 @@ def resume_sweep(
         NotFoundError: no such sweep.
         SweepInUseError: it is being driven by another process.
         DataError: the data cannot be read, or is not that of the sweep.
-        SpecError: the overrides change anything but the number of trials, or make that smaller than what is done.
+        SpecError: the overrides change anything but ``MAY_CHANGE``, or ask for fewer trials than are done.
     """
     store = open_store(tracking_uri(launch.tracking_uri))
     sweep = past.find_sweep(store, name)
@@ -227,6 +231,7 @@ class _Desk:
             staging=Path(staging),
             threads=max(1, usable_cores() // workers),
             pruning=spec.prunes,
+            trial_timeout=spec.trial_timeout,
             withheld=credentials,
         )
         self.executor = launch.executor(context, workers)
@@ -279,12 +284,12 @@ class _Desk:
 
 
 def _check_unchanged(old: SweepSpec, new: SweepSpec) -> None:
-    """Only the number of trials may change: all else decides what a trial's figures mean.
+    """Only the number of trials and how they are run may change: all else decides what a trial's figures mean.
 
     Raises:
         SpecError: something else differs.
     """
-    parts = [field.name for field in fields(SweepSpec) if field.name != "trials"]
+    parts = [field.name for field in fields(SweepSpec) if field.name not in MAY_CHANGE]
     if changed := [name for name in parts if getattr(old, name) != getattr(new, name)]:
         raise SpecError(
             f"{changed[0]}: cannot be changed by resuming, or old and new trials could not be compared; "

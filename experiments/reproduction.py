@@ -100,7 +100,15 @@ def reproduce(store: Store, run: RunRecord, source: DataSource, progress: Progre
         # A convolution's sums depend, in their last bits, on how many threads share it.
         threads = max(1, usable_cores() // int(sweep.tags.get(Tag.WORKERS, "1")))
         context = WorkerContext(
-            source, data.digest, split_of(run.tags), save_model, staging, threads, pruning=False, withheld=credentials
+            source=source,
+            digest=data.digest,
+            data=split_of(run.tags),
+            save=save_model,
+            staging=staging,
+            threads=threads,
+            pruning=False,
+            trial_timeout=spec.trial_timeout,
+            withheld=credentials,
         )
         again = _train(trial, LocalExecutor(context, 1), progress)
         assert again.model is not None

@@ -23,6 +23,7 @@ from mnist_core.errors import WorkerError
 from mnist_core.metrics import EpochMetrics
 from search.executor import Decide, Ended, Finished, Lost
 from search.objective import Bench, WorkerContext, run_trial
+from search.silence import SilenceWatch
 from search.trial import Trial, TrialResult
 
 # About 4 MiB stay behind with every trial, whatever Keras is told to forget.
@@ -30,6 +31,7 @@ TRIALS_PER_WORKER = 40
 WORKER_MEMORY_BYTES = 1_200_000_000
 GRACE_SECONDS = 3.0
 MOST_STILLBORN = 3
+IN_A_SCRIPT = 'In a script of your own, make the call below if __name__ == "__main__": — workers import the script'
 
 _SPAWN = multiprocessing.get_context("spawn")
 
@@ -68,9 +70,10 @@ class _Worker:
         theirs.close()
         self.trial: Trial | None = None
         self.trials_left = TRIALS_PER_WORKER
+        self.silent_since = 0.0
 
-    def start(self, trial: Trial) -> None:
-        self.trial = trial
+    def start(self, trial: Trial, now: float) -> None:
+        self.trial, self.silent_since = trial, now
         self.trials_left -= 1
         self.send(trial)
 
@@ -85,6 +88,11 @@ class _Worker:
             return f"the worker process was killed by {signal.Signals(-code).name}"
         return f"the worker process ended with exit code {code}"
 
+    def kill(self) -> None:
+        """End it for certain: a stopped process, or one that hangs in compiled code, heeds no other signal."""
+        self.process.kill()
+        self.process.join(GRACE_SECONDS)  # not for ever: while a disk or a device does not answer, nothing ends it
+
     def end(self) -> None:
         self.connection.close()
         if self.process.is_alive():
@@ -94,6 +102,7 @@ class _Worker:
 class LocalExecutor:
     """Runs trials in worker processes on this machine, each with its share of the cores.
 
+    The worker of a trial that reports nothing for too long is killed, and the trial is lost.
     ``poll`` raises WorkerError where no worker ever comes to life.
 
     Args:
@@ -107,6 +116,7 @@ class LocalExecutor:
         self._waiting: deque[Trial] = deque()
         self._any_was_ready = False
         self._stillborn = 0
+        self._silence = SilenceWatch(context.trial_timeout)
 
     @property
     def capacity(self) -> int:
@@ -123,6 +133,7 @@ class LocalExecutor:
         busy = [worker for worker in self._workers if worker.trial]
         watched = [worker.connection for worker in busy] + [worker.process.sentinel for worker in busy]
         ready = wait(watched, timeout) if watched else []
+        self._silence.look()
         ended: list[Ended] = []
         for worker in busy:
             # A worker that sent its result and then died has both ready: the message counts first.
@@ -130,6 +141,8 @@ class LocalExecutor:
                 ended += self._receive(worker, decide)
             elif worker.process.sentinel in ready:
                 ended += self._bury(worker)
+            elif self._silence.is_hung(worker.silent_since):
+                ended += self._end_hung(worker)
         self._hand_out()
         return ended
 
@@ -141,8 +154,7 @@ class LocalExecutor:
         for worker in self._workers:
             worker.process.join(GRACE_SECONDS)
             if worker.process.is_alive():
-                worker.process.kill()
-                worker.process.join()
+                worker.kill()
         self._workers = []
 
     def _receive(self, worker: _Worker, decide: Decide) -> list[Ended]:
@@ -151,6 +163,8 @@ class LocalExecutor:
             message = worker.connection.recv()
         except (EOFError, OSError):
             return self._bury(worker)
+        self._silence.end_silence(worker.silent_since)
+        worker.silent_since = self._silence.now
         if isinstance(message, _Ready):
             self._any_was_ready = True
             return []
@@ -166,14 +180,19 @@ class LocalExecutor:
         return [Finished(trial, message)]
 
     def _bury(self, worker: _Worker) -> list[Ended]:
+        return self._lose(worker, worker.cause_of_death(), IN_A_SCRIPT)
+
+    def _end_hung(self, worker: _Worker) -> list[Ended]:
+        cause = f"the trial reported nothing for {self._silence.limit:,.6g} s, and its worker process was killed"
+        worker.kill()
+        return self._lose(worker, cause, "A longer trial_timeout gives a worker more time to start")
+
+    def _lose(self, worker: _Worker, cause: str, advice: str) -> list[Ended]:
         assert worker.trial is not None
-        lost = Lost(worker.trial, worker.cause_of_death())
         self._stillborn += not self._any_was_ready
         if self._stillborn == MOST_STILLBORN:
-            raise WorkerError(
-                f"no worker process could start ({lost.cause}). In a script of your own, make the call below "
-                'if __name__ == "__main__": — workers import the script'
-            )
+            raise WorkerError(f"no worker process could start ({cause}). {advice}")
+        lost = Lost(worker.trial, cause)
         self._replace(worker)
         return [lost]
 
@@ -184,7 +203,7 @@ class LocalExecutor:
     def _hand_out(self) -> None:
         for worker in self._workers:
             if self._waiting and worker.trial is None:
-                worker.start(self._waiting.popleft())
+                worker.start(self._waiting.popleft(), self._silence.now)
 
 
 @contextmanager

@@ -47,6 +47,8 @@ class WorkerContext:
         staging: folder in which each trial writes its files.
         threads: cores that one worker computes with.
         pruning: whether a trial waits after each epoch for the word to go on; else it goes on at once.
+        trial_timeout: seconds for which a trial may report nothing before its worker is killed; None derives it
+            from what has been seen. A trial within the driver's own process cannot be killed.
         withheld: environment variables that worker processes are started without.
     """
 
@@ -57,6 +59,7 @@ class WorkerContext:
     staging: Path
     threads: int = 1
     pruning: bool = True
+    trial_timeout: float | None = None
     withheld: Withheld = nothing_withheld
 
 

@@ -13,6 +13,7 @@ from mnist_core.hyperparameters import APPLIES_TO, TRAINER_TYPES, Hyperparameter
 from mnist_core.metrics import Metric
 from mnist_core.own import OwnModel
 from search.domains import Choices
+from search.durations import parse_duration
 from search.pareto import ALL_OBJECTIVES, PARAMETERS, RANKING, name_of
 from search.space import ARCHITECTURE, SEED, Point, Space
 from search.trial import Trial
@@ -92,6 +93,10 @@ class SweepSpec:
         model: values of the model factory's arguments that are not searched, or a function of the user's own.
         training: epochs, batch size, early stopping.
         points: for the engine ``listed``: what to try, in this order; ``space`` is then :meth:`Space.of` them.
+        trial_timeout: seconds for which a running trial may report nothing, neither an epoch nor its end, before its
+            worker is killed and the trial is lost; it has to cover a worker's start and a first epoch. None derives
+            it: 20 times the longest silence of the sweep until then, and no less than half an hour. How to run and
+            not what to search, so it may be changed by resuming.
         objectives: several at once, such as ``("val_accuracy:max", "parameters:min")``, the first of them being
             ``objective``; empty where one is enough. Optuna then looks for a Pareto front.
 
@@ -112,6 +117,7 @@ class SweepSpec:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     points: tuple[Point, ...] = ()
     objectives: tuple[str, ...] = ()
+    trial_timeout: float | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
@@ -126,6 +132,8 @@ class SweepSpec:
         _check_seed("seed", self.seed)
         if type(self.trials) is not int or self.trials < 0:
             raise SpecError(f"trials: expected a count of trials, 1 or more, received {self.trials!r}")
+        if self.trial_timeout is not None and parse_duration(self.trial_timeout, "trial_timeout") != self.trial_timeout:
+            raise SpecError(f"trial_timeout: expected a number of seconds, received {self.trial_timeout!r}")
         self._check_points()
         self._check_architectures()
         self._check_comparable()

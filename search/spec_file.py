@@ -20,6 +20,7 @@ from mnist_core.hyperparameters import (
     TrainingConfig,
 )
 from mnist_core.own import OwnModel
+from search.durations import parse_duration
 from search.pareto import ALL_OBJECTIVES, name_of
 from search.space import ARCHITECTURE, FACTORY
 from search.space_file import Table, check_keys, domain_table, parameters_of, point_tables, read_points, read_space
@@ -70,6 +71,8 @@ def to_toml(spec: SweepSpec) -> str:
     listed = list(table.pop("points"))
     if not spec.objectives:
         del table["objectives"]
+    if spec.trial_timeout is None:
+        del table["trial_timeout"]
     # Tables come after plain keys in TOML, and the space reads best at the end.
     table["space"] = {name: domain_table(domain) for name, domain in spec.space.domains.items()}
     for name in TABLES:
@@ -135,6 +138,8 @@ def _spec(table: Table) -> SweepSpec:
         raise SpecError(f"{tables[0]}: expected a value, received a table")
     if "objectives" in settings:
         settings = {**settings, **_objectives(settings["objectives"], settings)}
+    if "trial_timeout" in settings:
+        settings["trial_timeout"] = parse_duration(settings["trial_timeout"], "trial_timeout")
     if "engine" in settings:
         settings["engine"] = _engine(settings["engine"])
     return SweepSpec(

@@ -141,7 +141,7 @@ class Sweep:
 
         Args:
             stop: asked several times a second; True ends all workers at once.
-            timeout: seconds after which no new trial is started; those that run are finished.
+            timeout: seconds after which no new trial is started; those that run are finished, or lost for good.
         """
         deadline = time.monotonic() + timeout if timeout is not None else None
         try:
@@ -159,7 +159,7 @@ class Sweep:
                 stopping = stop()
                 for end in ended:
                     if not (stopping and isinstance(end, Lost)):
-                        self._settle(end)
+                        self._settle(end, again=deadline is None or time.monotonic() < deadline)
             self._executor.close()
             for _, trial in self._running.values():
                 self._lose(trial, "the sweep was interrupted")
@@ -210,7 +210,7 @@ class Sweep:
             for observer in self._observers:
                 observer.epoch_ended(trial, epoch, metrics)
 
-    def _settle(self, end: Ended) -> None:
+    def _settle(self, end: Ended, again: bool) -> None:
         if not isinstance(end, Lost):
             self._finish(end.trial, end.result)
             return
@@ -218,8 +218,9 @@ class Sweep:
         self._deaths[end.trial.number] += 1
         if self._deaths[end.trial.number] < MOST_ATTEMPTS:
             self._lose(end.trial, end.cause)
-            suggestion, _ = self._running[end.trial.number]
-            self._start(suggestion, replace(end.trial, attempt=end.trial.attempt + 1))
+            suggestion, _ = self._running.pop(end.trial.number)
+            if again:
+                self._start(suggestion, replace(end.trial, attempt=end.trial.attempt + 1))
         else:
             cause = f"{end.cause}, as in {MOST_ATTEMPTS - 1} attempts before"
             self._finish(end.trial, TrialResult(TrialState.FAILED, error=cause))

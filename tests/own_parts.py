@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 import keras
@@ -29,6 +30,12 @@ def recording_its_environment(units: int, input_shape: tuple[int, int] = (28, 28
     """Writes the environment of its process into the folder that the sweep was started in."""
     Path("environment.json").write_text(json.dumps(dict(os.environ)), encoding="utf-8")
     return softmax(units, input_shape=input_shape)
+
+
+def sleeping(units: int, input_shape: tuple[int, int] = (28, 28)) -> keras.Model:
+    """Never comes to an end."""
+    while True:
+        time.sleep(1)
 
 
 def not_a_model(units: int) -> dict[str, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -84,15 +83,3 @@ def writing(option: str, path: Path) -> Iterator[None]:
         raise SpecError(
             f"{option} {path}: cannot be written{within} ({error.strerror or error}); choose another place"
         ) from error
-
-
-def parse_duration(text: str) -> float:
-    """Seconds of ``90``, ``90s``, ``10m`` or ``2h``.
-
-    Raises:
-        SpecError: it is of no such form.
-    """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
-    if not match or not float(match[1]):
-        raise SpecError(f"--timeout: expected a time such as 90s, 10m or 2h, received {text!r}")
-    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]

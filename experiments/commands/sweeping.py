@@ -16,10 +16,10 @@ from experiments.commands.options import (
     SweepArgument,
     TimeoutOption,
     WorkersOption,
-    parse_duration,
 )
 from experiments.shipped import read_spec
 from mnist_core.errors import SpecError
+from search.durations import parse_duration
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -97,7 +97,7 @@ def confirm(
 def _run_and_show(
     run: Callable[[Launch], SweepResult], data: Path | None, workers: int, timeout: str | None, report: bool
 ) -> NoReturn:
-    seconds = parse_duration(timeout) if timeout else None
+    seconds = parse_duration(timeout, "--timeout") if timeout else None
 
     from experiments.console import make_console, say_on
     from experiments.display import LiveDisplay, PlainDisplay

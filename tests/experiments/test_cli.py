@@ -14,9 +14,9 @@ from running import Run
 from small_sweeps import SMALL
 
 from experiments import SweepResult, console, find_sweep, launch, open_store, read_runs, tracking_uri
-from experiments.commands.options import parse_duration
 from experiments.store import Store
 from mnist_core.errors import SpecError
+from search.durations import parse_duration
 from search.executor import InProcessExecutor
 from search.trial import TrialState
 
@@ -197,13 +197,13 @@ def test_a_taken_port_is_named_with_the_way_out(command: Run, swept_uri: str) ->
     ("text", "seconds"), [("90", 90), ("90s", 90), ("10m", 600), ("1.5h", 5400), (" 2m ", 120), ("0.5s", 0.5)]
 )
 def test_durations_are_read_as_written(text: str, seconds: float) -> None:
-    assert parse_duration(text) == seconds
+    assert parse_duration(text, "--timeout") == seconds
 
 
 @pytest.mark.parametrize("text", ["", "m", "10 minutes", "-5s", "0", "0m", "1e3", "nan"])
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(SpecError, match="--timeout: expected a time such as 90s, 10m or 2h"):
-        parse_duration(text)
+        parse_duration(text, "--timeout")
 
 
 def test_a_reader_that_leaves_early_does_not_end_the_sweep(small_npz: Path, tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from experiments import Launch, TestSet, evaluate_run, find_sweep, locate, open_
 from experiments.history import read_spec
 from experiments.records import Tag
 from mnist_core.errors import SpecError
+from search.sweep import Ending
+from search.trial import TrialState
 
 OWN = """
 name = "own"
@@ -45,6 +47,15 @@ def test_an_own_model_is_swept_on_own_data_and_evaluated(tmp_path: Path) -> None
     # The column that is bright says the class.
     assert evaluation.figures.accuracy.value > 0.9
     assert len(evaluation.labels) == 100
+
+
+def test_a_sweep_whose_trial_hangs_ends_soon_after_its_timeout_and_leaves_the_trial_for_later(tmp_path: Path) -> None:
+    spec = parse_spec(OWN, ["model=own_parts:sleeping", "space={units=[4]}", "trial_timeout=6s"])
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    result = run_sweep(spec, Launch(workers=1, timeout=1.0, tracking_uri=uri, report=False, say=quietly))
+    assert result.ending is Ending.TIMED_OUT
+    (run,) = result.runs
+    assert run.state is TrialState.KILLED
 
 
 def test_a_function_that_is_not_there_is_refused_before_anything_is_written(tmp_path: Path) -> None:

@@ -107,6 +107,14 @@ def test_resuming_cannot_change_what_trials_are_compared_by(small_npz: Path) -> 
             resume_sweep("small", here(small_npz), overrides=[override, *extra])
 
 
+def test_resuming_can_change_how_long_a_trial_may_be_silent_and_the_sweep_keeps_it(small_npz: Path) -> None:
+    run_sweep(parse_spec(SMALL, ["trials=1", "training.epochs=1"]), here(small_npz))
+    resumed = resume_sweep("small", here(small_npz), overrides=["trials=2", "trial_timeout=2m"])
+    assert (resumed.ending, resumed.spec.trial_timeout) == (Ending.DONE, 120.0)
+    again = resume_sweep("small", here(small_npz))
+    assert again.spec.trial_timeout == 120.0
+
+
 def test_resuming_cannot_ask_for_fewer_trials_than_are_done(small_npz: Path) -> None:
     run_sweep(parse_spec(SMALL, ["trials=2"]), here(small_npz))
     with pytest.raises(SpecError, match="trials: expected 2 or more, which are done, received 1"):

@@ -20,10 +20,12 @@ import pytest
 from fakes import context_of, save_keras, small_trial
 
 from mnist_core.metrics import EpochMetrics
+from mnist_core.own import OwnModel
 from mnist_core.sources import DataSource, Origin
 from search import local_executor
 from search.executor import Ended, Finished, Lost
 from search.local_executor import WORKER_MEMORY_BYTES, LocalExecutor, default_workers, usable_cores
+from search.objective import WorkerContext
 from search.trial import SavedModel, Trial, TrialState
 
 POLLS = 600
@@ -268,6 +270,64 @@ def test_where_nothing_is_pruned_a_worker_goes_on_while_its_driver_is_busy(
     (end,) = poll_until(executor, 1, busy_until_the_trial_is_over)
     assert is_complete(end)
     assert seen == [(1, True), (2, True), (3, True)]
+
+
+def wait_for_model(staging: Path, number: int) -> None:
+    """Wait for the end of a trial without polling: a worker's start is not to count as silence, however slow it is."""
+    for _ in range(600):
+        if (staging / f"{number}-1" / "model.keras").exists():
+            return
+        time.sleep(0.1)
+    pytest.fail("the trial did not come to its end")
+
+
+def impatient(data: Path, staging: Path) -> WorkerContext:
+    return replace(context_of(data, staging), pruning=False, trial_timeout=3.0)
+
+
+def test_a_trial_that_reports_nothing_is_lost_and_its_worker_replaced(
+    small_npz: Path, tmp_path: Path, start: Callable[..., LocalExecutor]
+) -> None:
+    others = workers()
+    executor = start(impatient(small_npz, tmp_path))
+    (worker,) = workers() - others
+    executor.submit(small_trial(0, epochs=1))
+    wait_for_model(tmp_path, 0)
+    assert all(map(is_complete, poll_until(executor, 1)))
+
+    hung = replace(small_trial(1), hyperparameters=OwnModel("own_parts:sleeping", {"units": 4}))
+    executor.submit(hung)
+    (end,) = poll_until(executor, 1)
+    assert end == Lost(hung, "the trial reported nothing for 3 s, and its worker process was killed")
+    assert worker not in workers()
+
+    executor.submit(small_trial(2, epochs=1))
+    wait_for_model(tmp_path, 2)
+    (end,) = poll_until(executor, 1)
+    assert is_complete(end)
+    assert end.trial.number == 2
+
+
+@posix_only
+def test_a_worker_that_was_stopped_is_killed_and_nothing_it_has_to_say_is_heard_later(
+    small_npz: Path, tmp_path: Path, start: Callable[..., LocalExecutor]
+) -> None:
+    others = workers()
+    executor = start(impatient(small_npz, tmp_path))
+    (worker,) = workers() - others
+    executor.submit(small_trial(0, epochs=1))
+    wait_for_model(tmp_path, 0)
+    assert all(map(is_complete, poll_until(executor, 1)))
+
+    os.kill(worker, signal.SIGSTOP)
+    executor.submit(small_trial(1, epochs=1))
+    (end,) = poll_until(executor, 1)
+    assert isinstance(end, Lost)
+    assert end.trial.number == 1
+    assert "reported nothing" in end.cause
+    assert not psutil.pid_exists(worker)
+    assert list(executor.poll(go_on, timeout=0.2)) == []
+    assert not (tmp_path / "1-1").exists()
 
 
 @posix_only

@@ -83,6 +83,7 @@ def specs(draw: st.DrawFn) -> SweepSpec:
         data=DataSpec(validation, draw(st.integers(0, 2**31 - 1)), draw(st.sampled_from(["", "0f" * 32]))),
         model=Hyperparameters(**{name: draw(value) for name, value in fixed.items() if name not in names}),  # type: ignore[arg-type]
         training=TrainingConfig(draw(st.integers(1, 999)), batch_size, stopping),
+        trial_timeout=draw(st.none() | st.floats(1e-3, 1e9)),
     )
 
 
@@ -116,6 +117,20 @@ def test_whole_numbers_are_numbers_too() -> None:
 def test_trials_are_stopped_early_where_there_is_a_pruner() -> None:
     assert not parse_spec(MINIMAL).prunes
     assert parse_spec(MINIMAL, ["pruner=median"]).prunes
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [('"90s"', 90.0), ("90", 90.0), ("0.5", 0.5), ('"2m"', 120.0), ("2m", 120.0), ("1h", 3600.0)]
+)
+def test_how_long_a_trial_may_be_silent_is_read_as_a_duration_and_comes_back(text: str, seconds: float) -> None:
+    spec = parse_spec(MINIMAL, [f"trial_timeout={text}"])
+    assert spec.trial_timeout == seconds
+    assert parse_spec(to_toml(spec)) == spec
+
+
+def test_a_sweep_that_says_nothing_of_silence_says_nothing_in_its_text_either() -> None:
+    assert parse_spec(MINIMAL).trial_timeout is None
+    assert "trial_timeout" not in to_toml(parse_spec(MINIMAL))
 
 
 def test_a_single_value_in_the_space_is_fixed() -> None:

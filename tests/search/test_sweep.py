@@ -303,6 +303,22 @@ class TestTimeout:
         assert scene.recorded("ended") == [(number, TrialState.COMPLETE) for number in range(3)]
         assert scene.recorded("lost") == []
 
+    def test_does_not_try_a_lost_trial_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        now = 1000.0
+        monkeypatch.setattr("search.sweep.time.monotonic", lambda: now)
+
+        class Hanging(FakeExecutor):
+            def poll(self, decide: Decide, timeout: float) -> Sequence[Ended]:
+                nonlocal now
+                now += 60
+                return super().poll(decide, timeout)
+
+        scene = Scene(trials=2, executor=Hanging(deaths={0: 99}))
+        assert scene.sweep.run(timeout=90.0) is Ending.TIMED_OUT
+        assert scene.recorded("started") == [(0, 1), (0, 2)]
+        assert scene.recorded("lost") == [(0, KILLED), (0, KILLED)]
+        assert scene.recorded("ended") == []
+
     def test_that_comes_with_the_last_trial_is_no_loss(self, monkeypatch: pytest.MonkeyPatch) -> None:
         now = 1000.0
         monkeypatch.setattr("search.sweep.time.monotonic", lambda: now)
