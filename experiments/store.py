@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import sys
 from collections.abc import Iterator
@@ -11,13 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filelock import FileLock
+
 from experiments.redaction import redact, redact_of
 from mnist_core.errors import MissingLibraryError, MnistSearchError, NotFoundError, StoreError
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -65,11 +63,21 @@ class Store:
         with _translated(self.uri, doing):
             yield
 
+    @property
+    def is_embedded(self) -> bool:
+        """Whether its database is a file that this process opens itself."""
+        return database_of(self.uri) is not None
+
     @contextmanager
     def exclusively(self) -> Iterator[None]:
         """Keep other processes of this machine from deciding on the registry of an embedded store meanwhile."""
-        database = Path(self.uri.removeprefix(SQLITE)).absolute() if self.uri.startswith(SQLITE) else None
-        with _one_at_a_time(database, ".registry.lock"):
+        with _one_at_a_time(database_of(self.uri), ".registry.lock"):
+            yield
+
+    @contextmanager
+    def naming(self) -> Iterator[None]:
+        """Keep other processes of this machine from naming a sweep of an embedded store meanwhile."""
+        with _one_at_a_time(database_of(self.uri), ".names.lock"):
             yield
 
     @contextmanager
@@ -100,11 +108,17 @@ def tracking_uri(uri: str | None = None) -> str:
         raise StoreError(
             f"{redact(uri)}: MLflow's file store is deprecated; expected a server (http://…) or {SQLITE}path/mlflow.db"
         )
-    if uri.startswith(SQLITE) and (odd := set("?#%") & set(uri)):
+    if database_of(uri) and (odd := set("?#%") & set(uri)):
         raise StoreError(
             f"{redact(uri)}: a database's path cannot hold {' '.join(sorted(odd))}; set MLFLOW_TRACKING_URI to another"
         )
     return uri
+
+
+def database_of(uri: str) -> Path | None:
+    """The file of an embedded store, whose URI may name SQLite's driver, as ``sqlite+pysqlite:///`` does."""
+    match = re.match(r"sqlite(\+\w+)?:///(?P<path>.+)", uri)
+    return Path(match["path"]).absolute() if match else None
 
 
 def probe(uri: str) -> None:
@@ -139,7 +153,7 @@ def open_store(uri: str, create: bool = False) -> Store:
         NotFoundError: it holds no sweeps, and ``create`` is off.
     """
     probe(uri)
-    database = Path(uri.removeprefix(SQLITE)).absolute() if uri.startswith(SQLITE) else None
+    database = database_of(uri)
     if database and not create and not database.exists():
         raise NotFoundError(f"{database}: no store there yet; run a sweep first (mnist-search sweep quick)")
     calm_mlflow()
@@ -161,7 +175,20 @@ def open_store(uri: str, create: bool = False) -> Store:
                     f"{redact(uri)}: no sweeps in experiment {name!r} yet; run one (mnist-search sweep quick)"
                 )
             place = (database.parent / "artifacts").as_uri() if database else None
-            return Store(uri, client, client.create_experiment(name, artifact_location=place, tags=EXPERIMENT_TAGS))
+            return Store(uri, client, _create_experiment(client, name, place))
+
+
+def _create_experiment(client: MlflowClient, name: str, artifacts: str | None) -> str:
+    """Make the experiment, or find it where another process was quicker; its id."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return str(client.create_experiment(name, artifact_location=artifacts, tags=EXPERIMENT_TAGS))
+    except MlflowException as error:
+        found = client.get_experiment_by_name(name)
+        if error.error_code != "RESOURCE_ALREADY_EXISTS" or found is None:
+            raise
+        return str(found.experiment_id)
 
 
 def _check_active(uri: str, experiment: Experiment) -> None:
@@ -181,11 +208,10 @@ def _check_active(uri: str, experiment: Experiment) -> None:
 @contextmanager
 def _one_at_a_time(database: Path | None, name: str) -> Iterator[None]:
     """Hold a lock beside the database, if it is a file that may be written to."""
-    if database is None or fcntl is None or not os.access(database.parent, os.W_OK):
+    if database is None or not os.access(database.parent, os.W_OK):
         yield
         return
-    with (database.parent / name).open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(database.parent / name):
         yield
 
 

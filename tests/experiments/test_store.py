@@ -4,11 +4,17 @@ import shutil
 import socket
 import sqlite3
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from mlflow import MlflowClient
 
-from experiments.store import open_store, tracking_uri
+from experiments.store import Store, open_store, tracking_uri
 from mnist_core.errors import NotFoundError, StoreError
 
 
@@ -100,3 +106,48 @@ def test_errors_of_our_own_code_are_not_taken_for_errors_of_the_store(tmp_path: 
         _ = 1 / 0
     with pytest.raises(StoreError, match=r"sqlite:///.*: writing: No space left on device"), store.errors("writing"):
         raise OSError("No space left on device")
+
+
+def test_a_uri_that_names_the_driver_of_sqlite_is_an_embedded_store_too(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "mlflow.db"
+    with pytest.raises(NotFoundError, match="no store there yet"):
+        open_store(f"sqlite+pysqlite:///{path}")
+    store = open_store(f"sqlite+pysqlite:///{path}", create=True)
+    assert store.is_embedded
+    assert store.client.get_experiment(store.experiment_id).artifact_location == (path.parent / "artifacts").as_uri()
+    with pytest.raises(StoreError, match="a database's path cannot hold #"):
+        tracking_uri("sqlite+pysqlite:///a#b.db")
+
+
+@pytest.mark.parametrize("lock", [Store.exclusively, Store.naming])
+def test_of_those_who_decide_on_an_embedded_store_one_goes_at_a_time(
+    tmp_path: Path, lock: Callable[[Store], AbstractContextManager[None]]
+) -> None:
+    store = open_store(uri_of(tmp_path / "mlflow.db"), create=True)
+    same = replace(store, uri=f"sqlite+pysqlite:///{tmp_path / 'mlflow.db'}")
+    within: list[Store] = []
+
+    def enter(store: Store) -> int:
+        with lock(store):
+            within.append(store)
+            time.sleep(0.1)
+            together = len(within)
+            within.remove(store)
+        return together
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(enter, [store, same, store, same])) == [1] * 4
+
+
+def test_two_that_make_the_experiment_of_a_new_server_at_once_both_have_it(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "raced-for")
+    real, made = MlflowClient.create_experiment, []
+
+    def after_another(self: MlflowClient, name: str, *arguments: Any, **settings: Any) -> str:
+        made.append(real(self, name, *arguments, **settings))
+        return str(real(self, name, *arguments, **settings))
+
+    monkeypatch.setattr(MlflowClient, "create_experiment", after_another)
+    assert [open_store(server, create=True).experiment_id] == made
