@@ -125,12 +125,13 @@ def record_ensemble(store: Store, ensemble: Ensemble, source: DataSource) -> Run
     """
     spec = past.read_spec(store, ensemble.sweep)
     data = describe(source, replace(spec, data=split_of(ensemble.sweep.tags)))
-    name = past.free_name(store, f"{ensemble.sweep.name}-ensemble")
     with tempfile.TemporaryDirectory(prefix="mnist-search-") as folder:
         result = _average(store, ensemble, Path(folder))
         spec = _spec_of(spec, ensemble.members)
-        sweep_id = tracking.begin_sweep(store, spec, name, data, workers=1, ensemble_of=ensemble.sweep.run_id)
+        wanted, source_id = f"{ensemble.sweep.name}-ensemble", ensemble.sweep.run_id
+        sweep_id = tracking.begin_sweep(store, spec, wanted, data, workers=1, ensemble_of=source_id).run_id
         try:
+            name = past.find_sweep(store, sweep_id).name
             recorder = tracking.SweepRecorder(store, sweep_id, name, data)
             trial = _trial_of(spec, ensemble.members)
             recorder.trial_started(trial)

@@ -81,9 +81,11 @@ def read_spec(store: Store, sweep: SweepRecord) -> SweepSpec:
         StoreError: its sweep file is not in the store.
         SpecError: it is not one.
     """
-    with store.errors(f"reading {SPEC_FILE} of sweep {sweep.name}"), tempfile.TemporaryDirectory() as folder:
-        path = Path(store.client.download_artifacts(sweep.run_id, SPEC_FILE, folder))
-        text = path.read_text(encoding="utf-8")
+    text = sweep.tags.get(Tag.SPEC)
+    if not text:  # too long for a tag, or of an earlier version
+        with store.errors(f"reading {SPEC_FILE} of sweep {sweep.name}"), tempfile.TemporaryDirectory() as folder:
+            path = Path(store.client.download_artifacts(sweep.run_id, SPEC_FILE, folder))
+            text = path.read_text(encoding="utf-8")
     return parse_spec(text, source=f"{SPEC_FILE} of sweep {sweep.name}")
 
 
@@ -199,6 +201,11 @@ def read_history(store: Store, runs: Iterable[RunRecord], spec: SweepSpec) -> Hi
 def _may_be_retried(run: RunRecord) -> bool:
     """Whether a failure may have been the machine's, such as a full disk; numbers that overflow would again."""
     return run.state is TrialState.FAILED and run.stop_reason != StopReason.NON_FINITE.value
+
+
+def count_finished(runs: Iterable[RunRecord]) -> int:
+    """Number of trials that a resumed sweep does not try again; the length of the history, which is costly to read."""
+    return len({run.number for run in runs if run.state.is_finished and not _may_be_retried(run)})
 
 
 def read_curve(store: Store, run: RunRecord, metric: Metric) -> tuple[CurvePoint, ...]:

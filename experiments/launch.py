@@ -16,11 +16,11 @@ from experiments import selection, tracking
 from experiments.credentials import credentials
 from experiments.dataset import describe, locate
 from experiments.interrupts import StopRequest, stop_on_signals
+from experiments.lease import HeldLease, claim, free_generation
 from experiments.model_files import save_model
-from experiments.provenance import Driver
-from experiments.records import RunRecord, SweepRecord, SweepState, Tag
+from experiments.records import RunRecord, SweepRecord, Tag
 from experiments.store import Store, open_store, probe, tracking_uri
-from mnist_core.errors import SpecError, StoreError, SweepInUseError
+from mnist_core.errors import SpecError, StoreError
 from search.engines import make_searcher
 from search.executor import Executor
 from search.local_executor import LocalExecutor, default_workers, usable_cores
@@ -164,10 +164,10 @@ def run_sweep(spec: SweepSpec, launch: Launch = Launch(), confirms: SweepRecord 
         desk = _Desk(spec, launch, stack, spec.target, confirms)
         store = open_store(uri, create=True)
         with stop_on_signals() as stop:
-            name = past.free_name(store, spec.name)
             workers, confirmed = desk.executor.capacity, confirms.run_id if confirms else None
-            sweep_id = tracking.begin_sweep(store, spec, name, desk.data, workers, confirmed)
-            return desk.drive(store, sweep_id, NO_HISTORY, stop)
+            lease = tracking.begin_sweep(store, spec, spec.name, desk.data, workers, confirmed)
+            with HeldLease(store, lease) as held:
+                return desk.drive(store, held, NO_HISTORY, stop)
 
 
 def resume_sweep(
@@ -179,34 +179,35 @@ def resume_sweep(
         name: of the sweep, or the beginning of its run id.
         launch: how to run it; the data has to be the same as before.
         overrides: settings to change, as ``key=value``: ``trials=60``, say. The space has to stay as it is.
-        take_over: resume although a process on another machine may still be driving it.
+        take_over: resume although another process may still be driving it; that one then stops.
 
     Raises:
         NotFoundError: no such sweep.
-        SweepInUseError: it is being driven by another process.
+        SweepInUseError: another process drives it, took it at the same moment, or takes it over later.
         DataError: the data cannot be read, or is not that of the sweep.
         SpecError: the overrides change anything but ``MAY_CHANGE``, or ask for fewer trials than are done.
     """
     store = open_store(tracking_uri(launch.tracking_uri))
     sweep = past.find_sweep(store, name)
     past.check_has_trials(sweep)
-    _check_free(sweep, take_over)
+    generation = free_generation(store, sweep, take_over, launch.say)
+    sweep = past.find_sweep(store, sweep.run_id)  # as its last driver left it
     old = past.read_spec(store, sweep)
     spec = parse_spec(to_toml(old), overrides, source=f"sweep {sweep.name}")
     _check_unchanged(old, spec)
-    runs = past.read_runs(store, sweep)
-    history = past.read_history(store, runs, spec)
-    missing = spec.target - len(history.finished)
-    if missing < 0:
-        raise SpecError(f"trials: expected {len(history.finished)} or more, which are done, received {spec.target}")
+    done = past.count_finished(past.read_runs(store, sweep))
+    if spec.target < done:
+        raise SpecError(f"trials: expected {done} or more, which are done, received {spec.target}")
     # Whatever path is given, it has to hold the data of the first trial.
     spec = replace(spec, data=replace(spec.data, digest=sweep.tags[Tag.DATASET_DIGEST]))
     with ExitStack() as stack:
-        desk = _Desk(spec, launch, stack, missing, sweep)
-        with stop_on_signals() as stop:
-            tracking.claim_sweep(store, sweep.run_id, spec, desk.executor.capacity)
-            tracking.close_orphans(store, past.read_all_runs(store, sweep))
-            return desk.drive(store, sweep.run_id, history, stop)
+        desk = _Desk(spec, launch, stack, spec.target - done, sweep)
+        with stop_on_signals() as stop, HeldLease(store, claim(store, sweep.run_id, generation)) as held:
+            # Only now: whoever held the lease before may have recorded more until this moment.
+            tracking.close_orphans(store, past.read_all_runs(store, sweep), held.generation)
+            history = past.read_history(store, past.read_runs(store, sweep), spec)
+            tracking.reopen_sweep(store, held, spec, desk.executor.capacity)
+            return desk.drive(store, held, history, stop)
 
 
 class _Desk:
@@ -237,17 +238,22 @@ class _Desk:
         self.executor = launch.executor(context, workers)
         stack.callback(self.executor.close)
 
-    def drive(self, store: Store, sweep_id: str, history: History, stop: StopRequest) -> SweepResult:
-        """Run the loop; close the sweep's runs however it ends."""
+    def drive(self, store: Store, lease: HeldLease, history: History, stop: StopRequest) -> SweepResult:
+        """Run the loop; close the sweep's runs however it ends, unless another process has taken it over.
+
+        Raises:
+            SweepInUseError: another process has; nothing is written to the sweep any more.
+        """
+        sweep_id = lease.run_id
         ending: Ending | None = None
         recorder: tracking.SweepRecorder | None = None
         try:
             sweep = past.find_sweep(store, sweep_id)
             self._launch.say(f"sweep {sweep.name}, run {sweep.run_id}")
-            recorder = tracking.SweepRecorder(store, sweep.run_id, sweep.name, self.data)
+            recorder = tracking.SweepRecorder(store, sweep.run_id, sweep.name, self.data, lease)
             searcher = make_searcher(self._spec, history)
             loop = Sweep(self._spec, searcher, self.executor, recorder, self._launch.observers, history)
-            ending = loop.run(lambda: stop() or self._launch.stop(), self._launch.timeout)
+            ending = loop.run(lambda: stop() or self._launch.stop() or lease.is_lost, self._launch.timeout)
         except (KeyboardInterrupt, SystemExit):
             ending = Ending.INTERRUPTED
             raise
@@ -255,17 +261,19 @@ class _Desk:
             self.executor.close()
             # A store that failed may fail again; what it holds is put in order by the next --resume.
             with suppress(StoreError) if isinstance(sys.exception(), StoreError) else nullcontext():
-                self._close(store, sweep_id, ending, recorder.seconds if recorder else 0.0)
+                self._close(store, lease, ending, recorder.seconds if recorder else 0.0)
         sweep, runs = past.find_sweep(store, sweep_id), past.read_runs(store, sweep)
         if self._launch.report and ending is not Ending.INTERRUPTED:
             self._report(store, sweep, lambda: stop() or self._launch.stop())
         return SweepResult(store.uri, sweep, self._spec, ending, runs, stop.exit_code, recorder.seconds)
 
-    def _close(self, store: Store, sweep_id: str, ending: Ending | None, tracking_seconds: float) -> None:
-        sweep = past.find_sweep(store, sweep_id)
-        tracking.close_orphans(store, past.read_all_runs(store, sweep))
+    def _close(self, store: Store, lease: HeldLease, ending: Ending | None, tracking_seconds: float) -> None:
+        lease.verify()
+        sweep = past.find_sweep(store, lease.run_id)
+        tracking.close_orphans(store, past.read_all_runs(store, sweep), lease.generation)
         runs = past.read_runs(store, sweep)
-        tracking.end_sweep(store, sweep_id, ending, selection.best(runs, self._spec.objective), tracking_seconds)
+        tracking.end_sweep(store, lease.run_id, ending, selection.best(runs, self._spec.objective), tracking_seconds)
+        lease.release()
 
     def _report(self, store: Store, sweep: SweepRecord, stop: Callable[[], bool]) -> None:
         """Draw what was found. Whatever goes wrong is said, and is no fault of the sweep."""
@@ -294,19 +302,4 @@ def _check_unchanged(old: SweepSpec, new: SweepSpec) -> None:
         raise SpecError(
             f"{changed[0]}: cannot be changed by resuming, or old and new trials could not be compared; "
             "run a new sweep for that"
-        )
-
-
-def _check_free(sweep: SweepRecord, take_over: bool) -> None:
-    driver = Driver.parse(sweep.tags.get(Tag.DRIVER, ""))
-    if sweep.state is not SweepState.RUNNING or driver is None or take_over:
-        return
-    if not driver.is_here:
-        raise SweepInUseError(
-            f"sweep {sweep.name}: process {driver.pid} on {driver.host} may still be driving it; "
-            "if it is gone, give --take-over"
-        )
-    if driver.is_alive:
-        raise SweepInUseError(
-            f"sweep {sweep.name}: process {driver.pid} is driving it; end that first, or give --take-over if it hangs"
         )

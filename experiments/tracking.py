@@ -10,14 +10,18 @@ import json
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from experiments import provenance
 from experiments.dataset import DataRecord
+from experiments.history import free_name, search_runs
+from experiments.lease import FIRST_GENERATION, HeldLease, Lease, claim, release
 from experiments.records import SPEC_FILE, TRACEBACK_FILE, TRACKING_SECONDS, Kind, RunRecord, SweepState, Tag
 from experiments.store import Store
+from experiments.sweep_names import settle_name
 from mnist_core.errors import StoreError, SweepInUseError
 from mnist_core.metrics import EpochMetrics
 from search.spec import SweepSpec
@@ -29,8 +33,9 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric
 
 FLUSH_SECONDS = 1.0
-CLAIM_SECONDS = 0.5
 LONGEST_TAG = 4000
+# MLflow cuts what is longer without a word: after 8,000 characters, earlier servers after 5,000.
+LONGEST_SPEC = 5000
 
 _RUN_STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.PRUNED: "FINISHED", TrialState.FAILED: "FAILED"}
 _SWEEP_STATE = {
@@ -49,12 +54,28 @@ def begin_sweep(
     workers: int,
     confirms: str | None = None,
     ensemble_of: str | None = None,
-) -> str:
-    """Open the parent run of a new sweep, with all that is known of it before its first trial; its run id."""
-    text, git = to_toml(spec), provenance.git_state()
+) -> Lease:
+    """Open the parent run of a new sweep, with all that is known of it before its first trial; its first lease.
+
+    The run is whole from its first write on: one that was left after that is resumed like any other. A beginning that
+    fails closes its run as FAILED, if the store lets it.
+
+    Args:
+        store: open for writing.
+        spec: what to search.
+        name: for the sweep; where a sweep of the store has it, the next free one is taken.
+        data: the sweep's data set.
+        workers: trials at a time.
+        confirms: run id of the sweep that it confirms.
+        ensemble_of: run id of the sweep whose runs it combines.
+
+    Raises:
+        StoreError: the store cannot be written.
+    """
+    git, uid = provenance.git_state(), uuid4().hex
     tags: dict[str, str] = {
         Tag.KIND: Kind.SWEEP,
-        Tag.SWEEP: name,
+        Tag.SWEEP_UID: uid,
         Tag.ENGINE: spec.engine.value,
         Tag.SAMPLER: spec.sampler,
         Tag.PRUNER: spec.pruner,
@@ -73,37 +94,79 @@ def begin_sweep(
         tags[Tag.ENSEMBLE_OF] = ensemble_of
     if git:
         tags |= {"mlflow.source.git.commit": git[0], Tag.GIT_DIRTY: str(git[1]).lower()}
-    with store.errors(f"beginning sweep {name}"):
+    lease: Lease | None = None
+    try:
+        with store.errors(f"beginning sweep {name}"):
+            run_id = _create_parent(store, name, tags)
+            lease = claim(store, run_id, FIRST_GENERATION)
+            store.client.log_inputs(run_id, datasets=[data.as_input()])
+            store.client.log_text(run_id, to_toml(spec), SPEC_FILE)
+    except SweepInUseError:
+        raise
+    except BaseException:
+        with suppress(StoreError):
+            _close_begun(store, uid, lease)
+        raise
+    return lease
+
+
+def _create_parent(store: Store, wanted: str, tags: Mapping[str, str]) -> str:
+    """The parent run under a name of its own; its run id."""
+    with store.naming():
+        name = free_name(store, wanted)
+        tags = {**tags, Tag.SWEEP: name}
         run_id: str = store.client.create_run(store.experiment_id, tags=tags, run_name=name).info.run_id
-        store.client.log_inputs(run_id, datasets=[data.as_input()])
-        store.client.log_text(run_id, text, SPEC_FILE)
+        _delete_twins(store, run_id, tags[Tag.SWEEP_UID])
+    if not store.is_embedded:
+        settle_name(store, run_id, wanted, name)
     return run_id
 
 
-def close_orphans(store: Store, runs: Iterable[RunRecord]) -> None:
-    """Close, as KILLED, the runs that are open although nobody is running them (which the caller knows)."""
+def _delete_twins(store: Store, run_id: str, uid: str) -> None:
+    """Close and delete what a repeated request, whose reply was lost, made of the same sweep and nobody ever drove.
+
+    MLflow keeps a deleted run, out of sight, until ``mlflow gc``.
+    """
+    for run in search_runs(store, f"tags.{Tag.SWEEP_UID} = '{uid}'"):
+        if run.info.run_id != run_id and f"lease_{FIRST_GENERATION}" not in run.data.params:
+            store.client.set_terminated(run.info.run_id, SweepState.FAILED.value)
+            store.client.delete_run(run.info.run_id)
+
+
+def _close_begun(store: Store, uid: str, lease: Lease | None) -> None:
+    """Close as FAILED the run of a beginning that failed, whose id may have been lost with a reply."""
+    with store.errors("closing a sweep that could not be begun"):
+        for run in search_runs(store, f"tags.{Tag.SWEEP_UID} = '{uid}'"):
+            _set_tags(store, run.info.run_id, {Tag.ENDING: "error"})
+            store.client.set_terminated(run.info.run_id, SweepState.FAILED.value)
+        if lease:
+            release(store, lease)
+
+
+def close_orphans(store: Store, runs: Iterable[RunRecord], generation: int = 0) -> None:
+    """Close, as KILLED, the runs that are open although nobody is running them.
+
+    Args:
+        store: open for writing.
+        runs: of a sweep.
+        generation: of the caller's lease on it; what a later one started is left alone.
+    """
     with store.errors("closing runs that were left open"):
         for run in runs:
-            if run.state is TrialState.RUNNING:
+            if run.state is TrialState.RUNNING and int(run.tags.get(Tag.LEASE, 0)) <= generation:
                 _set_tags(store, run.run_id, {Tag.STATE: TrialState.KILLED.value})
                 store.client.set_terminated(run.run_id, "KILLED")
 
 
-def claim_sweep(store: Store, run_id: str, spec: SweepSpec, workers: int) -> None:
-    """Take over the parent run of a sweep that was left.
-
-    Raises:
-        SweepInUseError: another process took it over at the same moment.
-    """
+def reopen_sweep(store: Store, lease: HeldLease, spec: SweepSpec, workers: int) -> None:
+    """Open the parent run of a sweep that was left, whose lease this process holds."""
     with store.errors("reopening the sweep"):
-        store.client.update_run(run_id, status="RUNNING")
-        _set_tags(store, run_id, _driving(spec, workers))
-        # Of two that come at once, the one that wrote last goes on.
-        time.sleep(CLAIM_SECONDS)
-        driver = store.client.get_run(run_id).data.tags[Tag.DRIVER]
-        if driver != str(provenance.Driver.this()):
-            raise SweepInUseError(f"sweep {run_id}: {driver} took it over at the same moment; leave it to that process")
-        store.client.log_text(run_id, to_toml(spec), SPEC_FILE)
+        uid = store.client.get_run(lease.run_id).data.tags.get(Tag.SWEEP_UID)
+        if uid:
+            _delete_twins(store, lease.run_id, uid)
+        store.client.log_text(lease.run_id, to_toml(spec), SPEC_FILE)
+        _set_tags(store, lease.run_id, _driving(spec, workers))
+        store.client.update_run(lease.run_id, status=SweepState.RUNNING.value)
 
 
 def end_sweep(
@@ -130,7 +193,13 @@ def end_sweep(
 
 
 def _driving(spec: SweepSpec, workers: int) -> dict[str, str]:
-    return {Tag.DRIVER: str(provenance.Driver.this()), Tag.WORKERS: str(workers), Tag.TARGET: str(spec.target)}
+    text = to_toml(spec)
+    return {
+        Tag.DRIVER: str(provenance.Driver.this()),
+        Tag.WORKERS: str(workers),
+        Tag.TARGET: str(spec.target),
+        Tag.SPEC: text if len(text) <= LONGEST_SPEC else "",
+    }
 
 
 class SweepRecorder:
@@ -141,14 +210,19 @@ class SweepRecorder:
         sweep_id: run id of the parent.
         sweep_name: its name.
         data: the sweep's data set.
+        lease: asked before each run is opened or closed and before curves are written, which is once a second; None
+            for what nobody can resume.
     """
 
-    def __init__(self, store: Store, sweep_id: str, sweep_name: str, data: DataRecord) -> None:
+    def __init__(
+        self, store: Store, sweep_id: str, sweep_name: str, data: DataRecord, lease: HeldLease | None = None
+    ) -> None:
         self._store = store
         self._client = store.client
         self._sweep_id = sweep_id
         self._sweep_name = sweep_name
         self._data = data
+        self._lease = lease
         self._runs: dict[int, str] = {}
         self._unwritten: dict[str, list[Metric]] = {}
         self._flushed = time.monotonic()
@@ -172,7 +246,10 @@ class SweepRecorder:
             Tag.STATE: TrialState.RUNNING.value,
             **self._data.tags(),
         }
+        if self._lease:
+            tags[Tag.LEASE] = str(self._lease.generation)
         with self._writing(f"recording {trial.name}"):
+            self._verify()
             run = self._client.create_run(self._store.experiment_id, tags=tags, run_name=trial.name)
             self._runs[trial.number] = run.info.run_id
             params = [Param(name, str(value)) for name, value in parameters(trial).items()]
@@ -210,6 +287,7 @@ class SweepRecorder:
                     tags = self._keep_model(run_id, trial, result, result.model)
                 except StoreError as error:
                     result = replace(result, state=TrialState.FAILED, best_epoch=None, model=None, error=str(error))
+                self._verify()  # once more: an upload may have taken minutes
             self._client.log_batch(run_id, metrics=_points(summary(result), model_id=tags.get(Tag.MODEL_ID)))
             tags |= {Tag.STATE: result.state.value}
             if result.stop_reason:
@@ -256,7 +334,12 @@ class SweepRecorder:
             Tag.MODEL_BYTES: str(saved.size),
         }
 
+    def _verify(self) -> None:
+        if self._lease:
+            self._lease.verify()
+
     def _flush(self) -> None:
+        self._verify()
         unwritten, self._unwritten = self._unwritten, {}
         for run_id, metrics in unwritten.items():
             self._client.log_batch(run_id, metrics=metrics)

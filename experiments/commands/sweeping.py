@@ -54,7 +54,7 @@ def sweep(
     ] = None,
     take_over: Annotated[
         bool,
-        typer.Option("--take-over", help="Resume although a process on another machine may still drive the sweep."),
+        typer.Option("--take-over", help="Resume although another process may still drive the sweep; that one stops."),
     ] = False,
     report: ReportOption = True,
 ) -> None:

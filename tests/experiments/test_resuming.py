@@ -17,7 +17,7 @@ from stores import as_recorded_before_the_crossentropy
 
 from experiments import parse_spec, resume_sweep, run_sweep
 from experiments.provenance import Driver
-from experiments.records import SweepState, Tag
+from experiments.records import SPEC_FILE, SweepState, Tag
 from experiments.selection import tie_breaker
 from experiments.store import open_store, tracking_uri
 from mnist_core.errors import DataError, NotFoundError, SpecError, SweepInUseError
@@ -127,29 +127,25 @@ def test_an_unknown_sweep_is_named_with_the_nearest_known_one(small_npz: Path) -
         resume_sweep("smal", here(small_npz))
 
 
-def test_a_sweep_that_a_living_process_drives_is_left_alone(small_npz: Path) -> None:
+def test_a_sweep_of_an_earlier_version_that_a_living_process_drives_is_left_alone(small_npz: Path) -> None:
     result = run_sweep(parse_spec(SMALL, ["trials=1"]), here(small_npz))
-    client, run_id = MlflowClient(tracking_uri()), result.sweep.run_id
-    client.update_run(run_id, status="RUNNING")
-    with pytest.raises(SweepInUseError, match="is driving it; end that first"):
-        resume_sweep("small", here(small_npz))
-    client.set_tag(run_id, Tag.DRIVER, str(Driver("another-machine", 1, 1)))
-    with pytest.raises(SweepInUseError, match=r"on another-machine may still be driving it.*--take-over"):
-        resume_sweep("small", here(small_npz))
-    assert resume_sweep("small", here(small_npz), take_over=True).ending is Ending.DONE
-
-
-def test_of_two_processes_that_resume_at_once_one_goes_on(small_npz: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run_sweep(parse_spec(SMALL, ["trials=1"]), here(small_npz))
     client = MlflowClient(tracking_uri())
+    # Such a sweep has no lease, and its file alone says what is searched.
+    kept = client.get_run(result.sweep.run_id).data.tags
+    tags = {key: value for key, value in kept.items() if not key.startswith(("lease", "sweep_"))}
+    tags |= {Tag.SWEEP: "old", "mlflow.runName": "old"}
+    old = client.create_run(client.get_run(result.sweep.run_id).info.experiment_id, tags=tags).info.run_id
+    client.log_text(old, client_text(client, result.sweep.run_id), SPEC_FILE)
+    with pytest.raises(SweepInUseError, match="is driving it; end that first"):
+        resume_sweep("old", here(small_npz))
+    client.set_tag(old, Tag.DRIVER, str(Driver("another-machine", 1, 1)))
+    with pytest.raises(SweepInUseError, match=r"on another-machine may still be driving it.*--take-over"):
+        resume_sweep("old", here(small_npz))
+    assert resume_sweep("old", here(small_npz), take_over=True).ending is Ending.DONE
 
-    def another_comes(seconds: float) -> None:
-        sweep, _ = stored_sweep("small")
-        client.set_tag(sweep.run_id, Tag.DRIVER, str(Driver("another-machine", 1, 1)))
 
-    monkeypatch.setattr("experiments.tracking.time.sleep", another_comes)
-    with pytest.raises(SweepInUseError, match="another-machine 1 1 took it over"):
-        resume_sweep("small", here(small_npz), overrides=["trials=2"])
+def client_text(client: MlflowClient, run_id: str) -> str:
+    return Path(client.download_artifacts(run_id, SPEC_FILE)).read_text(encoding="utf-8")
 
 
 def test_a_driver_that_is_dead_but_not_buried_does_not_stand_in_the_way() -> None:
