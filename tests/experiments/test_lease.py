@@ -223,6 +223,13 @@ def test_a_driver_that_was_replaced_stops_and_leaves_the_runs_of_the_other_alone
         (1, TrialState.RUNNING, "2"),
     ]
 
+    # Had it verified its lease a moment before it was replaced, it would still close only what is its own.
+    store = open_store(tracking_uri())
+    tracking.close_orphans(store, runs, generation=1)
+    assert stored_sweep("small")[1][1].state is TrialState.RUNNING
+    tracking.close_orphans(store, runs, generation=2)
+    assert stored_sweep("small")[1][1].state is TrialState.KILLED
+
 
 @pytest.mark.usefixtures("store_at_hand")
 def test_a_trial_that_was_running_when_its_driver_was_replaced_is_not_recorded(small_npz: Path) -> None:
