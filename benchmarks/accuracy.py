@@ -129,7 +129,7 @@ class Trained:
 
 def run(recipe: Recipe, seed: int, data: ResidentSplit, test: LabelledImages) -> Trained:
     started = time.perf_counter()
-    runtime.start_afresh(seed)
+    runtime.reset(seed)
     model = build_model(recipe.model)
     result = train(model, data, recipe.training, seed)
     took = time.perf_counter() - started
@@ -138,7 +138,7 @@ def run(recipe: Recipe, seed: int, data: ResidentSplit, test: LabelledImages) ->
 
 
 @dataclass(frozen=True, eq=False)
-class Bench:
+class WorkerRuntime:
     """The data, and where finished trainings are kept."""
 
     data: ResidentSplit
@@ -197,7 +197,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.keep or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
-        bench = Bench(data, test, folder, options.epochs)
+        bench = WorkerRuntime(data, test, folder, options.epochs)
         for name in options.recipes or known:
             if name == ENSEMBLE:
                 bench.measure_ensemble(options.seeds or ENSEMBLE_SEEDS)

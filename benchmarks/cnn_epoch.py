@@ -40,7 +40,7 @@ MATRIX = 1024
 
 
 def new_model() -> keras.Model:
-    runtime.start_afresh(SEED)
+    runtime.reset(SEED)
     return build_model(NETWORK)
 
 

@@ -37,7 +37,7 @@ PIXELS, UNITS, CLASSES = 784, 128, 10
 
 
 def new_model(seed: int) -> keras.Model:
-    runtime.start_afresh(seed)
+    runtime.reset(seed)
     return build_model(Hyperparameters(hidden_size=UNITS))
 
 

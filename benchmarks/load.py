@@ -41,21 +41,21 @@ class Outcome:
 
 
 def load(
-    port: int, calls: Sequence[Call], connections: int, go_on: Callable[[Outcome], bool], warm_up: int = 0
+    port: int, calls: Sequence[Call], connections: int, never_stop: Callable[[Outcome], bool], warm_up: int = 0
 ) -> Outcome:
     """Send the calls round and round over so many connections as long as ``go_on`` says so."""
     if warm_up:
         load(port, calls, connections, lambda outcome: len(outcome.seconds) < warm_up)
-    return asyncio.run(_load(port, [call.encoded(port) for call in calls], connections, go_on))
+    return asyncio.run(_load(port, [call.encoded(port) for call in calls], connections, never_stop))
 
 
-async def _load(port: int, requests: list[bytes], connections: int, go_on: Callable[[Outcome], bool]) -> Outcome:
+async def _load(port: int, requests: list[bytes], connections: int, never_stop: Callable[[Outcome], bool]) -> Outcome:
     outcome, started = Outcome(), time.perf_counter()
 
     async def talk(first: int) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for request in itertools.islice(itertools.cycle(requests), first, None):
-            if not go_on(outcome):
+            if not never_stop(outcome):
                 break
             sent = time.perf_counter()
             writer.write(request)

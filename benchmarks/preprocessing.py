@@ -22,7 +22,7 @@ from scipy import ndimage
 from mnist_core import runtime
 from serving.preprocessing import Bytes, as_mnist
 
-with runtime.quietly():
+with runtime.tensorflow_import():
     import keras
 
     from mnist_core.data import LabelledImages, split
@@ -87,7 +87,7 @@ def preprocessed(pictures: list[Bytes]) -> Bytes:
 
 
 def trained(training: LabelledImages) -> keras.Model:
-    runtime.start_afresh(SEED)
+    runtime.reset(SEED)
     model = build_model(Hyperparameters(hidden_size=256, dropout=0.2))
     train(model, split(training, 6000, SEED), TrainingConfig(epochs=12), SEED)
     return model

@@ -80,7 +80,7 @@ def train_models(folder: Path, units: int) -> np.ndarray:
 
     data = split(whole_mnist().load_training(), 6000, seed=SEED)
     for number in (1, 2):
-        runtime.start_afresh(number)
+        runtime.reset(number)
         model = build_model(Hyperparameters(hidden_size=units))
         train(model, data, TrainingConfig(epochs=1), seed=number)
         save_model(model, folder / f"mlflow-{number}")
@@ -125,12 +125,12 @@ def for_seconds(seconds: float) -> Callable[[Outcome], bool]:
     """Goes on for so long, from the first call."""
     end: float | None = None
 
-    def go_on(outcome: Outcome) -> bool:
+    def never_stop(outcome: Outcome) -> bool:
         nonlocal end
         end = end or time.perf_counter() + seconds
         return time.perf_counter() < end
 
-    return go_on
+    return never_stop
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ def swap_under_load(port: int, folder: Path, calls: list[Call]) -> Outcome:
     """Move the alias so many times, each when the last move has been followed; what the load saw of it."""
     swaps, asked = 0, 0.0
 
-    def go_on(outcome: Outcome) -> bool:
+    def never_stop(outcome: Outcome) -> bool:
         nonlocal swaps, asked
         if time.perf_counter() - asked > 0.1:
             asked = time.perf_counter()
@@ -192,7 +192,7 @@ def swap_under_load(port: int, folder: Path, calls: list[Call]) -> Outcome:
                 swaps += 1
         return True
 
-    return load(port, calls, CONNECTIONS, go_on)
+    return load(port, calls, CONNECTIONS, never_stop)
 
 
 def cpu_seconds(process: psutil.Process) -> float:

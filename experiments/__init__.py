@@ -2,9 +2,9 @@
 
 For notebooks, the calls behind the commands::
 
-    from experiments import Launch, read_spec, resume_sweep, run_sweep
+    from experiments import LaunchOptions, load_spec, resume_sweep, run_sweep
 
-    result = run_sweep(read_spec("quick"), Launch(workers=2))   # mnist-search sweep quick --workers 2
+    result = run_sweep(load_spec("quick"), LaunchOptions(workers=2))   # mnist-search sweep quick --workers 2
     result.best      # the best early-stopped run
     result.trials    # all runs as a pandas DataFrame
     resume_sweep("quick", overrides=["trials=12"])               # mnist-search sweep --resume quick --trials 12
@@ -16,12 +16,12 @@ For notebooks, the calls behind the commands::
     read_runs(store, find_sweep(store, "quick"))                 # mnist-search runs quick
     report_sweep(store, find_sweep(store, "quick"))              # mnist-search report quick
 
-    from experiments import Terms, TestSet, confirm_sweep, find_candidate, locate, promote
+    from experiments import PromotionPolicy, TestSet, confirm_sweep, find_candidate, locate, promote
 
     confirm_sweep("quick", top=3, seeds=5)                       # mnist-search confirm quick --top 3 --seeds 5
     chosen = find_candidate(store, "quick-confirmation")
     test = TestSet.load(locate(None, print, chosen.run.tags))
-    promote(store, chosen, test, Terms())                        # mnist-search promote quick-confirmation --yes
+    promote(store, chosen, test, PromotionPolicy())              # mnist-search promote quick-confirmation --yes
 
 In a script, call them below ``if __name__ == "__main__":``, as for all of Python's process pools: workers are
 processes that import the script.
@@ -40,19 +40,19 @@ if TYPE_CHECKING:
     from experiments.evaluation import TestSet, evaluate_run
     from experiments.explain import explain_run
     from experiments.history import find_run, find_sweep, list_sweeps, read_runs
-    from experiments.launch import Launch, SweepResult, resume_sweep, run_sweep
-    from experiments.promotion import Terms, promote
-    from experiments.registry import champion, read_versions, roll_back
+    from experiments.launch import LaunchOptions, SweepResult, resume_sweep, run_sweep
+    from experiments.promotion import PromotionPolicy, promote
+    from experiments.registry import champion, read_versions, rollback_champion
     from experiments.report.making import report_sweep
     from experiments.reproduction import reproduce
-    from experiments.shipped import read_spec
+    from experiments.shipped import load_spec
     from experiments.store import open_store, tracking_uri
     from search.spec_file import parse_spec
 
 __all__ = [
-    "Launch",
+    "LaunchOptions",
+    "PromotionPolicy",
     "SweepResult",
-    "Terms",
     "TestSet",
     "champion",
     "combine",
@@ -63,26 +63,26 @@ __all__ = [
     "find_run",
     "find_sweep",
     "list_sweeps",
+    "load_spec",
     "locate",
     "open_store",
     "parse_spec",
     "promote",
     "read_runs",
-    "read_spec",
     "read_versions",
     "record_ensemble",
     "report_sweep",
     "reproduce",
     "resume_sweep",
-    "roll_back",
+    "rollback_champion",
     "run_sweep",
     "tracking_uri",
 ]
 
 _HOMES = {
-    "Launch": "experiments.launch",
+    "LaunchOptions": "experiments.launch",
     "SweepResult": "experiments.launch",
-    "Terms": "experiments.promotion",
+    "PromotionPolicy": "experiments.promotion",
     "TestSet": "experiments.evaluation",
     "champion": "experiments.registry",
     "combine": "experiments.ensemble",
@@ -98,13 +98,13 @@ _HOMES = {
     "parse_spec": "search.spec_file",
     "promote": "experiments.promotion",
     "read_runs": "experiments.history",
-    "read_spec": "experiments.shipped",
+    "load_spec": "experiments.shipped",
     "read_versions": "experiments.registry",
     "record_ensemble": "experiments.ensemble",
     "report_sweep": "experiments.report.making",
     "reproduce": "experiments.reproduction",
     "resume_sweep": "experiments.launch",
-    "roll_back": "experiments.registry",
+    "rollback_champion": "experiments.registry",
     "run_sweep": "experiments.launch",
     "tracking_uri": "experiments.store",
 }

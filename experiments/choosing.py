@@ -8,20 +8,22 @@ from experiments import history as past
 from experiments import selection
 from experiments.dataset import validation_images
 from experiments.records import RunRecord, SweepRecord, SweepState
-from experiments.selection import Choice, Rule
+from experiments.selection import Selection, SelectionRule
 from experiments.store import Store
 from mnist_core.errors import NotFoundError
 
 
 @dataclass(frozen=True)
-class Chosen:
+class Candidate:
     """A run, and why it."""
 
     run: RunRecord
     reason: str
 
 
-def choose_in(store: Store, sweep: SweepRecord, rule: Rule = Rule.BEST, max_parameters: int | None = None) -> Choice:
+def choose_run(
+    store: Store, sweep: SweepRecord, rule: SelectionRule = SelectionRule.BEST, max_parameters: int | None = None
+) -> Selection:
     """Choose among the runs of a sweep, those of at most ``max_parameters`` weights if a bound is given.
 
     Raises:
@@ -29,12 +31,12 @@ def choose_in(store: Store, sweep: SweepRecord, rule: Rule = Rule.BEST, max_para
     """
     runs = past.read_runs(store, sweep)
     try:
-        return selection.choose(runs, rule, sweep.objective, validation_images(sweep.tags), max_parameters)
+        return selection.select(runs, rule, sweep.objective, validation_images(sweep.tags), max_parameters)
     except NotFoundError as error:
         raise NotFoundError(f"sweep {sweep.name}: {error}; see: mnist-search runs {sweep.name}") from error
 
 
-def find_candidate(store: Store, target: str | None, rule: Rule = Rule.BEST) -> Chosen:
+def find_candidate(store: Store, target: str | None, rule: SelectionRule = SelectionRule.BEST) -> Candidate:
     """The run that is up for promotion.
 
     Args:
@@ -47,10 +49,10 @@ def find_candidate(store: Store, target: str | None, rule: Rule = Rule.BEST) -> 
     """
     sweep = _sweep(store, target)
     if sweep is not None:
-        choice = choose_in(store, sweep, rule)
-        return Chosen(choice.chosen.run, f"of sweep {sweep.name}, by rule {rule.value}: {choice.reason}")
+        choice = choose_run(store, sweep, rule)
+        return Candidate(choice.chosen.run, f"of sweep {sweep.name}, by rule {rule.value}: {choice.reason}")
     assert target is not None
-    return Chosen(past.find_run(store, target), "named by the user")
+    return Candidate(past.find_run(store, target), "named by the user")
 
 
 def _sweep(store: Store, target: str | None) -> SweepRecord | None:

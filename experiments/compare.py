@@ -9,7 +9,7 @@ from statistics import median
 from experiments.dataset import SHOWN_DIGEST
 from experiments.records import Tag
 from experiments.report.figures import TimeSpent, accuracy_of, seconds_to_reach, time_spent
-from experiments.report.story import SweepStory, workers_of
+from experiments.report.story import SweepTimeline, workers_of
 from experiments.report.tables import number
 
 MARKS = (0.97, 0.98, 0.983)
@@ -52,22 +52,22 @@ class Comparison:
     spent: TimeSpent
 
 
-def measure(story: SweepStory) -> Comparison:
+def measure(timeline: SweepTimeline) -> Comparison:
     """Sum one sweep up."""
-    accuracies = [accuracy_of(run) for run in story.ranked]
+    accuracies = [accuracy_of(run) for run in timeline.ranked]
     return Comparison(
-        name=story.sweep.name,
-        engine=story.spec.engine.value,
-        sampler=story.spec.sampler,
-        pruner=story.spec.pruner,
-        workers=workers_of(story),
-        attempts=len(story.trials),
+        name=timeline.sweep.name,
+        engine=timeline.spec.engine.value,
+        sampler=timeline.spec.sampler,
+        pruner=timeline.spec.pruner,
+        workers=workers_of(timeline),
+        attempts=len(timeline.trials),
         complete=len(accuracies),
         best=accuracies[0] if accuracies else None,
         median=median(accuracies) if accuracies else None,
-        reached=[seconds_to_reach(story, mark) for mark in MARKS],
-        seconds=story.seconds,
-        spent=time_spent(story),
+        reached=[seconds_to_reach(timeline, mark) for mark in MARKS],
+        seconds=timeline.seconds,
+        spent=time_spent(timeline),
     )
 
 
@@ -95,13 +95,13 @@ def _texts(each: Comparison) -> list[str]:
     ]
 
 
-def differences(stories: Sequence[SweepStory]) -> list[str]:
+def differences(timelines: Sequence[SweepTimeline]) -> list[str]:
     """Why the figures of these sweeps are not to be compared, one sentence for each reason."""
     sentences = []
     for tag, what in COMMON.items():
-        values = [story.sweep.tags.get(tag, "unknown") for story in stories]
+        values = [timeline.sweep.tags.get(tag, "unknown") for timeline in timelines]
         if len(set(values)) > 1:
-            each = zip(stories, values, strict=True)
-            told = ", ".join(f"{story.sweep.name} {value[:SHOWN_DIGEST]}" for story, value in each)
+            each = zip(timelines, values, strict=True)
+            told = ", ".join(f"{timeline.sweep.name} {value[:SHOWN_DIGEST]}" for timeline, value in each)
             sentences.append(f"not the same {what}: {told}; accuracies are not comparable")
     return sentences

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from experiments import history as past
-from experiments.launch import Launch, SweepResult, run_sweep
+from experiments.launch import LaunchOptions, SweepResult, run_sweep
 from experiments.records import RunRecord, SweepRecord, Tag
 from experiments.selection import Configuration, configurations
 from experiments.store import Store, open_store, tracking_uri
@@ -15,7 +15,7 @@ from search.space import SEED
 from search.spec import SweepSpec
 
 
-def confirm_sweep(name: str, top: int = 3, seeds: int = 5, launch: Launch | None = None) -> SweepResult:
+def confirm_sweep(name: str, top: int = 3, seeds: int = 5, launch: LaunchOptions | None = None) -> SweepResult:
     """Train the best configurations of a sweep again, each with several fresh seeds, as a sweep of its own.
 
     That sweep's parent run is named ``NAME-confirmation`` and tagged with the one it confirms; it can be resumed as
@@ -31,7 +31,7 @@ def confirm_sweep(name: str, top: int = 3, seeds: int = 5, launch: Launch | None
         NotFoundError: no such sweep, or none of its trials may win.
         SpecError: ``top`` or ``seeds`` is out of its range.
     """
-    launch = launch or Launch()
+    launch = launch or LaunchOptions()
     for option, value, least in (("top", top, 1), ("seeds", seeds, 2)):
         if value < least:
             raise SpecError(f"{option}: expected {least} or more, received {value}")
@@ -39,7 +39,7 @@ def confirm_sweep(name: str, top: int = 3, seeds: int = 5, launch: Launch | None
     sweep = past.find_sweep(store, name)
     past.check_has_trials(sweep)
     runs = past.read_runs(store, sweep)
-    spec = replace(past.read_spec(store, sweep), name=sweep.name)  # its file has the name that was asked for
+    spec = replace(past.read_recorded_spec(store, sweep), name=sweep.name)  # its file has the name that was asked for
     best = configurations(runs, spec.objective)[:top]
     if not best:
         raise NotFoundError(f"sweep {sweep.name}: no trial that may win, so there is nothing to confirm")
@@ -52,7 +52,7 @@ def confirmation_of(spec: SweepSpec, best: Sequence[Configuration], seeds: Seque
     """The sweep that tries each configuration with each seed, seed by seed, so that an early end is fair to all."""
     settings = [{name: value for name, value in one.run.point.items() if name != SEED} for one in best]
     points = tuple({**setting, SEED: seed} for seed in seeds for setting in settings)
-    return replace(spec, data=replace(spec.data, digest=digest)).listing(f"{spec.name}-confirmation", points)
+    return replace(spec, data=replace(spec.data, digest=digest)).with_points(f"{spec.name}-confirmation", points)
 
 
 def planned_seeds(store: Store, sweep: SweepRecord) -> set[int]:
@@ -73,7 +73,7 @@ def planned_seeds(store: Store, sweep: SweepRecord) -> set[int]:
 
 def _seeds_of(store: Store, confirmation: SweepRecord) -> set[int]:
     try:
-        points = past.read_spec(store, confirmation).points
+        points = past.read_recorded_spec(store, confirmation).points
     except StoreError:  # killed before its file was written, and before its first trial
         return {int(run.params[SEED]) for run in past.read_runs(store, confirmation) if SEED in run.params}
     return {int(point[SEED]) for point in points if SEED in point}

@@ -14,7 +14,7 @@ from rich.table import Table
 from search.trial import TrialState
 
 WIDTH_OF_FILES = 160
-WIDEST = 10_000
+MAX_WIDTH = 10_000
 COLOURS = {
     TrialState.COMPLETE: "green",
     TrialState.PRUNED: "yellow",
@@ -39,7 +39,7 @@ def make_console() -> Console:
     return _Console(highlight=False, markup=False, width=WIDTH_OF_FILES, force_terminal=False)
 
 
-def say_on(console: Console) -> Callable[[str], None]:
+def message_printer(console: Console) -> Callable[[str], None]:
     """Prints a line; one that tells of the embedded sample in a way that is not overlooked."""
 
     def say(line: str) -> None:
@@ -50,7 +50,7 @@ def say_on(console: Console) -> Callable[[str], None]:
 
 def print_table(console: Console, table: Table) -> None:
     """Print a table at its own width: a narrow terminal wraps its lines, but nothing is cut from them."""
-    given, console.width = console.width, WIDEST
+    given, console.width = console.width, MAX_WIDTH
     console.width = console.measure(table).maximum
     try:
         console.print(table)
@@ -58,22 +58,22 @@ def print_table(console: Console, table: Table) -> None:
         console.width = given
 
 
-def in_words(values: Mapping[str, object]) -> str:
+def format_params(values: Mapping[str, object]) -> str:
     """``hidden_size=128 dropout=0.25``: parameters as a reader wants them, four significant digits."""
-    return " ".join(f"{name}={short(value)}" for name, value in values.items())
+    return " ".join(f"{name}={short_id_(value)}" for name, value in values.items())
 
 
-def short(value: object) -> str:
+def short_id_(value: object) -> str:
     """A value in at most four significant digits."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def counted(number: int, noun: str) -> str:
+def pluralize(number: int, noun: str) -> str:
     """``1 run``, ``3 runs``, ``no runs``."""
     return f"{number or 'no'} {noun}{'s' * (number != 1)}"
 
 
-def figure(value: float | None, form: str = ".4f") -> str:
+def format_number(value: float | None, form: str = ".4f") -> str:
     """A number in the given format; nothing where there is none."""
     return "" if value is None else format(value, form)
 
@@ -86,6 +86,6 @@ def local_time(moment: datetime) -> str:
 def short_text(text: str) -> str:
     """The text of a value in at most four significant digits; words and integers as they are."""
     try:
-        return short(float(text)) if "." in text or "e" in text else text
+        return short_id_(float(text)) if "." in text or "e" in text else text
     except ValueError:
         return text

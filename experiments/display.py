@@ -18,20 +18,20 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from experiments.console import COLOURS, in_words
+from experiments.console import COLOURS, format_params
 from search.trial import Trial, TrialResult, TrialState
 
 if TYPE_CHECKING:
     from mnist_core.metrics import EpochMetrics
     from search.spec import SweepSpec
-    from search.sweep import History
+    from search.sweep import ResumeState
 
 # Columns of a terminal from which bars and parameters of running trials find room.
 ROOMY = 110
 
 
 @dataclass
-class Tally:
+class SweepProgress:
     """What has become of the trials so far, and which is the best."""
 
     counts: dict[TrialState, int] = field(default_factory=dict)
@@ -65,7 +65,7 @@ def line_of(trial: Trial, result: TrialResult, spec: SweepSpec) -> Text:
     if result.best and result.best_epoch:
         line.append(f"  {spec.objective} {result.best.value(spec.metric):.4f}")
         line.append(f"  epoch {result.best_epoch} of {len(result.history)}")
-    line.append(f"  {in_words(trial.point)}  {result.training_seconds + result.saving_seconds:.1f} s")
+    line.append(f"  {format_params(trial.point)}  {result.training_seconds + result.saving_seconds:.1f} s")
     if result.error:
         line.append(f"  {gist(result.error)}", style="red")
     return line
@@ -82,7 +82,7 @@ class PlainDisplay:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._tally = Tally()
+        self._tally = SweepProgress()
 
     def __enter__(self) -> Self:
         return self
@@ -90,7 +90,7 @@ class PlainDisplay:
     def __exit__(self, *exception: object) -> None:
         """Nothing is left open."""
 
-    def sweep_started(self, spec: SweepSpec, history: History) -> None:
+    def sweep_started(self, spec: SweepSpec, history: ResumeState) -> None:
         """Take in what earlier calls have done."""
         self._spec = spec
         for past in history.finished:
@@ -153,7 +153,7 @@ class LiveDisplay(PlainDisplay):
         self._bars.clear()
         self._live.stop()
 
-    def sweep_started(self, spec: SweepSpec, history: History) -> None:
+    def sweep_started(self, spec: SweepSpec, history: ResumeState) -> None:
         """Begin to draw."""
         super().sweep_started(spec, history)
         done = self._tally.finished
@@ -164,7 +164,7 @@ class LiveDisplay(PlainDisplay):
         """Give the trial a bar."""
         self._drop(trial)
         self._bars[trial.number] = self._each.add_task(
-            trial.name, total=trial.training.epochs, value="warming up", point=in_words(trial.point)
+            trial.name, total=trial.training.epochs, value="warming up", point=format_params(trial.point)
         )
 
     def epoch_ended(self, trial: Trial, epoch: int, metrics: EpochMetrics) -> None:
@@ -196,7 +196,7 @@ class LiveDisplay(PlainDisplay):
             trial, result = self._tally.best
             assert result.best is not None
             best.append(f"{trial.name}  {self._spec.objective} {result.best.value(self._spec.metric):.4f}  ", "green")
-            best.append(in_words(trial.point), "not bold")
+            best.append(format_params(trial.point), "not bold")
         else:
             best.append("none yet", "not bold dim")
         return Group(self._each, self._whole, best)

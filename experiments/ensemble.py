@@ -21,12 +21,12 @@ from mnist_core.data import split
 from mnist_core.errors import NotFoundError, StoreError
 from mnist_core.evaluation import Estimate, PairedTest, mcnemar, wilson
 from mnist_core.metrics import EpochMetrics, StopReason
-from mnist_core.own import OwnModel
-from mnist_core.runtime import quietly
+from mnist_core.own import CustomModel
+from mnist_core.runtime import tensorflow_import
 from mnist_core.sources import DataSource
 from search.space import key_of
 from search.spec import SweepSpec
-from search.sweep import Ending
+from search.sweep import EndReason
 from search.trial import Trial, TrialResult, TrialState
 
 Probabilities = npt.NDArray[np.float32]
@@ -96,7 +96,7 @@ def combine(store: Store, sweep: SweepRecord, top: int, source: DataSource) -> E
         ModelError: a model is missing or not the one that was logged.
     """
     past.check_has_trials(sweep)
-    spec = past.read_spec(store, sweep)
+    spec = past.read_recorded_spec(store, sweep)
     members = selection.rank(past.read_runs(store, sweep), sweep.objective)[:top]
     if len(members) < max(2, top):
         raise NotFoundError(
@@ -105,7 +105,7 @@ def combine(store: Store, sweep: SweepRecord, top: int, source: DataSource) -> E
     division = split_of(sweep.tags)
     describe(source, replace(spec, data=division))
     validation = split(source.load_training(), division.validation, division.seed).validation
-    with quietly():
+    with tensorflow_import():
         from mnist_core.saved_model import load_model, predict
 
     with tempfile.TemporaryDirectory(prefix="mnist-search-") as folder:
@@ -123,7 +123,7 @@ def record_ensemble(store: Store, ensemble: Ensemble, source: DataSource) -> Run
         ModelError: a member's model is missing or not the one that was logged.
         StoreError: the store cannot be written.
     """
-    spec = past.read_spec(store, ensemble.sweep)
+    spec = past.read_recorded_spec(store, ensemble.sweep)
     data = describe(source, replace(spec, data=split_of(ensemble.sweep.tags)))
     with tempfile.TemporaryDirectory(prefix="mnist-search-") as folder:
         result = _average(store, ensemble, Path(folder))
@@ -142,7 +142,7 @@ def record_ensemble(store: Store, ensemble: Ensemble, source: DataSource) -> Run
         except BaseException:
             _give_up(store, sweep_id)
             raise
-    tracking.end_sweep(store, sweep_id, Ending.DONE, run)
+    tracking.end_sweep(store, sweep_id, EndReason.DONE, run)
     return run
 
 
@@ -173,9 +173,9 @@ def _average(store: Store, ensemble: Ensemble, folder: Path) -> TrialResult:
 def _spec_of(spec: SweepSpec, members: Sequence[RunRecord]) -> SweepSpec:
     """The sweep of just the members' points."""
     points = tuple({key_of(run.point): run.point for run in members}.values())
-    return spec.listing(f"{spec.name}-ensemble", points)
+    return spec.with_points(f"{spec.name}-ensemble", points)
 
 
 def _trial_of(spec: SweepSpec, members: Sequence[RunRecord]) -> Trial:
-    model = OwnModel(AVERAGE, {"members": ", ".join(run.title for run in members)})
+    model = CustomModel(AVERAGE, {"members": ", ".join(run.title for run in members)})
     return Trial(0, {}, model, spec.training, spec.seed)

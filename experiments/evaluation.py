@@ -30,8 +30,8 @@ from experiments.records import RunRecord, Tag
 from experiments.store import Store
 from mnist_core.data import LabelledImages
 from mnist_core.errors import DataError, StoreError
-from mnist_core.evaluation import CONFIDENCE, RESAMPLES, Evaluation, evaluate
-from mnist_core.runtime import quietly
+from mnist_core.evaluation import CONFIDENCE, RESAMPLES, Evaluation, evaluate_predictions
+from mnist_core.runtime import tensorflow_import
 from mnist_core.sources import DataSource, name_of
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class EvaluationRecord:
         Raises:
             NonFiniteError: not all of them are numbers.
         """
-        return evaluate(self.probabilities, self.labels)
+        return evaluate_predictions(self.probabilities, self.labels)
 
 
 def evaluate_run(store: Store, run: RunRecord, test: TestSet) -> EvaluationRecord:
@@ -133,17 +133,17 @@ def evaluate_run(store: Store, run: RunRecord, test: TestSet) -> EvaluationRecor
         NonFiniteError: its probabilities are not all finite.
     """
     with tempfile.TemporaryDirectory(prefix="mnist-search-") as folder:
-        return evaluate_file(store, run, fetch_model(store, run, Path(folder)), test)
+        return evaluate_model_file(store, run, fetch_model(store, run, Path(folder)), test)
 
 
-def evaluate_file(store: Store, run: RunRecord, path: Path, test: TestSet) -> EvaluationRecord:
+def evaluate_model_file(store: Store, run: RunRecord, path: Path, test: TestSet) -> EvaluationRecord:
     """The same, of a run whose model has been fetched and checked already.
 
     Raises:
         DataError: the images are of another size than those that the model takes.
         NonFiniteError: its probabilities are not all finite.
     """
-    with quietly():
+    with tensorflow_import():
         from mnist_core import saved_model
 
     model = saved_model.load_model(path)
@@ -210,7 +210,7 @@ def _parse(
     )
 
 
-def others_evaluated(store: Store, run: RunRecord, digest: str) -> int:
+def count_evaluated(store: Store, run: RunRecord, digest: str) -> int:
     """How many other runs of the same sweep have seen these test images: who chooses among them by it, tunes on it."""
     parent = run.tags["mlflow.parentRunId"]
     with store.errors("counting evaluations"):
@@ -304,7 +304,7 @@ def _facts(record: EvaluationRecord) -> Mapping[str, object]:
 
 
 def _files(test: TestSet, record: EvaluationRecord) -> dict[str, bytes]:
-    from mnist_core.gallery.evaluation import pictures_of_evaluation
+    from mnist_core.gallery.evaluation import render_evaluation_plots
 
     predictions = BytesIO()
     np.savez_compressed(predictions, probabilities=record.probabilities, labels=record.labels)
@@ -312,7 +312,7 @@ def _files(test: TestSet, record: EvaluationRecord) -> dict[str, bytes]:
     rows = csv.DictWriter(table, ["label", "images", "precision", "recall", "f1"])
     rows.writeheader()
     rows.writerows(asdict(one) for one in record.figures.classes)
-    pictures = pictures_of_evaluation(record.figures, test.data, record.probabilities)
+    pictures = render_evaluation_plots(record.figures, test.data, record.probabilities)
     return {
         PREDICTIONS: predictions.getvalue(),
         "per_class.csv": table.getvalue().encode(),

@@ -11,15 +11,15 @@ from experiments.history import read_epochs
 from experiments.model_files import fetch_model
 from experiments.records import RunRecord
 from experiments.store import Store
-from mnist_core.gallery.attempt import Picture
-from mnist_core.runtime import quietly
+from mnist_core.gallery.attempt import RenderedPlot
+from mnist_core.runtime import tensorflow_import
 from mnist_core.sources import DataSource
 
 FOLDER = "insight"
 
 
 @dataclass(frozen=True)
-class Explanation:
+class RunExplanation:
     """What was drawn of a run.
 
     Args:
@@ -28,20 +28,20 @@ class Explanation:
     """
 
     run: RunRecord
-    pictures: tuple[Picture, ...]
+    pictures: tuple[RenderedPlot, ...]
 
     @property
-    def drawn(self) -> list[Picture]:
+    def drawn(self) -> list[RenderedPlot]:
         """Those that were logged."""
         return [picture for picture in self.pictures if picture.png]
 
     @property
-    def missing(self) -> list[Picture]:
+    def missing(self) -> list[RenderedPlot]:
         """Those that could not be drawn."""
         return [picture for picture in self.pictures if picture.problem]
 
 
-def explain_run(store: Store, run: RunRecord, source: DataSource) -> Explanation:
+def explain_run(store: Store, run: RunRecord, source: DataSource) -> RunExplanation:
     """Draw what a run's network learned and log the pictures to the run, below ``insight/``.
 
     It looks at the run's own validation images, never at the test set. A picture that cannot be drawn does not keep
@@ -60,17 +60,17 @@ def explain_run(store: Store, run: RunRecord, source: DataSource) -> Explanation
     images = held_out(source, run)
     with tempfile.TemporaryDirectory(prefix="mnist-search-") as folder:
         path = fetch_model(store, run, Path(folder))
-        with quietly():
-            from mnist_core.gallery.explain import pictures_of
+        with tensorflow_import():
+            from mnist_core.gallery.explain import render_interpretation
             from mnist_core.saved_model import load_model
 
-        pictures = tuple(pictures_of(load_model(path), images, read_epochs(store, run), run.best_epoch))
-    explanation = Explanation(run, pictures)
+        pictures = tuple(render_interpretation(load_model(path), images, read_epochs(store, run), run.best_epoch))
+    explanation = RunExplanation(run, pictures)
     log_pictures(store, run.run_id, explanation.drawn, FOLDER)
     return explanation
 
 
-def log_pictures(store: Store, run_id: str, pictures: list[Picture], folder: str) -> None:
+def log_pictures(store: Store, run_id: str, pictures: list[RenderedPlot], folder: str) -> None:
     """Put drawn pictures into a folder of a run's artifacts.
 
     Raises:

@@ -12,8 +12,8 @@ from experiments.model_files import fetch_version, sha256_of
 from experiments.records import VersionRecord
 from experiments.store import Store
 from mnist_core.errors import NotFoundError
-from mnist_core.formats import Format
-from mnist_core.runtime import quietly
+from mnist_core.formats import ExportFormat
+from mnist_core.runtime import tensorflow_import
 from mnist_core.sources import DataSource
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def find_version(store: Store, name: str, text: str) -> VersionRecord:
 
 
 def export_version(
-    store: Store, version: VersionRecord, wanted: Format, int8: bool, folder: Path, source: DataSource
+    store: Store, version: VersionRecord, wanted: ExportFormat, int8: bool, folder: Path, source: DataSource
 ) -> Exported:
     """Export a version into the folder, keep a copy with its run, and note the check with the version.
 
@@ -65,7 +65,7 @@ def export_version(
         MissingLibraryError: the format needs a library that is not installed.
         ModelError: the version's file is missing or altered, or the export answers otherwise.
     """
-    with quietly():
+    with tensorflow_import():
         from mnist_core.export import export_model
         from mnist_core.saved_model import load_model
 

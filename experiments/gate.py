@@ -46,7 +46,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class EvaluatedRun:
     """A run whose model was fetched and found to be the one that was logged, and what it did on the test set."""
 
     run: RunRecord
@@ -62,16 +62,16 @@ class FormerChampions:
         skipped: titles of the others, which cannot be compared.
     """
 
-    evaluated: Sequence[Candidate] = ()
+    evaluated: Sequence[EvaluatedRun] = ()
     skipped: Sequence[str] = ()
 
 
 NO_FORMER = FormerChampions()
 
 
-def examine(
-    candidate: Candidate,
-    champion: Candidate | None,
+def run_checks(
+    candidate: EvaluatedRun,
+    champion: EvaluatedRun | None,
     former: FormerChampions = NO_FORMER,
     floor: float = FLOOR,
     margin: float | None = None,
@@ -130,7 +130,7 @@ def verdict(checks: Sequence[Check], force: str | None) -> Verdict:
     return Verdict.FORCED if force else Verdict.REFUSED
 
 
-def _finite(candidate: Candidate) -> Check:
+def _finite(candidate: EvaluatedRun) -> Check:
     figures = {
         **{name: value for name, value in candidate.run.metrics.items() if name.startswith("best_")},
         **{name: estimate.value for name, estimate in candidate.evaluation.figures.headline().items()},
@@ -140,7 +140,7 @@ def _finite(candidate: Candidate) -> Check:
     return Check("finite", not odd, seen)
 
 
-def _against_champion(candidate: Candidate, champion: Candidate | None, margin: float | None) -> Check:
+def _against_champion(candidate: EvaluatedRun, champion: EvaluatedRun | None, margin: float | None) -> Check:
     if champion is None:
         return Check("champion", True, "there is none yet")
     if champion.run.run_id == candidate.run.run_id:
@@ -148,7 +148,7 @@ def _against_champion(candidate: Candidate, champion: Candidate | None, margin: 
     return _no_worse("champion", candidate, champion, margin)
 
 
-def _against_former(candidate: Candidate, former: FormerChampions, margin: float | None) -> Check:
+def _against_former(candidate: EvaluatedRun, former: FormerChampions, margin: float | None) -> Check:
     skipped = f"; not compared, for want of a record on these images: {', '.join(former.skipped)}"
     note = skipped if former.skipped else ""
     if not former.evaluated:
@@ -160,7 +160,7 @@ def _against_former(candidate: Candidate, former: FormerChampions, margin: float
     return replace(check, figure=f"{check.figure}{note}")
 
 
-def _no_worse(name: str, candidate: Candidate, reference: Candidate, margin: float | None) -> Check:
+def _no_worse(name: str, candidate: EvaluatedRun, reference: EvaluatedRun, margin: float | None) -> Check:
     labels = candidate.evaluation.labels
     images = len(labels)
     test = mcnemar(candidate.evaluation.answers, reference.evaluation.answers, labels)
@@ -178,5 +178,5 @@ def _no_worse(name: str, candidate: Candidate, reference: Candidate, margin: flo
     )
 
 
-def _mistakes(one: Candidate) -> int:
+def _mistakes(one: EvaluatedRun) -> int:
     return int((one.evaluation.answers != one.evaluation.labels).sum())

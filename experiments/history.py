@@ -15,17 +15,18 @@ from experiments.records import SPEC_FILE, CurvePoint, Kind, RunRecord, SweepRec
 from experiments.store import Store
 from mnist_core.errors import NotFoundError, SpecError, did_you_mean
 from mnist_core.metrics import MONITORED, EpochMetrics, Metric, StopReason
+from search.executor import Finished
 from search.space import Point, Space
 from search.spec import SweepSpec
 from search.spec_file import parse_spec
-from search.sweep import History, PastTrial
+from search.sweep import ResumeState
 from search.trial import Trial, TrialResult, TrialState
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
 PAGE = 1000
-SHORTEST_ID = 6
+MIN_ID_LENGTH = 6
 RUN_ID = "[0-9a-f]{32}"
 
 
@@ -45,7 +46,7 @@ def find_sweep(store: Store, name: str) -> SweepRecord:
         return found
     sweeps = list_sweeps(store)
     by_name = [sweep for sweep in sweeps if sweep.name == name]
-    by_id = [sweep for sweep in sweeps if len(name) >= SHORTEST_ID and sweep.run_id.startswith(name)]
+    by_id = [sweep for sweep in sweeps if len(name) >= MIN_ID_LENGTH and sweep.run_id.startswith(name)]
     if by_name or len(by_id) == 1:
         return (by_name or by_id)[0]
     if by_id:
@@ -74,7 +75,7 @@ def free_name(store: Store, name: str) -> str:
     return next(candidate for candidate in candidates if candidate not in taken)
 
 
-def read_spec(store: Store, sweep: SweepRecord) -> SweepSpec:
+def read_recorded_spec(store: Store, sweep: SweepRecord) -> SweepSpec:
     """The sweep as it was begun, or last resumed.
 
     Raises:
@@ -150,7 +151,7 @@ def find_run(store: Store, text: str) -> RunRecord:
             raise NotFoundError(f"no run {trial!r} in sweep {sweep.name!r}; see: mnist-search runs {sweep.name}")
         return runs[-1]
     found: list[Run] = []
-    if len(text) >= SHORTEST_ID and text.isalnum():
+    if len(text) >= MIN_ID_LENGTH and text.isalnum():
         with store.errors(f"reading run {text}"):
             query = f"tags.{Tag.KIND} = '{Kind.TRIAL}' AND attributes.run_id LIKE '{text}%'"
             found = [run for run in search_runs(store, query) if _is_of_a_trial(run)]
@@ -158,7 +159,7 @@ def find_run(store: Store, text: str) -> RunRecord:
         raise NotFoundError(f"{text!r} is the beginning of {len(found)} run ids; give more of it")
     if not found:
         raise NotFoundError(
-            f"no run {text!r} in {store.shown}; expected {SHORTEST_ID} or more digits of a run id, or SWEEP/trial-007"
+            f"no run {text!r} in {store.shown}; expected {MIN_ID_LENGTH} or more digits of a run id, or SWEEP/trial-007"
         )
     run, sweep_id = found[0], found[0].data.tags["mlflow.parentRunId"]
     points: Mapping[str, Point] = {}
@@ -180,22 +181,22 @@ def _is_called(run: RunRecord, trial: str) -> bool:
     return int(number) == run.number and (attempt is None or int(attempt) == run.attempt)
 
 
-def read_history(store: Store, runs: Iterable[RunRecord], spec: SweepSpec) -> History:
+def read_history(store: Store, runs: Iterable[RunRecord], spec: SweepSpec) -> ResumeState:
     """What a sweep is resumed from: finished trials with their curves, and the last attempt at each other one.
 
     Trials that failed for another reason than their numbers are tried again: a disk may have space by now.
     """
-    finished: dict[int, PastTrial] = {}
+    finished: dict[int, Finished] = {}
     lost: dict[int, Trial] = {}
     with store.errors("reading the history of the sweep"):
         for run in runs:
             trial = spec.trial(run.number, run.point, run.attempt)
             if run.state.is_finished and not _may_be_retried(run):
-                finished[run.number] = PastTrial(trial, read_result(store, run))
+                finished[run.number] = Finished(trial, read_result(store, run))
             else:
                 lost[run.number] = trial
     unfinished = [trial for number, trial in lost.items() if number not in finished]
-    return History(tuple(finished.values()), tuple(unfinished))
+    return ResumeState(tuple(finished.values()), tuple(unfinished))
 
 
 def _may_be_retried(run: RunRecord) -> bool:
@@ -294,7 +295,7 @@ def _points(store: Store, sweep: SweepRecord, runs: Sequence[Run]) -> dict[str, 
     """
     found = {run.info.run_id: _tagged_point(run) for run in runs}
     if None in found.values():
-        space = None if Tag.ENSEMBLE_OF in sweep.tags else read_spec(store, sweep).space
+        space = None if Tag.ENSEMBLE_OF in sweep.tags else read_recorded_spec(store, sweep).space
         for run in runs:
             if found[run.info.run_id] is None:
                 # An ensemble searches nothing.

@@ -28,7 +28,7 @@ from search.objective import WorkerContext
 from search.preflight import check_function, check_sampler, unmodelled
 from search.spec import SweepSpec
 from search.spec_file import parse_spec, to_toml
-from search.sweep import NO_HISTORY, Ending, History, Observer, Sweep
+from search.sweep import NOTHING_DONE, EndReason, Observer, ResumeState, Sweep
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +47,7 @@ def _never() -> bool:
 
 
 @dataclass(frozen=True)
-class Launch:
+class LaunchOptions:
     """How to run a sweep, as opposed to what to search.
 
     Args:
@@ -99,7 +99,7 @@ class SweepResult:
     tracking_uri: str
     sweep: SweepRecord
     spec: SweepSpec
-    ending: Ending
+    ending: EndReason
     runs: Sequence[RunRecord]
     exit_code: int
     tracking_seconds: float
@@ -138,13 +138,15 @@ class SweepResult:
         return table
 
 
-def run_sweep(spec: SweepSpec, launch: Launch = Launch(), confirms: SweepRecord | None = None) -> SweepResult:
+def run_sweep(
+    spec: SweepSpec, launch: LaunchOptions = LaunchOptions(), confirms: SweepRecord | None = None
+) -> SweepResult:
     """Run a sweep from its first trial to its last and record all of it in MLflow.
 
     Ctrl-C or SIGTERM ends it cleanly; what was recorded stays, and :func:`resume_sweep` goes on from there.
 
     Args:
-        spec: what to search; :func:`experiments.read_spec` reads one from a file.
+        spec: what to search; :func:`experiments.load_spec` reads one from a file.
         launch: how to run it.
         confirms: the sweep whose best runs are tried again, if that is what this one is for.
 
@@ -161,17 +163,17 @@ def run_sweep(spec: SweepSpec, launch: Launch = Launch(), confirms: SweepRecord 
     uri = tracking_uri(launch.tracking_uri)
     probe(uri)
     with ExitStack() as stack:
-        desk = _Desk(spec, launch, stack, spec.target, confirms)
+        session = SweepSession(spec, launch, stack, spec.target, confirms)
         store = open_store(uri, create=True)
         with stop_on_signals() as stop:
-            workers, confirmed = desk.executor.capacity, confirms.run_id if confirms else None
-            lease = tracking.begin_sweep(store, spec, spec.name, desk.data, workers, confirmed)
+            workers, confirmed = session.executor.capacity, confirms.run_id if confirms else None
+            lease = tracking.begin_sweep(store, spec, spec.name, session.data, workers, confirmed)
             with HeldLease(store, lease) as held:
-                return desk.drive(store, held, NO_HISTORY, stop)
+                return session.drive(store, held, NOTHING_DONE, stop)
 
 
 def resume_sweep(
-    name: str, launch: Launch = Launch(), overrides: Sequence[str] = (), take_over: bool = False
+    name: str, launch: LaunchOptions = LaunchOptions(), overrides: Sequence[str] = (), take_over: bool = False
 ) -> SweepResult:
     """Run what is missing of a sweep that was interrupted, killed, timed out, or is to have more trials.
 
@@ -192,7 +194,7 @@ def resume_sweep(
     past.check_has_trials(sweep)
     generation = free_generation(store, sweep, take_over, launch.say)
     sweep = past.find_sweep(store, sweep.run_id)  # as its last driver left it
-    old = past.read_spec(store, sweep)
+    old = past.read_recorded_spec(store, sweep)
     spec = parse_spec(to_toml(old), overrides, source=f"sweep {sweep.name}")
     _check_unchanged(old, spec)
     done = past.count_finished(past.read_runs(store, sweep))
@@ -201,20 +203,20 @@ def resume_sweep(
     # Whatever path is given, it has to hold the data of the first trial.
     spec = replace(spec, data=replace(spec.data, digest=sweep.tags[Tag.DATASET_DIGEST]))
     with ExitStack() as stack:
-        desk = _Desk(spec, launch, stack, spec.target - done, sweep)
+        session = SweepSession(spec, launch, stack, spec.target - done, sweep)
         with stop_on_signals() as stop, HeldLease(store, claim(store, sweep.run_id, generation)) as held:
             # Only now: whoever held the lease before may have recorded more until this moment.
             tracking.close_orphans(store, past.read_all_runs(store, sweep), held.generation)
             history = past.read_history(store, past.read_runs(store, sweep), spec)
-            tracking.reopen_sweep(store, held, spec, desk.executor.capacity)
-            return desk.drive(store, held, history, stop)
+            tracking.reopen_sweep(store, held, spec, session.executor.capacity)
+            return session.drive(store, held, history, stop)
 
 
-class _Desk:
+class SweepSession:
     """What a sweep needs on this machine: its data, and workers that warm up while the store is being opened."""
 
     def __init__(
-        self, spec: SweepSpec, launch: Launch, stack: ExitStack, missing: int, earlier: SweepRecord | None
+        self, spec: SweepSpec, launch: LaunchOptions, stack: ExitStack, missing: int, earlier: SweepRecord | None
     ) -> None:
         self._spec, self._launch = spec, launch
         check_function(spec)
@@ -238,14 +240,14 @@ class _Desk:
         self.executor = launch.executor(context, workers)
         stack.callback(self.executor.close)
 
-    def drive(self, store: Store, lease: HeldLease, history: History, stop: StopRequest) -> SweepResult:
+    def drive(self, store: Store, lease: HeldLease, history: ResumeState, stop: StopRequest) -> SweepResult:
         """Run the loop; close the sweep's runs however it ends, unless another process has taken it over.
 
         Raises:
             SweepInUseError: another process has; nothing is written to the sweep any more.
         """
         sweep_id = lease.run_id
-        ending: Ending | None = None
+        ending: EndReason | None = None
         recorder: tracking.SweepRecorder | None = None
         try:
             sweep = past.find_sweep(store, sweep_id)
@@ -255,7 +257,7 @@ class _Desk:
             loop = Sweep(self._spec, searcher, self.executor, recorder, self._launch.observers, history)
             ending = loop.run(lambda: stop() or self._launch.stop() or lease.is_lost, self._launch.timeout)
         except (KeyboardInterrupt, SystemExit):
-            ending = Ending.INTERRUPTED
+            ending = EndReason.INTERRUPTED
             raise
         finally:
             self.executor.close()
@@ -263,11 +265,11 @@ class _Desk:
             with suppress(StoreError) if isinstance(sys.exception(), StoreError) else nullcontext():
                 self._close(store, lease, ending, recorder.seconds if recorder else 0.0)
         sweep, runs = past.find_sweep(store, sweep_id), past.read_runs(store, sweep)
-        if self._launch.report and ending is not Ending.INTERRUPTED:
+        if self._launch.report and ending is not EndReason.INTERRUPTED:
             self._report(store, sweep, lambda: stop() or self._launch.stop())
         return SweepResult(store.uri, sweep, self._spec, ending, runs, stop.exit_code, recorder.seconds)
 
-    def _close(self, store: Store, lease: HeldLease, ending: Ending | None, tracking_seconds: float) -> None:
+    def _close(self, store: Store, lease: HeldLease, ending: EndReason | None, tracking_seconds: float) -> None:
         lease.verify()
         sweep = past.find_sweep(store, lease.run_id)
         tracking.close_orphans(store, past.read_all_runs(store, sweep), lease.generation)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.console import counted, figure, short_text
+from experiments.console import format_number, pluralize, short_text
 from experiments.dataset import validation_images
 from experiments.evaluation import EvaluationRecord
 from experiments.gate import Check
@@ -14,9 +14,9 @@ from search.domains import Choices, Domain
 from search.spec import SweepSpec
 
 # What MLflow's databases hold of a version's description.
-LONGEST_CARD = 5000
+MAX_CARD_LENGTH = 5000
 # Of a parameter, that are listed.
-MOST_VALUES = 12
+MAX_VALUES = 12
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def model_card(subject: Subject) -> str:
     """The card, in Markdown; at most ``LONGEST_CARD`` characters."""
     parts = (_head, _data, _search, _figures, _weak_points, _limits, _again)
     text = "\n\n".join(part(subject) for part in parts) + "\n"
-    return text if len(text) <= LONGEST_CARD else f"{text[: LONGEST_CARD - 2]}…\n"
+    return text if len(text) <= MAX_CARD_LENGTH else f"{text[: MAX_CARD_LENGTH - 2]}…\n"
 
 
 def _head(subject: Subject) -> str:
@@ -70,7 +70,7 @@ def _data(subject: Subject) -> str:
         "## Data\n\n"
         f"{tags[Tag.DATASET]} ({tags[Tag.DATASET_ORIGIN]}): {trained:,} images to train, {held_out:,} to choose by "
         f"(stratified, seed {tags[Tag.SPLIT_SEED]}), {len(evaluation.labels):,} of the test set, which this run saw "
-        f"once and {counted(subject.others, 'other run')} of its sweep.\n\n"
+        f"once and {pluralize(subject.others, 'other run')} of its sweep.\n\n"
         f"Training digest `{tags[Tag.DATASET_DIGEST]}`, test digest `{evaluation.digest}`."
     )
 
@@ -87,8 +87,8 @@ def _search(subject: Subject) -> str:
 
 def _words(domain: Domain) -> str:
     if isinstance(domain, Choices):
-        more = f" and {len(domain.values) - MOST_VALUES} more" if len(domain.values) > MOST_VALUES else ""
-        return ", ".join(short_text(str(value)) for value in domain.values[:MOST_VALUES]) + more
+        more = f" and {len(domain.values) - MAX_VALUES} more" if len(domain.values) > MAX_VALUES else ""
+        return ", ".join(short_text(str(value)) for value in domain.values[:MAX_VALUES]) + more
     return f"{domain.low:g} to {domain.high:g}" + (" (log)" if domain.log else "")
 
 
@@ -100,8 +100,8 @@ def _figures(subject: Subject) -> str:
     ]
     return (
         "## Figures\n\n"
-        f"Validation, at epoch {run.best_epoch}: accuracy {figure(run.value('val_accuracy'))}, loss "
-        f"{figure(run.value('val_loss'))}; the trials were chosen by it, so it flatters.\n\n"
+        f"Validation, at epoch {run.best_epoch}: accuracy {format_number(run.value('val_accuracy'))}, loss "
+        f"{format_number(run.value('val_loss'))}; the trials were chosen by it, so it flatters.\n\n"
         "| test set | | 95% interval |\n| --- | --- | --- |\n" + "\n".join(rows) + "\n\n"
         "Interval of the accuracy: Wilson; others: bootstrap over images. Log loss in nats; calibration error over "
         "15 bins."

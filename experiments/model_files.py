@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from experiments.history import find_run
 from experiments.records import RunRecord, Tag, VersionRecord, VersionTag
-from experiments.store import Store, calm_mlflow
+from experiments.store import Store, set_mlflow_defaults
 from mnist_core.errors import ModelError, StoreError
 from search.trial import SavedModel
 
@@ -34,7 +34,7 @@ def save_model(model: keras.Model, folder: Path) -> SavedModel:
     Raises:
         OSError: it could not be written, as on a full disk.
     """
-    calm_mlflow()
+    set_mlflow_defaults()
     import mlflow.tensorflow
     import numpy as np
     from mlflow.models import ModelSignature

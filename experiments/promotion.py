@@ -10,23 +10,23 @@ from pathlib import Path
 
 from experiments import gate, provenance, registry
 from experiments import history as past
-from experiments.choosing import Chosen
-from experiments.console import figure, in_words, short_text
-from experiments.evaluation import EvaluationRecord, TestSet, evaluate_file, others_evaluated, read_evaluation
-from experiments.gate import Candidate, Check, FormerChampions, Verdict
+from experiments.choosing import Candidate
+from experiments.console import format_number, format_params, short_text
+from experiments.evaluation import EvaluationRecord, TestSet, count_evaluated, evaluate_model_file, read_evaluation
+from experiments.gate import Check, EvaluatedRun, FormerChampions, Verdict
 from experiments.model_card import Subject, model_card
 from experiments.model_files import fetch_model
 from experiments.records import FLOOR, REGISTERED_MODEL, Tag, VersionRecord, VersionTag
-from experiments.reigns import Act, Change, reigns, this_moment
+from experiments.reigns import ChampionChange, ChangeKind, champion_stack, utc_now
 from experiments.store import Store
 from mnist_core.errors import DataError, NotFoundError, ParameterError, StoreError
 
 CARD_FILE = "model_card.md"
-MOST_TRIES = 5
+MAX_TRIES = 5
 
 
 @dataclass(frozen=True)
-class Terms:
+class PromotionPolicy:
     """On what terms a run is promoted.
 
     Args:
@@ -34,7 +34,7 @@ class Terms:
         floor: least test accuracy, in [0, 1].
         force: the user's reason to promote what the gate refuses; None lets the gate decide.
         margin: how much less accurate than a champion the run may be, as a share, in [0, 1]; None takes the default of
-            :func:`experiments.gate.examine`.
+            :func:`experiments.gate.run_checks`.
 
     Raises:
         ParameterError: the floor or the margin is no share.
@@ -80,7 +80,7 @@ class Promotion:
         return self.before is not None and self.before.version == self.version.version
 
 
-def promote(store: Store, chosen: Chosen, test: TestSet, terms: Terms) -> Promotion:
+def promote(store: Store, chosen: Candidate, test: TestSet, terms: PromotionPolicy) -> Promotion:
     """Promote a run if the gate lets it pass; a refused one stays as a version with the alias ``challenger``.
 
     The test set is read for this run once: where it is recorded on these images already, that record counts.
@@ -94,75 +94,77 @@ def promote(store: Store, chosen: Chosen, test: TestSet, terms: Terms) -> Promot
     test.check_belongs_to(run)
     with tempfile.TemporaryDirectory(prefix="mnist-search-") as folder:
         path = fetch_model(store, run, Path(folder))
-        _rival(store, registry.champion(store, terms.name), test)  # what would refuse it in the end does so first
-        evaluation = read_evaluation(store, run, test.data.digest) or evaluate_file(store, run, path, test)
-    candidate = Candidate(run, evaluation)
+        _evaluated_champion(
+            store, registry.champion(store, terms.name), test
+        )  # what would refuse it in the end does so first
+        evaluation = read_evaluation(store, run, test.data.digest) or evaluate_model_file(store, run, path, test)
+    candidate = EvaluatedRun(run, evaluation)
     former_of = _former(store, terms.name, test)
     with store.exclusively():
-        for _ in range(MOST_TRIES):
+        for _ in range(MAX_TRIES):
             registry.settle(store, terms.name)
-            reigning = registry.champion(store, terms.name)
-            rival, former = _rival(store, reigning, test), former_of(reigning)
-            checks = gate.examine(candidate, rival, former, terms.floor, terms.margin)
+            current = registry.champion(store, terms.name)
+            rival, former = _evaluated_champion(store, current, test), former_of(current)
+            checks = gate.run_checks(candidate, rival, former, terms.floor, terms.margin)
             verdict = gate.verdict(checks, terms.force)
-            if reigning is not None and reigning.run_id == run.run_id:
-                return Promotion(reigning, verdict, checks, reigning, evaluation)
+            if current is not None and current.run_id == run.run_id:
+                return Promotion(current, verdict, checks, current, evaluation)
             version = _register(store, chosen, candidate, checks, terms)
             # A server's registry cannot be locked: who finds another champion than was compared with compares again.
-            if _version_of(registry.champion(store, terms.name)) == _version_of(reigning):
-                _crown(store, version, verdict, terms)
+            if _version_of(registry.champion(store, terms.name)) == _version_of(current):
+                _set_alias(store, version, verdict, terms)
                 version = registry.read_version(store, terms.name, version.version)
-                return Promotion(version, verdict, checks, reigning, evaluation)
-    raise StoreError(f"{terms.name}: its champion changed {MOST_TRIES} times meanwhile; try again")
+                return Promotion(version, verdict, checks, current, evaluation)
+    raise StoreError(f"{terms.name}: its champion changed {MAX_TRIES} times meanwhile; try again")
 
 
 def _version_of(record: VersionRecord | None) -> int | None:
     return record.version if record else None
 
 
-def _rival(store: Store, reigning: VersionRecord | None, test: TestSet) -> Candidate | None:
+def _evaluated_champion(store: Store, current: VersionRecord | None, test: TestSet) -> EvaluatedRun | None:
     """The champion with its record on these images.
 
     Raises:
         DataError: it has none.
     """
-    if reigning is None:
+    if current is None:
         return None
     try:
-        run = past.find_run(store, reigning.run_id)
+        run = past.find_run(store, current.run_id)
     except NotFoundError as error:
         raise NotFoundError(
-            f"champion {reigning.title}: its run {reigning.run_id} is gone, so nothing can be compared with it. "
+            f"champion {current.title}: its run {current.run_id} is gone, so nothing can be compared with it. "
             "Promote under another name (--as NAME), or take the alias from it"
         ) from error
     evaluation = read_evaluation(store, run, test.data.digest)
     if evaluation is None:
-        known = f"{reigning.tags.get(VersionTag.TEST_DATASET)} {reigning.tags.get(VersionTag.TEST_DIGEST)}"
+        known = f"{current.tags.get(VersionTag.TEST_DATASET)} {current.tags.get(VersionTag.TEST_DIGEST)}"
         raise DataError(
-            f"champion {reigning.title} was evaluated on another test set ({known}) than this one ({test.name} "
+            f"champion {current.title} was evaluated on another test set ({known}) than this one ({test.name} "
             f"{test.data.digest}). Evaluate it on this one too: mnist-search evaluate {run.run_id} --data "
             f"{test.location}; or promote under another name: --as NAME"
         )
-    return Candidate(run, evaluation)
+    return EvaluatedRun(run, evaluation)
 
 
 def _former(store: Store, name: str, test: TestSet) -> Callable[[VersionRecord | None], FormerChampions]:
     """Reads the champions before a given one with their records on these images, each once."""
 
     @cache
-    def recorded(run_id: str) -> Candidate | None:
+    def recorded(run_id: str) -> EvaluatedRun | None:
         try:
             run = past.find_run(store, run_id)
         except NotFoundError:
             return None
         evaluation = read_evaluation(store, run, test.data.digest)
-        return Candidate(run, evaluation) if evaluation else None
+        return EvaluatedRun(run, evaluation) if evaluation else None
 
-    def former(reigning: VersionRecord | None) -> FormerChampions:
+    def former(current: VersionRecord | None) -> FormerChampions:
         versions = {version.version: version for version in registry.read_versions(store, name)}
         changes = registry.read_changes(store, name)
         # Those that were deleted or whose runs are gone are named all the same.
-        numbers = [number for number in dict.fromkeys(reigns(changes)) if number != _version_of(reigning)]
+        numbers = [number for number in dict.fromkeys(champion_stack(changes)) if number != _version_of(current)]
         found = {number: recorded(versions[number].run_id) if number in versions else None for number in numbers}
         return FormerChampions(
             [one for one in found.values() if one],
@@ -173,13 +175,13 @@ def _former(store: Store, name: str, test: TestSet) -> Callable[[VersionRecord |
 
 
 def _register(
-    store: Store, chosen: Chosen, candidate: Candidate, checks: Sequence[Check], terms: Terms
+    store: Store, chosen: Candidate, candidate: EvaluatedRun, checks: Sequence[Check], terms: PromotionPolicy
 ) -> VersionRecord:
     run, evaluation = candidate.run, candidate.evaluation
     sweep = past.find_sweep(store, run.tags["mlflow.parentRunId"])
-    spec, verdict = past.read_spec(store, sweep), gate.verdict(checks, terms.force)
+    spec, verdict = past.read_recorded_spec(store, sweep), gate.verdict(checks, terms.force)
     trials = sum(one.state.is_finished for one in past.read_runs(store, sweep))
-    others = others_evaluated(store, run, evaluation.digest)
+    others = count_evaluated(store, run, evaluation.digest)
     card = model_card(Subject(run, sweep, spec, trials, evaluation, checks, others))
     searched = {name: short_text(run.params[name]) for name in spec.space.domains if name in run.params}
     tags: dict[str, str] = {
@@ -188,8 +190,8 @@ def _register(
         VersionTag.SWEEP_RUN_ID: sweep.run_id,
         VersionTag.MODEL_ID: run.model_id or "",
         VersionTag.MODEL_SHA256: run.tags[Tag.MODEL_SHA256],
-        VersionTag.PARAMETERS: in_words(searched),
-        VersionTag.VAL_ACCURACY: figure(run.value("val_accuracy")),
+        VersionTag.PARAMETERS: format_params(searched),
+        VersionTag.VAL_ACCURACY: format_number(run.value("val_accuracy")),
         VersionTag.TEST_ACCURACY: f"{evaluation.figures.accuracy.value:.4f}",
         VersionTag.TEST_DATASET: evaluation.dataset,
         VersionTag.TEST_DIGEST: evaluation.digest,
@@ -197,7 +199,7 @@ def _register(
         VersionTag.REASON: chosen.reason,
         VersionTag.FORCED_BECAUSE: (terms.force or "") if verdict is Verdict.FORCED else "",
         VersionTag.BY: provenance.user(),
-        VersionTag.AT: this_moment(),
+        VersionTag.AT: utc_now(),
         **{f"{VersionTag.CHECK}.{check.name}": _outcome(check) for check in checks},
     }
     with store.errors(f"recording the model card of {run.title}"):
@@ -209,11 +211,11 @@ def _outcome(check: Check) -> str:
     return f"{'passed' if check.passed else 'failed'}: {check.figure}"
 
 
-def _crown(store: Store, version: VersionRecord, verdict: Verdict, terms: Terms) -> None:
+def _set_alias(store: Store, version: VersionRecord, verdict: Verdict, terms: PromotionPolicy) -> None:
     if verdict is Verdict.REFUSED:
-        registry.challenge(store, version)
+        registry.set_challenger(store, version)
         return
-    change = Change.now(version.version, Act.PROMOTED)
+    change = ChampionChange.now(version.version, ChangeKind.PROMOTED)
     if verdict is Verdict.FORCED:
-        change = Change.now(version.version, Act.FORCED, terms.force or "")
-    registry.crown(store, version, change)
+        change = ChampionChange.now(version.version, ChangeKind.FORCED, terms.force or "")
+    registry.set_champion(store, version, change)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from experiments.history import all_pages
 from experiments.model_files import fetch_version
 from experiments.records import REGISTERED_MODEL, Alias, VersionRecord, VersionTag
-from experiments.reigns import Act, Change, champions_left, reigns
+from experiments.reigns import ChampionChange, ChangeKind, champion_stack, champions_left
 from experiments.store import Store
 from mnist_core.errors import NotFoundError, SpecError, StoreError
 
@@ -81,7 +81,7 @@ def champion(store: Store, name: str = REGISTERED_MODEL) -> VersionRecord | None
     return _called(store, name, Alias.CHAMPION)
 
 
-def read_changes(store: Store, name: str) -> list[Change]:
+def read_changes(store: Store, name: str) -> list[ChampionChange]:
     """The history of the champion, oldest first.
 
     Raises:
@@ -90,7 +90,7 @@ def read_changes(store: Store, name: str) -> list[Change]:
     return list(_read_history(store, name).changes.values())
 
 
-def read_pending(store: Store, name: str) -> Change | None:
+def read_pending(store: Store, name: str) -> ChampionChange | None:
     """The change that was noted last, where the aliases do not show it yet; None where they do.
 
     Raises:
@@ -123,7 +123,7 @@ def register(
     return read_version(store, name, number)
 
 
-def crown(store: Store, version: VersionRecord, change: Change) -> None:
+def set_champion(store: Store, version: VersionRecord, change: ChampionChange) -> None:
     """Make a version the champion and the one until then ``previous``.
 
     Args:
@@ -136,7 +136,7 @@ def crown(store: Store, version: VersionRecord, change: Change) -> None:
     _carry_out(store, version.name, change)
 
 
-def settle(store: Store, name: str) -> Change | None:
+def settle(store: Store, name: str) -> ChampionChange | None:
     """Make the aliases what the history says; repeated, it changes nothing. Needs :meth:`Store.exclusively`.
 
     ``champion`` that was moved by other means, as by hand in MLflow's UI, is right: it is noted in the history. One
@@ -156,8 +156,8 @@ def settle(store: Store, name: str) -> Change | None:
     left = champions_left(history.changes.values(), versions)
     with store.errors(f"moving the aliases of {name}"):
         if pending is None and now is not None and left[-1:] != [now]:
-            act = Act.REINSTATED if now in left else Act.PROMOTED
-            history = history.with_change(_note(store, name, Change.now(now, act, MOVED_BY_OTHERS)))
+            act = ChangeKind.REINSTATED if now in left else ChangeKind.PROMOTED
+            history = history.with_change(_note(store, name, ChampionChange.now(now, act, MOVED_BY_OTHERS)))
             left = champions_left(history.changes.values(), versions)
         if left and (pending or now is not None):
             _move(store, name, Alias.CHAMPION, now, left[-1])
@@ -170,13 +170,13 @@ def settle(store: Store, name: str) -> Change | None:
     return pending
 
 
-def challenge(store: Store, version: VersionRecord) -> None:
+def set_challenger(store: Store, version: VersionRecord) -> None:
     """Call a refused version ``challenger``; the champion stays."""
     with store.errors(f"moving the alias {Alias.CHALLENGER} of {version.name}"):
         _point(store, version.name, Alias.CHALLENGER, version.version)
 
 
-def roll_back(store: Store, name: str, reason: str = "") -> tuple[VersionRecord, VersionRecord]:
+def rollback_champion(store: Store, name: str, reason: str = "") -> tuple[VersionRecord, VersionRecord]:
     """Give ``champion`` back to ``previous``, and ``previous`` to the one before that if there was one.
 
     Where an earlier call was interrupted, this one completes it and goes no further back.
@@ -190,8 +190,8 @@ def roll_back(store: Store, name: str, reason: str = "") -> tuple[VersionRecord,
     """
     with store.exclusively():
         completed = settle(store, name)
-        if completed is not None and completed.act is Act.REINSTATED:
-            before = reigns(read_changes(store, name)[:-1])[-1]
+        if completed is not None and completed.act is ChangeKind.REINSTATED:
+            before = champion_stack(read_changes(store, name)[:-1])[-1]
             return read_version(store, name, completed.version), read_version(store, name, before)
         now = _called(store, name, Alias.CHAMPION)
         then = _called(store, name, Alias.PREVIOUS)
@@ -201,7 +201,7 @@ def roll_back(store: Store, name: str, reason: str = "") -> tuple[VersionRecord,
             raise NotFoundError(f"{name}: no previous champion to go back to; version {now.version} stays")
         with tempfile.TemporaryDirectory(prefix="mnist-search-") as folder:
             fetch_version(store, then, Path(folder))
-        _carry_out(store, name, Change.now(then.version, Act.REINSTATED, reason))
+        _carry_out(store, name, ChampionChange.now(then.version, ChangeKind.REINSTATED, reason))
     return then, now
 
 
@@ -217,7 +217,7 @@ class _History:
     """
 
     exists: bool
-    changes: Mapping[str, Change]
+    changes: Mapping[str, ChampionChange]
     aliases: Mapping[str, int]
     shown: str | None
 
@@ -227,11 +227,11 @@ class _History:
         return list(self.changes)[-1] if self.changes else NO_CHANGE
 
     @property
-    def pending(self) -> Change | None:
+    def pending(self) -> ChampionChange | None:
         """The newest change, if the aliases do not show it."""
         return self.changes.get(self.last) if self.shown not in (None, self.last) else None
 
-    def with_change(self, change: Change) -> _History:
+    def with_change(self, change: ChampionChange) -> _History:
         """The same and one change more."""
         return replace(self, changes={**self.changes, _key(change): change})
 
@@ -247,7 +247,7 @@ def _read_history(store: Store, name: str) -> _History:
     return _History(True, changes, aliases, tags.get(SHOWN))
 
 
-def _carry_out(store: Store, name: str, change: Change) -> None:
+def _carry_out(store: Store, name: str, change: ChampionChange) -> None:
     with store.errors(f"noting the change of champion of {name}"):
         _note(store, name, change)
     settle(store, name)
@@ -278,20 +278,20 @@ def _move(store: Store, name: str, alias: Alias, now: int | None, then: int | No
         _point(store, name, alias, then)
 
 
-def _key(change: Change) -> str:
+def _key(change: ChampionChange) -> str:
     return f"{HISTORY_PREFIX}{change.at.replace(':', '.')}"
 
 
-def _note(store: Store, name: str, change: Change) -> Change:
+def _note(store: Store, name: str, change: ChampionChange) -> ChampionChange:
     text = json.dumps({**asdict(change), "act": change.act.value})
     store.client.set_registered_model_tag(name, _key(change), text)
     return change
 
 
-def _change(name: str, key: str, text: str) -> Change:
+def _change(name: str, key: str, text: str) -> ChampionChange:
     try:
         fields = json.loads(text)
-        return Change(**{**fields, "act": Act(fields["act"])})
+        return ChampionChange(**{**fields, "act": ChangeKind(fields["act"])})
     except (ValueError, TypeError, KeyError) as error:
         raise StoreError(f"{name}: tag {key!r}: expected a change of champion, received {text}") from error
 

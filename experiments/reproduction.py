@@ -18,7 +18,7 @@ from experiments.records import RunRecord, SweepRecord, Tag
 from experiments.store import Store
 from mnist_core.errors import NotFoundError, WorkerError
 from mnist_core.metrics import EpochMetrics, StopReason
-from mnist_core.runtime import quietly
+from mnist_core.runtime import tensorflow_import
 from mnist_core.sources import DataSource
 from search.executor import Ended, Executor, Finished, Lost
 from search.local_executor import LocalExecutor, usable_cores
@@ -32,7 +32,7 @@ Progress = Callable[[int, EpochMetrics], None]
 
 
 @dataclass(frozen=True)
-class Difference:
+class VersionDifference:
     """Something that is not as it was when the run was recorded."""
 
     name: str
@@ -55,7 +55,7 @@ class Reproduction:
     run: RunRecord
     recorded: TrialResult
     again: TrialResult
-    differences: Sequence[Difference]
+    differences: Sequence[VersionDifference]
     largest_difference: float | None
 
     @property
@@ -87,7 +87,7 @@ def reproduce(store: Store, run: RunRecord, source: DataSource, progress: Progre
     if not recorded.history or recorded.best_epoch is None:
         raise NotFoundError(f"run {run.title}: {run.state.value}, with no result to reproduce")
     sweep = past.find_sweep(store, run.tags["mlflow.parentRunId"])
-    spec = past.read_spec(store, sweep)
+    spec = past.read_recorded_spec(store, sweep)
     data = describe(source, replace(spec, data=split_of(run.tags)))
     trial = spec.trial(run.number, run.point, run.attempt)
     if run.stop_reason == StopReason.PRUNED.value:
@@ -116,13 +116,13 @@ def reproduce(store: Store, run: RunRecord, source: DataSource, progress: Progre
     return Reproduction(run, recorded, again, differences(sweep), largest)
 
 
-def differences(sweep: SweepRecord) -> list[Difference]:
+def differences(sweep: SweepRecord) -> list[VersionDifference]:
     """What is not as it was when the sweep began: versions of packages, commit of the project."""
     now = {f"version.{name}": version for name, version in provenance.versions().items()}
     if git := provenance.git_state():
         now["mlflow.source.git.commit"] = git[0]
     pairs = [(name, sweep.tags.get(name, "not recorded"), value) for name, value in now.items()]
-    return [Difference(name.rpartition(".")[2], then, value) for name, then, value in pairs if then != value]
+    return [VersionDifference(name.rpartition(".")[2], then, value) for name, then, value in pairs if then != value]
 
 
 def _train(trial: Trial, executor: Executor, progress: Progress) -> TrialResult:
@@ -147,7 +147,7 @@ def _train(trial: Trial, executor: Executor, progress: Progress) -> TrialResult:
 
 
 def _largest_difference(first: Path, second: Path) -> float:
-    with quietly():
+    with tensorflow_import():
         from mnist_core.saved_model import load_model
 
     pairs = zip(load_model(first).get_weights(), load_model(second).get_weights(), strict=True)

@@ -22,7 +22,7 @@ STORED_INFINITY = 1.7e308
 TWO_SIDED_95 = 1.96
 
 
-class Rule(Enum):
+class SelectionRule(Enum):
     """How one run is chosen among those that may win."""
 
     BEST = "best"
@@ -35,7 +35,7 @@ class Rule(Enum):
     @property
     def standard_errors(self) -> float:
         """Quantile of the interval below the best in which a run is still a tie."""
-        return TWO_SIDED_95 if self is Rule.SMALLEST else 1.0
+        return TWO_SIDED_95 if self is SelectionRule.SMALLEST else 1.0
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Configuration:
 
 
 @dataclass(frozen=True)
-class Choice:
+class Selection:
     """What a rule chose, and among what.
 
     Args:
@@ -90,7 +90,7 @@ class Choice:
         margin: how far below the best accuracy that is.
     """
 
-    rule: Rule
+    rule: SelectionRule
     objective: str
     ranked: Sequence[Configuration]
     chosen: Configuration
@@ -103,7 +103,7 @@ class Choice:
         best, ties = self.ranked[0], len(self.tied) - 1
         mean = "mean " if len(best.runs) > 1 else ""
         others = f"{ties} other{'s' * (ties != 1)} within {self.margin:.4f} of its accuracy"
-        if self.rule is Rule.BEST:
+        if self.rule is SelectionRule.BEST:
             return f"the best {mean}{self.objective}; {others}"
         if self.chosen is best:
             return f"the fewest weights of those within {self.margin:.4f} of the best accuracy, which is its own"
@@ -194,13 +194,13 @@ def front(ranked: Sequence[Configuration], objectives: Sequence[str]) -> list[Co
     return pareto_front(ranked, objectives, lambda one: [value(one, objective) for objective in objectives])
 
 
-def choose(
+def select(
     runs: Iterable[RunRecord],
-    rule: Rule,
+    rule: SelectionRule,
     objective: str,
     validation_images: int,
     max_parameters: int | None = None,
-) -> Choice:
+) -> Selection:
     """Choose by a rule.
 
     Args:
@@ -226,8 +226,8 @@ def choose(
     # Shares of so many images: equal ones differ by rounding alone.
     tied = [one for one in ranked if one.mean(accuracy) >= best_accuracy - margin - 1e-9]
     # Of equal sizes, `min` takes the first, which is the best.
-    chosen = ranked[0] if rule is Rule.BEST else min(tied, key=lambda one: one.weights)
-    return Choice(rule, objective, ranked, chosen, tied, margin)
+    chosen = ranked[0] if rule is SelectionRule.BEST else min(tied, key=lambda one: one.weights)
+    return Selection(rule, objective, ranked, chosen, tied, margin)
 
 
 def tie_margin(accuracy: float, images: int, standard_errors: float) -> float:

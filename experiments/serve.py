@@ -11,7 +11,7 @@ from experiments.model_files import fetch_version
 from experiments.records import REGISTERED_MODEL, Alias, Tag, VersionRecord, VersionTag
 from experiments.store import Store, open_store
 from mnist_core.errors import NotFoundError
-from serving.champion import Candidate, ModelFacts
+from serving.champion import ModelArtifact, ModelInfo
 
 if TYPE_CHECKING:
     from mlflow.exceptions import MlflowException
@@ -20,8 +20,8 @@ LOCAL_UI = "http://127.0.0.1:5000"
 """Where ``mnist-search ui`` shows a store that has no server of its own."""
 
 
-class RegistryChampions:
-    """The registered model's champion. A :class:`serving.champion.ChampionSource`.
+class RegistryModelSource:
+    """The registered model's champion. A :class:`serving.champion.ModelSource`.
 
     Args:
         uri: of the store, which need not be there yet.
@@ -56,7 +56,7 @@ class RegistryChampions:
                 raise
         return str(version.version)
 
-    def fetch(self, identity: str, folder: Path) -> Candidate:
+    def fetch(self, identity: str, folder: Path) -> ModelArtifact:
         """Copy a version's model file into the folder and see that it is the one that was logged.
 
         Raises:
@@ -68,7 +68,7 @@ class RegistryChampions:
         version = registry.read_version(store, self._name, int(identity))
         run = find_run(store, version.run_id)
         path = fetch_version(store, version, folder)
-        facts = ModelFacts(
+        facts = ModelInfo(
             name=version.name,
             version=identity,
             run=run.title,
@@ -79,7 +79,7 @@ class RegistryChampions:
             val_accuracy=_number(version, VersionTag.VAL_ACCURACY),
             run_url=f"{ui_of(store)}/#/experiments/{store.experiment_id}/runs/{run.run_id}",
         )
-        return Candidate(path, facts)
+        return ModelArtifact(path, facts)
 
     def _store(self) -> Store:
         self._opened = self._opened or open_store(self._uri)

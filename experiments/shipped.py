@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 SHIPPED = Path(__file__).parent / "sweeps"
 
 
-def read_spec(file_or_name: str | Path, overrides: Iterable[str] = ()) -> SweepSpec:
+def load_spec(file_or_name: str | Path, overrides: Iterable[str] = ()) -> SweepSpec:
     """Read a sweep: a TOML file, or one of those that ship by its name.
 
     Args:
@@ -32,5 +32,5 @@ def read_spec(file_or_name: str | Path, overrides: Iterable[str] = ()) -> SweepS
         if not path.exists():
             known = [path.stem for path in SHIPPED.glob("*.toml")]
             raise SpecError(f"{file_or_name}: no such sweep file{did_you_mean(str(file_or_name), known)}")
-        return spec_file.read_spec(path, overrides)
-    return spec_file.read_spec(shipped, overrides)
+        return spec_file.read_spec_file(path, overrides)
+    return spec_file.read_spec_file(shipped, overrides)

@@ -156,7 +156,7 @@ def open_store(uri: str, create: bool = False) -> Store:
     database = database_of(uri)
     if database and not create and not database.exists():
         raise NotFoundError(f"{database}: no store there yet; run a sweep first (mnist-search sweep quick)")
-    calm_mlflow()
+    set_mlflow_defaults()
     with _translated(uri, "opening the store"):
         if database and create:
             database.parent.mkdir(parents=True, exist_ok=True)
@@ -215,7 +215,7 @@ def _one_at_a_time(database: Path | None, name: str) -> Iterator[None]:
         yield
 
 
-def calm_mlflow() -> None:
+def set_mlflow_defaults() -> None:
     """Set what the user has not: to be called before MLflow is imported.
 
     Retries that back off for minutes leave a user in the dark; bars for files of a kilobyte, and notes on what is

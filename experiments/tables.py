@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from experiments.console import COLOURS, figure, local_time, short_text
+from experiments.console import COLOURS, format_number, local_time, short_text
 from experiments.records import Alias, Tag, VersionTag
 from mnist_core.metrics import Metric
 from search.space import SEED
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from experiments.gate import Check
     from experiments.records import RunRecord, SweepRecord, VersionRecord
     from experiments.reproduction import Reproduction
-    from experiments.selection import Choice, Configuration
+    from experiments.selection import Configuration, Selection
 
 
 def runs_table(ranked: Sequence[RunRecord], others: Iterable[RunRecord], names: Sequence[str]) -> Table:
@@ -39,9 +39,9 @@ def runs_table(ranked: Sequence[RunRecord], others: Iterable[RunRecord], names: 
     for rank, run in [*enumerate(ranked, start=1), *((None, run) for run in others)]:
         figures = (
             str(run.best_epoch or ""),
-            figure(run.value("val_accuracy"), ".4f"),
-            figure(run.value("val_loss"), ".4f"),
-            figure(run.seconds, ".1f"),
+            format_number(run.value("val_accuracy"), ".4f"),
+            format_number(run.value("val_loss"), ".4f"),
+            format_number(run.seconds, ".1f"),
         )
         parameters = (short_text(run.params.get(name, "")) for name in names)
         state = Text(run.state.value, COLOURS.get(run.state, ""))
@@ -49,7 +49,9 @@ def runs_table(ranked: Sequence[RunRecord], others: Iterable[RunRecord], names: 
     return table
 
 
-def configurations_table(ranked: Sequence[Configuration], names: Sequence[str], choice: Choice | None = None) -> Table:
+def configurations_table(
+    ranked: Sequence[Configuration], names: Sequence[str], choice: Selection | None = None
+) -> Table:
     """Configurations, best first: means over their seeds where they have several.
 
     Args:
@@ -71,7 +73,7 @@ def configurations_table(ranked: Sequence[Configuration], names: Sequence[str], 
     order = list(choice.ranked if choice else ranked)
     for one in ranked:
         parameters = [short_text(one.run.params.get(name, "")) for name in searched]
-        means = [figure(one.mean("val_accuracy")), figure(one.mean("val_loss"))]
+        means = [format_number(one.mean("val_accuracy")), format_number(one.mean("val_loss"))]
         if several:
             spread = one.interval("val_accuracy")
             means[1:1] = [f"{spread[0]:.4f} to {spread[1]:.4f}" if spread else ""]
@@ -88,18 +90,18 @@ def ensemble_table(ensemble: Ensemble) -> Table:
     for name in ("validation", "accuracy", "95% interval", "weights"):
         table.add_column(name, justify="left" if name == "validation" else "right")
     for run in ensemble.members:
-        table.add_row(run.name, figure(run.value("val_accuracy")), "", f"{int(run.metrics['weights']):,}")
+        table.add_row(run.name, format_number(run.value("val_accuracy")), "", f"{int(run.metrics['weights']):,}")
     weights = sum(int(run.metrics["weights"]) for run in ensemble.members)
     rows = [
         ("best alone", ensemble.best_accuracy, int(ensemble.members[0].metrics["weights"]), None),
         (f"mean of {len(ensemble.members)}", ensemble.accuracy, weights, "green"),
     ]
     for name, one, size, style in rows:
-        table.add_row(name, figure(one.value), f"{one.low:.4f} to {one.high:.4f}", f"{size:,}", style=style)
+        table.add_row(name, format_number(one.value), f"{one.low:.4f} to {one.high:.4f}", f"{size:,}", style=style)
     return table
 
 
-def _mark(one: Configuration, choice: Choice | None) -> str:
+def _mark(one: Configuration, choice: Selection | None) -> str:
     if choice is None:
         return ""
     return "chosen" if one == choice.chosen else "tied" if one in choice.tied else ""
@@ -114,10 +116,10 @@ def reproduction_table(done: Reproduction) -> Table:
     table.add_row("epochs", str(len(first.history)), str(len(second.history)))
     table.add_row("best epoch", str(first.best_epoch), str(second.best_epoch))
     for metric in Metric:
-        values = [figure(getattr(one.best, metric.value), ".6f") if one.best else "" for one in (first, second)]
+        values = [format_number(getattr(one.best, metric.value), ".6f") if one.best else "" for one in (first, second)]
         table.add_row(f"{metric.value} at that epoch", *values)
     took = (done.run.metrics.get("training_seconds"), second.training_seconds)
-    table.add_row("training seconds", *(figure(seconds, ".1f") for seconds in took))
+    table.add_row("training seconds", *(format_number(seconds, ".1f") for seconds in took))
     return table
 
 
@@ -141,7 +143,7 @@ def evaluation_tables(record: EvaluationRecord) -> tuple[Table, Table]:
     for name in ("digit", "images", "precision", "recall", "F1"):
         classes.add_column(name, justify="right")
     for each in record.figures.classes:
-        classes.add_row(str(each.label), str(each.images), *map(figure, (each.precision, each.recall, each.f1)))
+        classes.add_row(str(each.label), str(each.images), *map(format_number, (each.precision, each.recall, each.f1)))
     return figures, classes
 
 

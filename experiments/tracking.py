@@ -26,23 +26,23 @@ from mnist_core.errors import StoreError, SweepInUseError
 from mnist_core.metrics import EpochMetrics
 from search.spec import SweepSpec
 from search.spec_file import to_toml
-from search.sweep import Ending
+from search.sweep import EndReason
 from search.trial import SavedModel, Trial, TrialResult, TrialState
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
 
 FLUSH_SECONDS = 1.0
-LONGEST_TAG = 4000
+MAX_TAG_LENGTH = 4000
 # MLflow cuts what is longer without a word: after 8,000 characters, earlier servers after 5,000.
 LONGEST_SPEC = 5000
 
 _RUN_STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.PRUNED: "FINISHED", TrialState.FAILED: "FAILED"}
 _SWEEP_STATE = {
-    Ending.DONE: SweepState.FINISHED,
-    Ending.EXHAUSTED: SweepState.FINISHED,
-    Ending.TIMED_OUT: SweepState.FINISHED,
-    Ending.INTERRUPTED: SweepState.KILLED,
+    EndReason.DONE: SweepState.FINISHED,
+    EndReason.EXHAUSTED: SweepState.FINISHED,
+    EndReason.TIMED_OUT: SweepState.FINISHED,
+    EndReason.INTERRUPTED: SweepState.KILLED,
 }
 
 
@@ -170,7 +170,7 @@ def reopen_sweep(store: Store, lease: HeldLease, spec: SweepSpec, workers: int) 
 
 
 def end_sweep(
-    store: Store, run_id: str, ending: Ending | None, winner: RunRecord | None, tracking_seconds: float = 0.0
+    store: Store, run_id: str, ending: EndReason | None, winner: RunRecord | None, tracking_seconds: float = 0.0
 ) -> None:
     """Close the parent run.
 
@@ -252,7 +252,7 @@ class SweepRecorder:
             self._verify()
             run = self._client.create_run(self._store.experiment_id, tags=tags, run_name=trial.name)
             self._runs[trial.number] = run.info.run_id
-            params = [Param(name, str(value)) for name, value in parameters(trial).items()]
+            params = [Param(name, str(value)) for name, value in trial_params(trial).items()]
             self._client.log_batch(run.info.run_id, params=params)
             self._client.log_inputs(run.info.run_id, datasets=[self._data.as_input()])
 
@@ -270,7 +270,7 @@ class SweepRecorder:
         run_id = self._runs.pop(trial.number)
         with self._writing(f"recording {trial.name}"):
             self._flush()
-            _set_tags(self._store, run_id, {Tag.STATE: TrialState.KILLED.value, Tag.ERROR: cause[:LONGEST_TAG]})
+            _set_tags(self._store, run_id, {Tag.STATE: TrialState.KILLED.value, Tag.ERROR: cause[:MAX_TAG_LENGTH]})
             self._client.set_terminated(run_id, "KILLED")
 
     def trial_ended(self, trial: Trial, result: TrialResult) -> TrialResult:
@@ -288,12 +288,12 @@ class SweepRecorder:
                 except StoreError as error:
                     result = replace(result, state=TrialState.FAILED, best_epoch=None, model=None, error=str(error))
                 self._verify()  # once more: an upload may have taken minutes
-            self._client.log_batch(run_id, metrics=_points(summary(result), model_id=tags.get(Tag.MODEL_ID)))
+            self._client.log_batch(run_id, metrics=_points(trial_metrics(result), model_id=tags.get(Tag.MODEL_ID)))
             tags |= {Tag.STATE: result.state.value}
             if result.stop_reason:
                 tags[Tag.STOP_REASON] = result.stop_reason.value
             if result.error:
-                tags[Tag.ERROR] = result.error[:LONGEST_TAG]
+                tags[Tag.ERROR] = result.error[:MAX_TAG_LENGTH]
                 self._client.log_text(run_id, result.traceback or result.error, TRACEBACK_FILE)
             _set_tags(self._store, run_id, tags)
             self._client.set_terminated(run_id, _RUN_STATUS[result.state])
@@ -309,7 +309,7 @@ class SweepRecorder:
             Tag.MODEL_SHA256: saved.sha256,
             Tag.MODEL_BYTES: str(saved.size),
         }
-        params = {name: str(value) for name, value in parameters(trial).items()}
+        params = {name: str(value) for name, value in trial_params(trial).items()}
         model = self._client.create_logged_model(
             self._store.experiment_id, name=trial.name, source_run_id=run_id, params=params, tags=tags
         )
@@ -355,15 +355,15 @@ class SweepRecorder:
             self.seconds += time.perf_counter() - started
 
 
-def parameters(trial: Trial) -> dict[str, object]:
+def trial_params(trial: Trial) -> dict[str, object]:
     """The flat parameters of a trial, by the model factory's and the trainer's own names; the same for each engine.
 
     What does not exist for the trial's architecture is left out: an empty cell where runs are compared.
     """
-    return {**trial.hyperparameters.settled(), **trial.training.flat(), "seed": trial.seed}
+    return {**trial.hyperparameters.active_values(), **trial.training.flat(), "seed": trial.seed}
 
 
-def summary(result: TrialResult) -> dict[str, float]:
+def trial_metrics(result: TrialResult) -> dict[str, float]:
     """What is logged once of a finished trial: the figures of the saved weights, and what it cost."""
     figures: dict[str, float] = {
         "epochs_run": len(result.history),

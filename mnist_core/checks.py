@@ -17,7 +17,7 @@ def check_integer(name: str, value: object, low: int, high: int) -> None:
         raise ParameterError(f"{name}: expected an integer from {low} to {high}, received {value!r}")
 
 
-def check_real(
+def check_number(
     name: str, value: object, low: float, high: float, *, low_open: bool = False, high_open: bool = False
 ) -> float:
     """A number between ``low`` and ``high``, as a float; an open end does not belong to the range.
@@ -36,7 +36,7 @@ def check_real(
     return number
 
 
-def check_word(name: str, value: object, known: tuple[str, ...]) -> None:
+def check_choice(name: str, value: object, known: tuple[str, ...]) -> None:
     """One of the known words.
 
     Raises:
@@ -46,7 +46,7 @@ def check_word(name: str, value: object, known: tuple[str, ...]) -> None:
         raise ParameterError(f"{name}: unknown value {value!r}{did_you_mean(str(value), known)}")
 
 
-def check_switch(name: str, value: object) -> None:
+def check_bool(name: str, value: object) -> None:
     """True or False.
 
     Raises:

@@ -17,18 +17,18 @@ import tensorflow as tf
 from mnist_core.augmentation import augment
 from mnist_core.data import LabelledImages, Split
 from mnist_core.errors import ParameterError
-from mnist_core.fused_normalisation import fused_normalisation
+from mnist_core.fused_normalisation import fused_batch_norm
 from mnist_core.hyperparameters import Augmentation
 from mnist_core.supported import check_supported
 from mnist_core.weight_average import WeightAverage
 
 EVALUATION_BATCH = 2000
-STILL = Augmentation()
+NO_AUGMENTATION = Augmentation()
 NO_RATES = np.zeros(0, np.float32)
 
 
 @dataclass(frozen=True)
-class Means:
+class EvaluationMeans:
     """Means over a set of images, and whether the losses and all weights are finite.
 
     Args:
@@ -132,7 +132,7 @@ class CompiledEpoch:
         model: keras.Model,
         data: ResidentImages,
         batch_size: int,
-        augmentation: Augmentation = STILL,
+        augmentation: Augmentation = NO_AUGMENTATION,
         average: WeightAverage | None = None,
         scheduled: bool = False,
     ) -> None:
@@ -173,7 +173,7 @@ class CompiledEpoch:
             return loss_sum / tf.cast(count, tf.float32), correct / tf.cast(count, tf.float32)
 
         # Traced once and here: called as it is, TensorFlow would warn of a new function for each new model.
-        with fused_normalisation(model):
+        with fused_batch_norm(model):
             self._run = run.get_concrete_function()
 
     def __call__(self, rng: np.random.Generator, rates: npt.NDArray[np.float32] = NO_RATES) -> tuple[float, float]:
@@ -212,7 +212,7 @@ class CompiledEvaluation:
 
         self._run = run.get_concrete_function()
 
-    def __call__(self) -> Means:
+    def __call__(self) -> EvaluationMeans:
         """Evaluate the weights as they are now."""
         loss, accuracy, crossentropy, finite = self._run()
-        return Means(float(loss), float(accuracy), float(crossentropy), bool(finite))
+        return EvaluationMeans(float(loss), float(accuracy), float(crossentropy), bool(finite))

@@ -37,7 +37,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class ClassFigures:
+class ClassMetrics:
     """How one class fares.
 
     Args:
@@ -114,7 +114,7 @@ class Evaluation:
     macro_f1: Estimate
     log_loss: Estimate
     calibration_error: Estimate
-    classes: tuple[ClassFigures, ...]
+    classes: tuple[ClassMetrics, ...]
     confusion: tuple[tuple[int, ...], ...]
 
     @property
@@ -138,7 +138,7 @@ class Evaluation:
         return confused_pairs(self.confusion)[:count]
 
 
-def evaluate(probabilities: Probabilities, labels: Labels, seed: int = 0) -> Evaluation:
+def evaluate_predictions(probabilities: Probabilities, labels: Labels, seed: int = 0) -> Evaluation:
     """All figures.
 
     Args:
@@ -169,7 +169,7 @@ def evaluate(probabilities: Probabilities, labels: Labels, seed: int = 0) -> Eva
         accuracy=wilson(int((answers == labels).sum()), len(labels)),
         **figures.estimates(),
         classes=tuple(
-            ClassFigures(int(name), int(support[name]), float(precision[name]), float(recall[name]), float(f1[name]))
+            ClassMetrics(int(name), int(support[name]), float(precision[name]), float(recall[name]), float(f1[name]))
             for name in names
         ),
         confusion=tuple(tuple(map(int, row)) for row in confusion_matrix(labels, answers, labels=names)),

@@ -20,8 +20,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from mnist_core.errors import MissingLibraryError, ModelError, ParameterError
-from mnist_core.formats import Format
-from mnist_core.runtime import quietly
+from mnist_core.formats import ExportFormat
+from mnist_core.runtime import tensorflow_import
 from mnist_core.saved_model import load_model, predict
 
 Bytes = npt.NDArray[np.uint8]
@@ -45,12 +45,12 @@ class Agreement:
 
 LEAST_SHARE, MOST_DIFFERENCE = 0.999, 1e-4
 """Of formats that compute in float32."""
-LEAST_SHARE_INT8 = 0.98
+MIN_AGREEMENT_INT8 = 0.98
 """Rounding to 8 bits moves probabilities; what counts is whether answers change."""
 
 
 def export_model(
-    model: keras.Model, target: Path, wanted: Format, check_on: Bytes, calibration: Bytes | None = None
+    model: keras.Model, target: Path, wanted: ExportFormat, check_on: Bytes, calibration: Bytes | None = None
 ) -> Agreement:
     """Write a model in another format; it gets its name once it has been read back and answers as the model does.
 
@@ -66,7 +66,7 @@ def export_model(
         ModelError: what was written answers otherwise.
         ParameterError: calibration for another format than LiteRT.
     """
-    if calibration is not None and wanted is not Format.LITERT:
+    if calibration is not None and wanted is not ExportFormat.LITERT:
         raise ParameterError(f"int8: expected the format litert, received {wanted.value}")
     _need(wanted)
     partial = target.with_name(f"partial-{target.name}")
@@ -83,7 +83,7 @@ def export_model(
     return found
 
 
-def _need(wanted: Format) -> None:
+def _need(wanted: ExportFormat) -> None:
     if missing := [name for name in wanted.libraries if find_spec(name) is None]:
         raise MissingLibraryError(
             f"{wanted.value}: needs {', '.join(missing)}, not installed here: pip install "
@@ -91,12 +91,12 @@ def _need(wanted: Format) -> None:
         )
 
 
-def _write(model: keras.Model, path: Path, wanted: Format, calibration: Bytes | None) -> None:
-    if wanted is Format.KERAS:
+def _write(model: keras.Model, path: Path, wanted: ExportFormat, calibration: Bytes | None) -> None:
+    if wanted is ExportFormat.KERAS:
         model.save(path)
-    elif wanted is Format.SAVED_MODEL:
+    elif wanted is ExportFormat.SAVED_MODEL:
         model.export(str(path), format="tf_saved_model", verbose=False)
-    elif wanted is Format.ONNX:
+    elif wanted is ExportFormat.ONNX:
         model.export(str(path), format="onnx", verbose=False)
     elif calibration is None:
         model.export(str(path), format="litert", verbose=False)
@@ -111,15 +111,15 @@ def _write(model: keras.Model, path: Path, wanted: Format, calibration: Bytes | 
         )
 
 
-def _answers(path: Path, wanted: Format, images: Bytes) -> Floats:
+def _answers(path: Path, wanted: ExportFormat, images: Bytes) -> Floats:
     """Probabilities by the format's own runtime, shape ``(n, 10)``."""
-    if wanted is Format.KERAS:
+    if wanted is ExportFormat.KERAS:
         return predict(load_model(path), images)
     pixels = images.astype(np.float32)
-    if wanted is Format.SAVED_MODEL:
+    if wanted is ExportFormat.SAVED_MODEL:
         loaded = tf.saved_model.load(str(path))  # its function does not hold its variables
         return np.asarray(loaded.serve(pixels).numpy(), np.float32)
-    if wanted is Format.ONNX:
+    if wanted is ExportFormat.ONNX:
         import onnxruntime
 
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -144,7 +144,7 @@ def _compare(expected: Floats, received: Floats) -> Agreement:
 
 
 def _check(found: Agreement, target: Path, quantised: bool) -> None:
-    share = LEAST_SHARE_INT8 if quantised else LEAST_SHARE
+    share = MIN_AGREEMENT_INT8 if quantised else LEAST_SHARE
     difference = 1.0 if quantised else MOST_DIFFERENCE
     # Written so that NaN does not pass.
     if not (found.share >= share and found.largest_difference <= difference):
@@ -167,7 +167,7 @@ def _silently() -> Iterator[None]:
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings(), quietly():
+        with warnings.catch_warnings(), tensorflow_import():
             warnings.simplefilter("ignore")
             yield
     finally:

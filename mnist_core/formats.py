@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 
-class Format(Enum):
+class ExportFormat(Enum):
     """What a model can be exported to."""
 
     LITERT = "litert"

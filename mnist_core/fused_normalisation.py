@@ -13,7 +13,7 @@ SMALLEST_EPSILON = 1.001e-5
 
 
 @contextmanager
-def fused_normalisation(model: keras.Model) -> Iterator[None]:
+def fused_batch_norm(model: keras.Model) -> Iterator[None]:
     """Let what is traced in this block normalise by TensorFlow's fused kernel.
 
     Keras computes moments, scale and offset one after the other, each a way through memory: more than a third of a

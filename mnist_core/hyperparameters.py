@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import get_type_hints
 
-from mnist_core.checks import check_integer, check_real, check_switch, check_word
+from mnist_core.checks import check_bool, check_choice, check_integer, check_number
 from mnist_core.errors import ParameterError
 from mnist_core.metrics import MONITORED
 
@@ -14,7 +14,7 @@ ARCHITECTURES = ("mlp", "cnn")
 POOLINGS = ("max", "average")
 SCHEDULES = ("constant", "cosine", "plateau")
 
-APPLIES_TO: Mapping[str, tuple[str, ...]] = {
+CONDITIONS: Mapping[str, tuple[str, ...]] = {
     "filters": ("cnn",),
     "kernel_size": ("cnn",),
     "blocks": ("cnn",),
@@ -70,44 +70,44 @@ class Hyperparameters:
     block_dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        check_word("architecture", self.architecture, ARCHITECTURES)
+        check_choice("architecture", self.architecture, ARCHITECTURES)
         check_integer("hidden_layers", self.hidden_layers, 0, 16)
         check_integer("hidden_size", self.hidden_size, 1, 16384)
-        check_switch("batch_normalization", self.batch_normalization)
+        check_bool("batch_normalization", self.batch_normalization)
         check_integer("filters", self.filters, 1, 1024)
         check_integer("kernel_size", self.kernel_size, 1, 15)
         check_integer("blocks", self.blocks, 1, 5)
         check_integer("convolutions", self.convolutions, 1, 4)
-        check_word("pooling", self.pooling, POOLINGS)
+        check_choice("pooling", self.pooling, POOLINGS)
         reals = {
-            "learning_rate": check_real("learning_rate", self.learning_rate, 0, 10, low_open=True),
-            "dropout": check_real("dropout", self.dropout, 0, 1, high_open=True),
-            "l2": check_real("l2", self.l2, 0, 1),
-            "weight_decay": check_real("weight_decay", self.weight_decay, 0, 10),
-            "max_norm": check_real("max_norm", self.max_norm, 0, 1000),
-            "label_smoothing": check_real("label_smoothing", self.label_smoothing, 0, 1, high_open=True),
-            "block_dropout": check_real("block_dropout", self.block_dropout, 0, 1, high_open=True),
+            "learning_rate": check_number("learning_rate", self.learning_rate, 0, 10, low_open=True),
+            "dropout": check_number("dropout", self.dropout, 0, 1, high_open=True),
+            "l2": check_number("l2", self.l2, 0, 1),
+            "weight_decay": check_number("weight_decay", self.weight_decay, 0, 10),
+            "max_norm": check_number("max_norm", self.max_norm, 0, 1000),
+            "label_smoothing": check_number("label_smoothing", self.label_smoothing, 0, 1, high_open=True),
+            "block_dropout": check_number("block_dropout", self.block_dropout, 0, 1, high_open=True),
         }
         for name, value in reals.items():
             object.__setattr__(self, name, value)  # 1 is a number, and Keras wants it as 1.0
 
     @property
-    def idle(self) -> tuple[str, ...]:
+    def inactive(self) -> tuple[str, ...]:
         """Parameters that were set although the architecture has none of that name."""
         return tuple(
             field.name
             for field in fields(self)
-            if not applies(field.name, self.architecture) and getattr(self, field.name) != field.default
+            if not is_active(field.name, self.architecture) and getattr(self, field.name) != field.default
         )
 
-    def settled(self) -> dict[str, int | float | str]:
+    def active_values(self) -> dict[str, int | float | str]:
         """The values that exist for the architecture, by name."""
-        return {name: value for name, value in asdict(self).items() if applies(name, self.architecture)}
+        return {name: value for name, value in asdict(self).items() if is_active(name, self.architecture)}
 
 
-def applies(name: str, architecture: str) -> bool:
+def is_active(name: str, architecture: str) -> bool:
     """Whether a parameter exists for an architecture."""
-    return architecture in APPLIES_TO.get(name, ARCHITECTURES)
+    return architecture in CONDITIONS.get(name, ARCHITECTURES)
 
 
 def check_blocks(blocks: int, input_shape: tuple[int, int]) -> None:
@@ -146,9 +146,9 @@ class EarlyStopping:
     min_delta: float = 0.0
 
     def __post_init__(self) -> None:
-        check_word("monitor", self.monitor, tuple(metric.value for metric in MONITORED))
+        check_choice("monitor", self.monitor, tuple(metric.value for metric in MONITORED))
         check_integer("patience", self.patience, 1, 100_000)
-        check_real("min_delta", self.min_delta, 0, 1e6)
+        check_number("min_delta", self.min_delta, 0, 1e6)
 
 
 @dataclass(frozen=True)
@@ -172,10 +172,10 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         reals = {
-            "shift": check_real("shift", self.shift, 0, 100),
-            "rotation": check_real("rotation", self.rotation, 0, 180),
-            "zoom": check_real("zoom", self.zoom, 0, 1, high_open=True),
-            "shear": check_real("shear", self.shear, 0, 60),
+            "shift": check_number("shift", self.shift, 0, 100),
+            "rotation": check_number("rotation", self.rotation, 0, 180),
+            "zoom": check_number("zoom", self.zoom, 0, 1, high_open=True),
+            "shear": check_number("shear", self.shear, 0, 60),
         }
         for name, value in reals.items():
             object.__setattr__(self, name, value)
@@ -215,11 +215,11 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         check_integer("epochs", self.epochs, 1, 100_000)
         check_integer("batch_size", self.batch_size, 1, 65_536)
-        check_word("schedule", self.schedule, SCHEDULES)
-        object.__setattr__(self, "warmup", check_real("warmup", self.warmup, 0, 1000))
-        object.__setattr__(self, "ema", check_real("ema", self.ema, 0, 1, high_open=True))
+        check_choice("schedule", self.schedule, SCHEDULES)
+        object.__setattr__(self, "warmup", check_number("warmup", self.warmup, 0, 1000))
+        object.__setattr__(self, "ema", check_number("ema", self.ema, 0, 1, high_open=True))
 
-    def having(self, values: Mapping[str, int | float | str]) -> TrainingConfig:
+    def with_values(self, values: Mapping[str, int | float | str]) -> TrainingConfig:
         """The same but for some settings, those of the augmentation under their own names.
 
         Raises:

@@ -12,14 +12,14 @@ from mnist_core.errors import ParameterError
 from mnist_core.hyperparameters import Hyperparameters, check_blocks
 from mnist_core.layers import convolution_blocks, hidden_layers
 from mnist_core.losses import SmoothedCrossentropy
-from mnist_core.own import INPUT_SHAPE, OwnModel, load_function
+from mnist_core.own import INPUT_SHAPE, CustomModel, load_function
 from mnist_core.supported import check_supported
 
 # AdamW shrinks kernels; an offset or a scale near zero would be no simpler.
 NOT_DECAYED = ["bias", "gamma", "beta"]
 
 
-def build_model(hyperparameters: Hyperparameters | OwnModel, input_shape: tuple[int, int] = (28, 28)) -> keras.Model:
+def build_model(hyperparameters: Hyperparameters | CustomModel, input_shape: tuple[int, int] = (28, 28)) -> keras.Model:
     """A compiled classifier of digits, by the factory or by a function of the user's.
 
     Normalisation is its first layer, so what is served is what was trained: the model takes raw pixels.
@@ -36,11 +36,11 @@ def build_model(hyperparameters: Hyperparameters | OwnModel, input_shape: tuple[
         ParameterError: a parameter was set that the architecture does not have, the images are too small, or the
             user's function returns something else.
     """
-    if isinstance(hyperparameters, OwnModel):
+    if isinstance(hyperparameters, CustomModel):
         return _build_own(hyperparameters, input_shape)
-    if hyperparameters.idle:
+    if hyperparameters.inactive:
         raise ParameterError(
-            f"{hyperparameters.idle[0]}: architecture {hyperparameters.architecture!r} has no such parameter; "
+            f"{hyperparameters.inactive[0]}: architecture {hyperparameters.architecture!r} has no such parameter; "
             "expected its default, or another architecture"
         )
     model = keras.Sequential(
@@ -58,7 +58,7 @@ def build_model(hyperparameters: Hyperparameters | OwnModel, input_shape: tuple[
     return model
 
 
-def _build_own(own: OwnModel, input_shape: tuple[int, int]) -> keras.Model:
+def _build_own(own: CustomModel, input_shape: tuple[int, int]) -> keras.Model:
     function = load_function(own.function)
     shape = {INPUT_SHAPE: input_shape} if INPUT_SHAPE in inspect.signature(function).parameters else {}
     model = function(**own.arguments, **shape)

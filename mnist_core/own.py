@@ -17,7 +17,7 @@ from typing import Any
 
 from mnist_core.errors import ParameterError, did_you_mean
 from mnist_core.hyperparameters import TrainingConfig
-from mnist_core.runtime import quietly
+from mnist_core.runtime import tensorflow_import
 
 INPUT_SHAPE = "input_shape"
 """An argument of this name is handed height and width of the images; it is not searched."""
@@ -28,7 +28,7 @@ RESERVED = (*TrainingConfig().flat(), "seed", "function")
 
 
 @dataclass(frozen=True)
-class OwnModel:
+class CustomModel:
     """A model that a function of the user's builds.
 
     Args:
@@ -40,7 +40,7 @@ class OwnModel:
     function: str
     arguments: Mapping[str, int | float | str] = field(default_factory=dict)
 
-    def settled(self) -> dict[str, int | float | str]:
+    def active_values(self) -> dict[str, int | float | str]:
         """The function and its arguments, by name."""
         return {"function": self.function, **self.arguments}
 
@@ -57,7 +57,7 @@ def load_function(name: str) -> Callable[..., Any]:
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.append(here)
     try:
-        with quietly():  # it may be what imports TensorFlow
+        with tensorflow_import():  # it may be what imports TensorFlow
             module = importlib.import_module(module_name)
     except Exception as error:  # whatever a user's module raises
         raise ParameterError(f"function {name}: cannot be imported: {type(error).__name__}: {error}") from error

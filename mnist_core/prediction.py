@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from mnist_core.data import CLASSES
 from mnist_core.errors import ModelError
-from mnist_core.probabilities import fault_of, probe_images
+from mnist_core.probabilities import probability_fault, probe_images
 
 SHAPE = (28, 28)
 Bytes = npt.NDArray[np.uint8]
@@ -20,7 +20,7 @@ Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
-class Explanation:
+class PredictionExplanation:
     """How one image led to its probabilities.
 
     Args:
@@ -76,16 +76,16 @@ class CompiledPredictor:
         """Class probabilities, shape ``(n, 10)``, of images of shape ``(n, 28, 28)``, uint8."""
         return _array(self._predict(tf.constant(images)))
 
-    def explain(self, image: Bytes) -> Explanation:
+    def explain(self, image: Bytes) -> PredictionExplanation:
         """How an image of shape ``(28, 28)``, uint8, led to its probabilities."""
         probabilities, activations, saliency = map(_array, self._explain(tf.constant(image)))
-        return Explanation(probabilities, activations if self._has_hidden else activations[:0], saliency)
+        return PredictionExplanation(probabilities, activations if self._has_hidden else activations[:0], saliency)
 
     def _check(self) -> None:
         """Ask once of everything, so that no user waits for first touches; a model of NaNs ends here."""
         images = probe_images(SHAPE)
         answers = self.probabilities(images), self.explain(images[1]).probabilities[None]
-        if fault := fault_of(np.concatenate(answers)):
+        if fault := probability_fault(np.concatenate(answers)):
             raise ModelError(f"model {self._model.name}: {fault}")
 
 

@@ -16,7 +16,7 @@ def probe_images(shape: tuple[int, int]) -> npt.NDArray[np.uint8]:
     return np.stack([blank, ~blank])
 
 
-def fault_of(scores: npt.NDArray[np.floating]) -> str | None:
+def probability_fault(scores: npt.NDArray[np.floating]) -> str | None:
     """The reason why scores are not probabilities, with the remedy; None where they are.
 
     Args:

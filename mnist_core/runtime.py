@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def quietly() -> Iterator[None]:
+def tensorflow_import() -> Iterator[None]:
     """Import TensorFlow in this block, without the lines that it prints whatever its log level.
 
     They come from its compiled core, so the file descriptor itself is turned away. Keras is told to compute with
@@ -38,7 +38,7 @@ def configure(threads: int) -> None:
     Raises:
         RuntimeError: TensorFlow has already computed something in this process, with other settings.
     """
-    with quietly():
+    with tensorflow_import():
         import tensorflow as tf
 
         tf.config.threading.set_intra_op_parallelism_threads(threads)
@@ -50,7 +50,7 @@ def configure(threads: int) -> None:
     gc.freeze()
 
 
-def start_afresh(seed: int) -> None:
+def reset(seed: int) -> None:
     """Forget earlier models, and seed initial weights and dropout of the ones to come."""
     import keras
 

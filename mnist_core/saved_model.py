@@ -12,7 +12,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from mnist_core.errors import DataError, ModelError
-from mnist_core.probabilities import fault_of
+from mnist_core.probabilities import probability_fault
 
 PREDICTION_BATCH = 2000
 
@@ -80,6 +80,6 @@ def predict(model: keras.Model, images: npt.NDArray[np.uint8]) -> npt.NDArray[np
         raise DataError(f"images: expected {expected} pixels, as the model takes them, received {received}")
     batches = [images[start : start + PREDICTION_BATCH] for start in range(0, len(images), PREDICTION_BATCH)]
     scores = np.concatenate([np.asarray(model(batch, training=False), dtype=np.float32) for batch in batches])
-    if fault := fault_of(scores[np.isfinite(scores).all(axis=1)]):
+    if fault := probability_fault(scores[np.isfinite(scores).all(axis=1)]):
         raise ModelError(f"model {model.name}: {fault}")
     return scores

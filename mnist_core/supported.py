@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from mnist_core.errors import ParameterError
-from mnist_core.probabilities import fault_of, probe_images
+from mnist_core.probabilities import probability_fault, probe_images
 
 # Parts of Keras's training that the compiled epoch has in a form of its own.
 REPLACED = ("train_step", "test_step", "compute_loss", "make_train_function", "make_test_function")
@@ -57,5 +57,5 @@ def _check_shape_and_scores(model: keras.Model, shape: tuple[int, int]) -> None:
     if not hasattr(scores, "shape") or len(scores.shape) != 2:
         received = f"shape {scores.shape}" if hasattr(scores, "shape") else f"{type(scores).__name__} of {len(scores)}"
         raise ParameterError(f"outputs: expected one, of shape (n, classes), received {received}")
-    if fault := fault_of(np.asarray(keras.ops.convert_to_numpy(scores), np.float32)):
+    if fault := probability_fault(np.asarray(keras.ops.convert_to_numpy(scores), np.float32)):
         raise ParameterError(f"outputs: {fault}")

@@ -18,17 +18,21 @@ from mnist_core.metrics import EpochMetrics, StopReason, TrainingResult
 from mnist_core.schedules import LearningRates
 from mnist_core.weight_average import WeightAverage
 
-Report = Callable[[int, EpochMetrics], bool]
+EpochCallback = Callable[[int, EpochMetrics], bool]
 """Called after each epoch with its 1-based number and metrics; False ends the training as pruned."""
 
 
-def go_on(epoch: int, metrics: EpochMetrics) -> bool:
+def never_stop(epoch: int, metrics: EpochMetrics) -> bool:
     """The report that never prunes."""
     return True
 
 
 def train(
-    model: keras.Model, data: Split | ResidentSplit, config: TrainingConfig, seed: int, report: Report = go_on
+    model: keras.Model,
+    data: Split | ResidentSplit,
+    config: TrainingConfig,
+    seed: int,
+    report: EpochCallback = never_stop,
 ) -> TrainingResult:
     """Train a compiled model and leave the weights of its best epoch in it.
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from mnist_core.runtime import quietly
+from mnist_core.runtime import tensorflow_import
 from search.listed_searcher import ListedSearcher
-from search.searcher import MIN_DRAWS, KnownPoints, Searcher, draws_to_meet_any
+from search.searcher import MIN_DRAWS, DeduplicatingSearcher, Searcher, draws_to_meet_any
 from search.spec import Engine, SweepSpec
-from search.sweep import NO_HISTORY, History
+from search.sweep import NOTHING_DONE, ResumeState
 
 
-def make_searcher(spec: SweepSpec, history: History = NO_HISTORY) -> KnownPoints:
+def make_searcher(spec: SweepSpec, history: ResumeState = NOTHING_DONE) -> DeduplicatingSearcher:
     """The searcher that a sweep asks for, taught what is already known.
 
     Args:
@@ -18,8 +18,8 @@ def make_searcher(spec: SweepSpec, history: History = NO_HISTORY) -> KnownPoints
     """
     # A sampler that learns repeats itself where it has converged: it is not asked until it happens on the last point.
     draws = draws_to_meet_any(spec.space.size) if spec.sampler in ("random", "qmc") else MIN_DRAWS
-    searcher = KnownPoints(_engine(spec, len(history.finished)), spec.space.size, draws)
-    history.teach(searcher, spec)
+    searcher = DeduplicatingSearcher(_engine(spec, len(history.finished)), spec.space.size, draws)
+    history.replay(searcher, spec)
     return searcher
 
 
@@ -30,7 +30,7 @@ def _engine(spec: SweepSpec, known: int) -> Searcher:
         return OptunaSearcher(spec, known)
     if spec.engine is Engine.LISTED:
         return ListedSearcher(spec)
-    with quietly():
+    with tensorflow_import():
         from search.keras_tuner_searcher import KerasTunerSearcher
 
     return KerasTunerSearcher(spec, known)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from mnist_core.metrics import EpochMetrics
-from search.objective import Bench, WorkerContext, run_trial
+from search.objective import WorkerContext, WorkerRuntime, run_trial
 from search.trial import Trial, TrialResult
 
 Decide = Callable[[Trial, int, EpochMetrics], bool]
@@ -63,7 +63,7 @@ class InProcessExecutor:
     """Runs each trial within ``poll``, in this process: for tests and debugging."""
 
     def __init__(self, context: WorkerContext) -> None:
-        self._bench = Bench(context)
+        self._bench = WorkerRuntime(context)
         self._waiting: deque[Trial] = deque()
 
     @property

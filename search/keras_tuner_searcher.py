@@ -18,7 +18,7 @@ from typing import Any
 import keras_tuner
 
 from search.domains import Choices, Domain, IntRange, Value
-from search.searcher import Idle, Suggestion, draws_to_meet_any
+from search.searcher import NoSuggestion, Suggestion, draws_to_meet_any
 from search.space import ARCHITECTURE, Point, Space
 from search.spec import SweepSpec
 from search.trial import Outcome, TrialState
@@ -58,7 +58,7 @@ class KerasTunerSearcher:
     """Searches a grid, at random, or by a Gaussian process, with a KerasTuner oracle.
 
     ``grid`` and ``random`` replay a sequence that the seed fixes, so they are resumed by being asked again
-    (:class:`~search.searcher.KnownPoints` answers what is known); ``bayesian`` learns from history.
+    (:class:`~search.searcher.DeduplicatingSearcher` answers what is known); ``bayesian`` learns from history.
 
     Args:
         spec: a sweep with ``engine = "keras-tuner"``.
@@ -83,7 +83,7 @@ class KerasTunerSearcher:
         }[spec.sampler]
         self._oracle = oracle(
             objective=keras_tuner.Objective(spec.objective, direction),
-            hyperparameters=hyperparameters(spec),
+            hyperparameters=to_keras_tuner(spec),
             allow_new_entries=False,
             max_trials=None,
             seed=seed,
@@ -110,7 +110,7 @@ class KerasTunerSearcher:
         if not self._grid:
             self._queue.append(point)
 
-    def ask(self) -> Suggestion | Idle:
+    def ask(self) -> Suggestion | NoSuggestion:
         """The next point; WAIT where the oracle is idle until a running trial ends; EXHAUSTED at the end."""
         if self._queue:
             return self._create_at(self._queue.popleft())
@@ -130,7 +130,7 @@ class KerasTunerSearcher:
             trial.status, trial.message = "FAILED", outcome.state.value
         self._oracle.end_trial(trial)
 
-    def _create(self) -> Suggestion | Idle:
+    def _create(self) -> Suggestion | NoSuggestion:
         # A fresh tuner id for each trial: the same one would be given its unfinished trial again.
         id = next(self._ids)
         trial = self._oracle.create_trial(f"trial-{id}")
@@ -138,7 +138,7 @@ class KerasTunerSearcher:
             self._trials[id] = trial
             values = trial.hyperparameters.values
             return Suggestion(id, self._space.draw(lambda name, domain: _inside(domain, values[name])))
-        return Idle.WAIT if trial.status == "IDLE" else Idle.EXHAUSTED
+        return NoSuggestion.WAIT if trial.status == "IDLE" else NoSuggestion.EXHAUSTED
 
     def _create_at(self, point: Point) -> Suggestion:
         # populate_space is where an oracle chooses; for one trial the choice is made for it.
@@ -151,7 +151,7 @@ class KerasTunerSearcher:
         return suggestion
 
 
-def hyperparameters(spec: SweepSpec) -> keras_tuner.HyperParameters:
+def to_keras_tuner(spec: SweepSpec) -> keras_tuner.HyperParameters:
     """The space as KerasTuner knows it.
 
     For a grid every domain is a list of choices: KerasTuner's own steps can miss the upper end of a range.

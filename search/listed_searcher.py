@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from search.searcher import Idle, Suggestion
+from search.searcher import NoSuggestion, Suggestion
 from search.space import Point
 from search.spec import SweepSpec
 from search.trial import Outcome
@@ -24,10 +24,10 @@ class ListedSearcher:
     def enqueue(self, point: Point) -> None:
         """Nothing to do: its turn comes."""
 
-    def ask(self) -> Suggestion | Idle:
+    def ask(self) -> Suggestion | NoSuggestion:
         """The next point of the list."""
         id, point = next(self._points, (0, None))
-        return Idle.EXHAUSTED if point is None else Suggestion(id, point)
+        return NoSuggestion.EXHAUSTED if point is None else Suggestion(id, point)
 
     def report(self, id: int, epoch: int, value: float) -> bool:
         """Every trial is worth going on."""

@@ -22,7 +22,7 @@ import psutil
 from mnist_core.errors import WorkerError
 from mnist_core.metrics import EpochMetrics
 from search.executor import Decide, Ended, Finished, Lost
-from search.objective import Bench, WorkerContext, run_trial
+from search.objective import WorkerContext, WorkerRuntime, run_trial
 from search.silence import SilenceWatch
 from search.trial import Trial, TrialResult
 
@@ -30,7 +30,7 @@ from search.trial import Trial, TrialResult
 TRIALS_PER_WORKER = 40
 WORKER_MEMORY_BYTES = 1_200_000_000
 GRACE_SECONDS = 3.0
-MOST_STILLBORN = 3
+MAX_FAILED_STARTS = 3
 IN_A_SCRIPT = 'In a script of your own, make the call below if __name__ == "__main__": — workers import the script'
 
 _SPAWN = multiprocessing.get_context("spawn")
@@ -81,7 +81,7 @@ class _Worker:
         with suppress(OSError):  # it has died; its sentinel says so at the next poll
             self.connection.send(message)
 
-    def cause_of_death(self) -> str:
+    def exit_cause(self) -> str:
         self.process.join(GRACE_SECONDS)
         code = self.process.exitcode
         if code is not None and -code in set(signal.Signals):
@@ -115,7 +115,7 @@ class LocalExecutor:
         self._workers = [_Worker(context) for _ in range(workers)]
         self._waiting: deque[Trial] = deque()
         self._any_was_ready = False
-        self._stillborn = 0
+        self._failed_starts = 0
         self._silence = SilenceWatch(context.trial_timeout)
 
     @property
@@ -126,7 +126,7 @@ class LocalExecutor:
     def submit(self, trial: Trial) -> None:
         """Give the trial to a free worker, or keep it until there is one."""
         self._waiting.append(trial)
-        self._hand_out()
+        self._assign()
 
     def poll(self, decide: Decide, timeout: float) -> Sequence[Ended]:
         """Pass messages to and fro; return the trials that ended."""
@@ -140,10 +140,10 @@ class LocalExecutor:
             if worker.connection in ready:
                 ended += self._receive(worker, decide)
             elif worker.process.sentinel in ready:
-                ended += self._bury(worker)
+                ended += self._handle_worker_exit(worker)
             elif self._silence.is_hung(worker.silent_since):
                 ended += self._end_hung(worker)
-        self._hand_out()
+        self._assign()
         return ended
 
     def close(self) -> None:
@@ -162,7 +162,7 @@ class LocalExecutor:
         try:
             message = worker.connection.recv()
         except (EOFError, OSError):
-            return self._bury(worker)
+            return self._handle_worker_exit(worker)
         self._silence.end_silence(worker.silent_since)
         worker.silent_since = self._silence.now
         if isinstance(message, _Ready):
@@ -179,8 +179,8 @@ class LocalExecutor:
             self._replace(worker)
         return [Finished(trial, message)]
 
-    def _bury(self, worker: _Worker) -> list[Ended]:
-        return self._lose(worker, worker.cause_of_death(), IN_A_SCRIPT)
+    def _handle_worker_exit(self, worker: _Worker) -> list[Ended]:
+        return self._lose(worker, worker.exit_cause(), IN_A_SCRIPT)
 
     def _end_hung(self, worker: _Worker) -> list[Ended]:
         cause = f"the trial reported nothing for {self._silence.limit:,.6g} s, and its worker process was killed"
@@ -189,8 +189,8 @@ class LocalExecutor:
 
     def _lose(self, worker: _Worker, cause: str, advice: str) -> list[Ended]:
         assert worker.trial is not None
-        self._stillborn += not self._any_was_ready
-        if self._stillborn == MOST_STILLBORN:
+        self._failed_starts += not self._any_was_ready
+        if self._failed_starts == MAX_FAILED_STARTS:
             raise WorkerError(f"no worker process could start ({cause}). {advice}")
         lost = Lost(worker.trial, cause)
         self._replace(worker)
@@ -200,7 +200,7 @@ class LocalExecutor:
         worker.end()
         self._workers[self._workers.index(worker)] = _Worker(self._context)
 
-    def _hand_out(self) -> None:
+    def _assign(self) -> None:
         for worker in self._workers:
             if self._waiting and worker.trial is None:
                 worker.start(self._waiting.popleft(), self._silence.now)
@@ -248,8 +248,8 @@ def _ignore_interrupts() -> None:
 def _work(connection: Connection, context: WorkerContext) -> None:
     """A worker's life: trials in, epochs and results out, until the driver closes the pipe or dies."""
     _ignore_interrupts()
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-    bench = Bench(context, own_process=True)
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    bench = WorkerRuntime(context, own_process=True)
     with suppress(Exception):  # it is raised again in the first trial, which is where it is recorded
         bench.split  # noqa: B018
 
@@ -265,7 +265,7 @@ def _work(connection: Connection, context: WorkerContext) -> None:
         return  # the driver is gone
 
 
-def _die_with_parent() -> None:
+def _exit_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     wait([parent.sentinel])

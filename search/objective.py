@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from mnist_core.compiled import ResidentSplit
 
-Report = Callable[[int, EpochMetrics], bool]
+EpochCallback = Callable[[int, EpochMetrics], bool]
 SaveModel = Callable[[Any, Path], SavedModel]
 """Writes a Keras model into a folder that does not exist yet; importable by name, as workers receive it by pickle."""
 Withheld = Callable[[Mapping[str, str]], Iterable[str]]
@@ -63,7 +63,7 @@ class WorkerContext:
     withheld: Withheld = nothing_withheld
 
 
-class Bench:
+class WorkerRuntime:
     """A worker's place: TensorFlow configured and the data loaded, once, when the first trial asks for them.
 
     Args:
@@ -107,7 +107,7 @@ class _Reports:
         waited: seconds that the answers took.
     """
 
-    report: Report
+    report: EpochCallback
     history: list[EpochMetrics] = field(default_factory=list)
     waited: float = 0.0
 
@@ -120,7 +120,7 @@ class _Reports:
             self.waited += time.perf_counter() - asked
 
 
-def run_trial(trial: Trial, bench: Bench, report: Report) -> TrialResult:
+def run_trial(trial: Trial, bench: WorkerRuntime, report: EpochCallback) -> TrialResult:
     """Train one trial and save its model. Every exception becomes a FAILED result with its traceback.
 
     Args:
@@ -143,7 +143,7 @@ def run_trial(trial: Trial, bench: Bench, report: Report) -> TrialResult:
         )
 
 
-def _train_and_save(trial: Trial, bench: Bench, reports: _Reports) -> TrialResult:
+def _train_and_save(trial: Trial, bench: WorkerRuntime, reports: _Reports) -> TrialResult:
     data = bench.split
     # Here and not above: the process that drives the sweep imports this module, but never TensorFlow.
     from mnist_core import runtime
@@ -151,7 +151,7 @@ def _train_and_save(trial: Trial, bench: Bench, reports: _Reports) -> TrialResul
     from mnist_core.training import train
 
     started = time.perf_counter()
-    runtime.start_afresh(trial.seed)
+    runtime.reset(trial.seed)
     model = build_model(trial.hyperparameters, data.train.shape)
     training = train(model, data, trial.training, trial.seed, reports)
     trained = time.perf_counter()

@@ -18,7 +18,7 @@ from optuna.trial import TrialState as OptunaState
 
 from search.domains import Choices, Domain, IntRange, Value
 from search.pareto import is_maximised
-from search.searcher import Idle, Suggestion
+from search.searcher import NoSuggestion, Suggestion
 from search.space import Point
 from search.spec import SweepSpec
 from search.trial import Outcome, TrialState
@@ -37,7 +37,7 @@ class OptunaSearcher:
     """Searches with TPE, CMA-ES, random or quasi-random points, or a grid.
 
     ``random``, ``qmc`` and ``grid`` replay a sequence that the seed fixes, so they are resumed by being asked
-    again (:class:`~search.searcher.KnownPoints` answers what is known); the others learn from history.
+    again (:class:`~search.searcher.DeduplicatingSearcher` answers what is known); the others learn from history.
 
     Args:
         spec: a sweep with ``engine = "optuna"``.
@@ -82,11 +82,11 @@ class OptunaSearcher:
         if self._grid is None:
             self._study.enqueue_trial(dict(point))
 
-    def ask(self) -> Suggestion | Idle:
+    def ask(self) -> Suggestion | NoSuggestion:
         """The next point; EXHAUSTED at the end of a grid."""
         if self._grid is not None:
             if not self._grid:
-                return Idle.EXHAUSTED
+                return NoSuggestion.EXHAUSTED
             self._study.enqueue_trial(dict(self._grid.popleft()))
         return self._draw()
 
@@ -130,7 +130,7 @@ def _directions(spec: SweepSpec) -> list[StudyDirection]:
     return [StudyDirection.MAXIMIZE if is_maximised(one) else StudyDirection.MINIMIZE for one in spec.objectives]
 
 
-def distribution(domain: Domain) -> BaseDistribution:
+def to_distribution(domain: Domain) -> BaseDistribution:
     """A domain as Optuna knows it."""
     if isinstance(domain, Choices):
         return CategoricalDistribution(domain.values)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from mnist_core.errors import ParameterError, SpecError
 from mnist_core.hyperparameters import Hyperparameters, check_blocks
-from mnist_core.own import OwnModel, check_arguments
+from mnist_core.own import CustomModel, check_arguments
 from search.domains import Choices
 from search.spec import SweepSpec, is_models
 
@@ -52,7 +52,7 @@ def check_function(spec: SweepSpec) -> None:
     Raises:
         SpecError: it cannot.
     """
-    if not isinstance(spec.model, OwnModel):
+    if not isinstance(spec.model, CustomModel):
         return
     fixed = {name: type(value) for name, value in spec.model.arguments.items()}
     searched = {name: spec.space.parameters.type_of(name) for name in spec.space.domains if is_models(name)}
@@ -74,7 +74,7 @@ def check_images(spec: SweepSpec, shape: tuple[int, int]) -> None:
     """
     if not isinstance(spec.model, Hyperparameters) or "cnn" not in spec.architectures:
         return
-    searched = [value for name, value in spec.space.corners() if name == "blocks"]
+    searched = [value for name, value in spec.space.bounds() if name == "blocks"]
     for blocks in searched or [spec.model.blocks]:
         try:
             check_blocks(int(blocks), shape)

@@ -25,7 +25,7 @@ class Suggestion:
     point: Point
 
 
-class Idle(Enum):
+class NoSuggestion(Enum):
     """Why there is no suggestion."""
 
     WAIT = "wait"
@@ -47,7 +47,7 @@ class Searcher(Protocol):
     def enqueue(self, point: Point) -> None:
         """See to it that this point is among the coming suggestions."""
 
-    def ask(self) -> Suggestion | Idle:
+    def ask(self) -> Suggestion | NoSuggestion:
         """The next point to try."""
 
     def report(self, id: int, epoch: int, value: float) -> bool:
@@ -71,7 +71,7 @@ def draws_to_meet_any(size: float) -> int:
     return MIN_DRAWS if math.isinf(size) else max(MIN_DRAWS, 25 * int(size))
 
 
-class KnownPoints:
+class DeduplicatingSearcher:
     """A searcher around another that answers from memory when a point comes up again.
 
     All trials of a sweep share one seed, so a point that was trained once would end the same again. A
@@ -91,7 +91,7 @@ class KnownPoints:
         self._draws = draws
         self._known: dict[PointKey, Outcome] = {}
         self._running: dict[int, PointKey] = {}
-        self._shadows: dict[PointKey, list[int]] = defaultdict(list)
+        self._duplicates: dict[PointKey, list[int]] = defaultdict(list)
 
     def add(self, point: Point, outcome: Outcome) -> None:
         """Remember the outcome, and pass it on."""
@@ -102,26 +102,26 @@ class KnownPoints:
         """Pass it on."""
         self._inner.enqueue(point)
 
-    def ask(self) -> Suggestion | Idle:
+    def ask(self) -> Suggestion | NoSuggestion:
         """Return the next point that is neither known nor running.
 
         EXHAUSTED where the space has none; where only repeats came, WAIT while a trial runs, EXHAUSTED after that.
         """
         if len(self._known) + len(self._running) >= self._size:
-            return Idle.EXHAUSTED
+            return NoSuggestion.EXHAUSTED
         for _ in range(len(self._known) + self._draws):
             suggestion = self._inner.ask()
-            if isinstance(suggestion, Idle):
+            if isinstance(suggestion, NoSuggestion):
                 return suggestion
             key = key_of(suggestion.point)
             if key in self._known:
                 self._pass_on(suggestion.id, self._known[key])
             elif key in self._running.values():
-                self._shadows[key].append(suggestion.id)
+                self._duplicates[key].append(suggestion.id)
             else:
                 self._running[suggestion.id] = key
                 return suggestion
-        return Idle.WAIT if self._running else Idle.EXHAUSTED
+        return NoSuggestion.WAIT if self._running else NoSuggestion.EXHAUSTED
 
     def report(self, id: int, epoch: int, value: float) -> bool:
         """Pass it on."""
@@ -132,8 +132,8 @@ class KnownPoints:
         key = self._running.pop(id)
         self._known[key] = outcome
         self._inner.tell(id, outcome)
-        for shadow in self._shadows.pop(key, ()):
-            self._pass_on(shadow, outcome)
+        for duplicate in self._duplicates.pop(key, ()):
+            self._pass_on(duplicate, outcome)
 
     def _pass_on(self, id: int, outcome: Outcome) -> None:
         for epoch, value in enumerate(outcome.curve, start=1):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mnist_core.errors import SpecError, did_you_mean
-from mnist_core.hyperparameters import APPLIES_TO, PARAMETER_TYPES, TRAINER_TYPES
+from mnist_core.hyperparameters import CONDITIONS, PARAMETER_TYPES, TRAINER_TYPES
 from search.domains import Choices, Domain, FloatRange, Value
 
 Point = Mapping[str, Value]
@@ -20,7 +20,7 @@ ARCHITECTURE = "architecture"
 SEED = "seed"
 """A parameter that points may be listed with, and that is not searched: that would choose the luckiest."""
 
-LARGEST_GRID = 100_000
+MAX_GRID_POINTS = 100_000
 
 PointKey = tuple[tuple[str, Value], ...]
 
@@ -31,7 +31,7 @@ def key_of(point: Point) -> PointKey:
 
 
 @dataclass(frozen=True)
-class Parameters:
+class ParameterSchema:
     """What a sweep may search.
 
     Args:
@@ -69,7 +69,7 @@ class Parameters:
 SEARCHABLE: Mapping[str, type] = {**PARAMETER_TYPES, **TRAINER_TYPES}
 """Type of every parameter that a sweep of the factory's models may search: the factory's, and the trainer's."""
 
-FACTORY = Parameters(SEARCHABLE, APPLIES_TO)
+FACTORY = ParameterSchema(SEARCHABLE, CONDITIONS)
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Space:
     """
 
     domains: Mapping[str, Domain]
-    parameters: Parameters = FACTORY
+    parameters: ParameterSchema = FACTORY
 
     def __post_init__(self) -> None:
         if not self.domains:
@@ -100,7 +100,7 @@ class Space:
                 raise SpecError(f"space.{error}") from error
 
     @classmethod
-    def of(cls, points: Sequence[Point], parameters: Parameters = FACTORY) -> Space:
+    def of(cls, points: Sequence[Point], parameters: ParameterSchema = FACTORY) -> Space:
         """The least space that holds the points: for each parameter, the values that occur.
 
         Raises:
@@ -169,8 +169,8 @@ class Space:
                     + (" or give it a step" if isinstance(domain, FloatRange) and not domain.log else "")
                 )
         size = int(self.size)
-        if size > LARGEST_GRID:
-            raise SpecError(f"[space]: expected a grid of at most {LARGEST_GRID:,} points, received {size:,}")
+        if size > MAX_GRID_POINTS:
+            raise SpecError(f"[space]: expected a grid of at most {MAX_GRID_POINTS:,} points, received {size:,}")
         return size
 
     def grid(self) -> Sequence[Point]:
@@ -183,7 +183,7 @@ class Space:
         self.grid_size()
         return [point for branch in self.branches for point in _combinations(branch)]
 
-    def corners(self) -> Iterable[tuple[str, Value]]:
+    def bounds(self) -> Iterable[tuple[str, Value]]:
         """Each parameter with each value that bounds it: what has to be legal for all of the space to be."""
         for name, domain in self.domains.items():
             bounds = domain.values if isinstance(domain, Choices) else (domain.low, domain.high)

@@ -9,12 +9,12 @@ from typing import Any
 from mnist_core.errors import MnistSearchError, SpecError, did_you_mean
 from mnist_core.hyperparameters import TRAINER_TYPES
 from search.domains import Choices, Domain, FloatRange, IntRange
-from search.space import SEED, Parameters, Point, Space
+from search.space import SEED, ParameterSchema, Point, Space
 
 Table = dict[str, Any]
 
 
-def read_space(table: Table, points: tuple[Point, ...], parameters: Parameters) -> Space:
+def read_space(table: Table, points: tuple[Point, ...], parameters: ParameterSchema) -> Space:
     """The space that a table declares, or that of the points.
 
     Raises:
@@ -25,7 +25,7 @@ def read_space(table: Table, points: tuple[Point, ...], parameters: Parameters) 
     return Space({name: _domain(name, value, parameters) for name, value in table.items()}, parameters)
 
 
-def read_points(tables: list[Table], parameters: Parameters) -> tuple[Point, ...]:
+def read_points(tables: list[Table], parameters: ParameterSchema) -> tuple[Point, ...]:
     """The points that a sweep lists.
 
     Raises:
@@ -50,7 +50,7 @@ def point_tables(value: object) -> list[Table]:
     return value
 
 
-def parameters_of(space: Table, points: list[Table]) -> Parameters:
+def parameters_of(space: Table, points: list[Table]) -> ParameterSchema:
     """What a model of the user's own has to search: the types of its parameters are those of the values given.
 
     Raises:
@@ -61,7 +61,7 @@ def parameters_of(space: Table, points: list[Table]) -> Parameters:
         for name, value in point.items():
             values.setdefault(name, []).append(value)
     own = {name: _kind(name, given) for name, given in values.items() if name not in TRAINER_TYPES and name != SEED}
-    return Parameters({**own, **TRAINER_TYPES})
+    return ParameterSchema({**own, **TRAINER_TYPES})
 
 
 def domain_table(domain: Domain) -> Table:
@@ -98,7 +98,7 @@ def _kind(name: str, values: list[object]) -> type:
     return kinds.pop()
 
 
-def _domain(name: str, value: Table | list[Any], parameters: Parameters) -> Domain:
+def _domain(name: str, value: Table | list[Any], parameters: ParameterSchema) -> Domain:
     if name not in parameters.types:
         raise SpecError(f"space.{name}: no such parameter{did_you_mean(name, parameters.types)}")
     kind = parameters.types[name]

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from mnist_core.errors import MnistSearchError, SpecError, did_you_mean
-from mnist_core.hyperparameters import APPLIES_TO, TRAINER_TYPES, Hyperparameters, TrainingConfig, applies
+from mnist_core.hyperparameters import CONDITIONS, TRAINER_TYPES, Hyperparameters, TrainingConfig, is_active
 from mnist_core.metrics import Metric
-from mnist_core.own import OwnModel
+from mnist_core.own import CustomModel
 from search.domains import Choices
 from search.durations import parse_duration
 from search.pareto import ALL_OBJECTIVES, PARAMETERS, RANKING, name_of
@@ -19,7 +19,7 @@ from search.space import ARCHITECTURE, SEED, Point, Space
 from search.trial import Trial
 
 OBJECTIVES = tuple(map(name_of, RANKING))
-IN_THE_LOSS = ("l2", "label_smoothing")
+PART_OF_THE_LOSS = ("l2", "label_smoothing")
 
 
 class Engine(Enum):
@@ -113,7 +113,7 @@ class SweepSpec:
     trials: int = 0
     seed: int = 0
     data: DataSpec = field(default_factory=DataSpec)
-    model: Hyperparameters | OwnModel = field(default_factory=Hyperparameters)
+    model: Hyperparameters | CustomModel = field(default_factory=Hyperparameters)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     points: tuple[Point, ...] = ()
     objectives: tuple[str, ...] = ()
@@ -141,13 +141,13 @@ class SweepSpec:
             self.space.grid_size()
         elif not self.trials and not self.points:
             raise SpecError(f"trials: expected how many points sampler = {self.sampler!r} is to try, received none")
-        for name, value in self.space.corners():
+        for name, value in self.space.bounds():
             try:
                 self._settings({name: value})
             except MnistSearchError as error:
                 raise SpecError(f"space.{error}") from error
 
-    def listing(self, name: str, points: tuple[Point, ...]) -> SweepSpec:
+    def with_points(self, name: str, points: tuple[Point, ...]) -> SweepSpec:
         """The sweep of that name that tries just these points, and all else as this one has it.
 
         Raises:
@@ -179,10 +179,10 @@ class SweepSpec:
     @property
     def target(self) -> int:
         """How many points this sweep will have tried when it is done."""
-        return int(min(self.trials or math.inf, self.largest_target))
+        return int(min(self.trials or math.inf, self.max_target))
 
     @property
-    def largest_target(self) -> float:
+    def max_target(self) -> float:
         """How many points there are to try: the size of a grid or a list, infinity elsewhere."""
         if self.engine is Engine.LISTED:
             return len(self.points)
@@ -191,7 +191,7 @@ class SweepSpec:
     @property
     def architectures(self) -> tuple[str, ...]:
         """Those that a trial may have; none where the model is the user's own."""
-        if isinstance(self.model, OwnModel):
+        if isinstance(self.model, CustomModel):
             return ()
         searched = self.space.domains.get(ARCHITECTURE)
         return tuple(map(str, searched.values)) if isinstance(searched, Choices) else (self.model.architecture,)
@@ -248,38 +248,40 @@ class SweepSpec:
             )
 
     def _check_architectures(self) -> None:
-        if isinstance(self.model, OwnModel):
+        if isinstance(self.model, CustomModel):
             return
         known = self.architectures
-        of_none, idle = _of_none(self.space.domains, known), _of_none(self.model.idle, known)
-        if of_none or idle:
-            where = f"space.{of_none[0]}" if of_none else f"model.{idle[0]}"
+        of_none, inactive = _of_none(self.space.domains, known), _of_none(self.model.inactive, known)
+        if of_none or inactive:
+            where = f"space.{of_none[0]}" if of_none else f"model.{inactive[0]}"
             words = " and ".join(map(repr, known))
             raise SpecError(f"{where}: architecture {words} has no such parameter; leave it out, or choose another one")
 
     def _check_comparable(self) -> None:
         """A validation loss holds the penalty and the smoothing that its trial was trained with."""
         wanted = {self.objective, *map(name_of, self.objectives)}
-        if Metric.VAL_LOSS.value in wanted and (within := [name for name in IN_THE_LOSS if name in self.space.domains]):
+        if Metric.VAL_LOSS.value in wanted and (
+            within := [name for name in PART_OF_THE_LOSS if name in self.space.domains]
+        ):
             raise SpecError(
                 f"space.{within[0]}: part of val_loss, so trials that differ in it cannot be ranked by that; expected "
                 "objective = 'val_accuracy', or one value for all in [model]"
             )
 
-    def _without_idle(self, points: tuple[Point, ...]) -> Hyperparameters | OwnModel:
+    def _without_idle(self, points: tuple[Point, ...]) -> Hyperparameters | CustomModel:
         """The fixed values, less those of architectures that none of the points has."""
-        if isinstance(self.model, OwnModel):
+        if isinstance(self.model, CustomModel):
             return self.model
         known = {str(point.get(ARCHITECTURE, self.model.architecture)) for point in points}
-        return replace(self.model, **{name: getattr(Hyperparameters, name) for name in _of_none(APPLIES_TO, known)})
+        return replace(self.model, **{name: getattr(Hyperparameters, name) for name in _of_none(CONDITIONS, known)})
 
-    def _settings(self, point: Point) -> tuple[Hyperparameters | OwnModel, TrainingConfig]:
+    def _settings(self, point: Point) -> tuple[Hyperparameters | CustomModel, TrainingConfig]:
         of_model = {name: value for name, value in point.items() if is_models(name)}
-        training = self.training.having({name: value for name, value in point.items() if name in TRAINER_TYPES})
-        if isinstance(self.model, OwnModel):
+        training = self.training.with_values({name: value for name, value in point.items() if name in TRAINER_TYPES})
+        if isinstance(self.model, CustomModel):
             return replace(self.model, arguments={**self.model.arguments, **of_model}), training
         model = replace(self.model, **of_model)  # type: ignore[arg-type]
-        return Hyperparameters(**model.settled()), training  # type: ignore[arg-type]
+        return Hyperparameters(**model.active_values()), training  # type: ignore[arg-type]
 
 
 def is_models(name: str) -> bool:
@@ -289,7 +291,7 @@ def is_models(name: str) -> bool:
 
 def _of_none(names: Iterable[str], architectures: Iterable[str]) -> list[str]:
     """The parameters that none of the architectures has."""
-    return [name for name in names if not any(applies(name, one) for one in architectures)]
+    return [name for name in names if not any(is_active(name, one) for one in architectures)]
 
 
 def _check_word(key: str, word: object, known: tuple[str, ...], engine: Engine) -> None:

@@ -19,7 +19,7 @@ from mnist_core.hyperparameters import (
     Hyperparameters,
     TrainingConfig,
 )
-from mnist_core.own import OwnModel
+from mnist_core.own import CustomModel
 from search.durations import parse_duration
 from search.pareto import ALL_OBJECTIVES, name_of
 from search.space import ARCHITECTURE, FACTORY
@@ -29,7 +29,7 @@ from search.spec import DataSpec, Engine, SweepSpec
 TABLES = ("data", "model", "training", "space")
 
 
-def read_spec(path: Path, overrides: Iterable[str] = ()) -> SweepSpec:
+def read_spec_file(path: Path, overrides: Iterable[str] = ()) -> SweepSpec:
     """Read a sweep file.
 
     Args:
@@ -77,8 +77,8 @@ def to_toml(spec: SweepSpec) -> str:
     table["space"] = {name: domain_table(domain) for name, domain in spec.space.domains.items()}
     for name in TABLES:
         table[name] = table.pop(name)
-    if isinstance(spec.model, OwnModel) or ARCHITECTURE not in spec.space.domains:
-        table["model"] = spec.model.settled()
+    if isinstance(spec.model, CustomModel) or ARCHITECTURE not in spec.space.domains:
+        table["model"] = spec.model.active_values()
     for name in set(spec.space.domains) & set(table["model"]):
         del table["model"][name]
     for part in (table["training"], table["training"]["augmentation"]):
@@ -165,14 +165,14 @@ def _home(name: str) -> str:
     return "training" if name in TRAINER_TYPES else "model"
 
 
-def _own_model(table: Table) -> OwnModel:
+def _own_model(table: Table) -> CustomModel:
     function = table.pop("function")
     if not isinstance(function, str):
         raise SpecError(f"model.function: expected 'package.module:function', received {function!r}")
     for name, value in table.items():
         if not isinstance(value, int | float | str) or name in TRAINER_TYPES:
             raise SpecError(f"model.{name}: expected an argument of {function} and its value, received {value!r}")
-    return OwnModel(function, table)
+    return CustomModel(function, table)
 
 
 def _training(table: Table) -> TrainingConfig:

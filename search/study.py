@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, create_trial
 from optuna.trial import TrialState as OptunaState
 
 from search.domains import Choices, Domain
-from search.optuna_searcher import STATES, STUDY_NAME, distribution
+from search.optuna_searcher import STATES, STUDY_NAME, to_distribution
 from search.space import Point, Space
 from search.spec import SweepSpec
 from search.trial import Outcome, TrialState
@@ -59,10 +59,10 @@ def importances(study: optuna.Study) -> dict[str, float]:
 
 def _shown(domain: Domain) -> BaseDistribution:
     if not isinstance(domain, Choices) or len(domain.values) < 2:
-        return distribution(domain)
+        return to_distribution(domain)
     numbers = [value for value in domain.values if isinstance(value, int | float) and not isinstance(value, bool)]
     if len(numbers) < len(domain.values):
-        return distribution(domain)
+        return to_distribution(domain)
     low, high = min(numbers), max(numbers)
     log = _grow_by_factors(sorted(numbers))
     if all(isinstance(number, int) for number in numbers):

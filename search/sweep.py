@@ -10,17 +10,17 @@ from enum import Enum
 from typing import Protocol
 
 from mnist_core.metrics import EpochMetrics
-from search.executor import Ended, Executor, Lost
-from search.searcher import Idle, Searcher
+from search.executor import Ended, Executor, Finished, Lost
+from search.searcher import NoSuggestion, Searcher
 from search.space import PointKey, key_of
 from search.spec import SweepSpec
 from search.trial import Trial, TrialResult, TrialState
 
-MOST_ATTEMPTS = 3
+MAX_ATTEMPTS = 3
 POLL_SECONDS = 0.2
 
 
-class Ending(Enum):
+class EndReason(Enum):
     """How a sweep ended."""
 
     DONE = "done"
@@ -31,15 +31,7 @@ class Ending(Enum):
 
 
 @dataclass(frozen=True)
-class PastTrial:
-    """A trial that had its result before this process began."""
-
-    trial: Trial
-    result: TrialResult
-
-
-@dataclass(frozen=True)
-class History:
+class ResumeState:
     """What a resumed sweep starts from.
 
     Args:
@@ -47,10 +39,10 @@ class History:
         unfinished: trials that were lost; each is tried again under its number, as its next attempt.
     """
 
-    finished: Sequence[PastTrial] = ()
+    finished: Sequence[Finished] = ()
     unfinished: Sequence[Trial] = ()
 
-    def teach(self, searcher: Searcher, spec: SweepSpec) -> None:
+    def replay(self, searcher: Searcher, spec: SweepSpec) -> None:
         """Bring a new searcher to where the sweep was left."""
         for past in self.finished:
             searcher.add(past.trial.point, past.result.outcome(spec.metric, spec.objectives))
@@ -58,7 +50,7 @@ class History:
             searcher.enqueue(trial.point)
 
 
-NO_HISTORY = History()
+NOTHING_DONE = ResumeState()
 """What a new sweep starts from."""
 
 
@@ -84,7 +76,7 @@ class Recorder(Protocol):
 class Observer(Protocol):
     """Is shown what happens, after it has been recorded."""
 
-    def sweep_started(self, spec: SweepSpec, history: History) -> None:
+    def sweep_started(self, spec: SweepSpec, history: ResumeState) -> None:
         """The loop begins; ``history`` holds what earlier calls have done."""
 
     def trial_started(self, trial: Trial) -> None:
@@ -119,7 +111,7 @@ class Sweep:
         executor: Executor,
         recorder: Recorder,
         observers: Sequence[Observer] = (),
-        history: History = NO_HISTORY,
+        history: ResumeState = NOTHING_DONE,
     ) -> None:
         self._spec = spec
         self._searcher = searcher
@@ -132,11 +124,11 @@ class Sweep:
         self._next_number = 1 + max((trial.number for trial in past), default=-1)
         self._again: dict[PointKey, Trial] = {key_of(trial.point): trial for trial in history.unfinished}
         self._running: dict[int, tuple[int, Trial]] = {}
-        self._deaths: Counter[int] = Counter()
+        self._lost_attempts: Counter[int] = Counter()
         self._epochs: list[tuple[Trial, int, EpochMetrics]] = []
         self._no_suggestion = False
 
-    def run(self, stop: Callable[[], bool] = lambda: False, timeout: float | None = None) -> Ending:
+    def run(self, stop: Callable[[], bool] = lambda: False, timeout: float | None = None) -> EndReason:
         """Run what is missing.
 
         Args:
@@ -163,14 +155,14 @@ class Sweep:
             self._executor.close()
             for _, trial in self._running.values():
                 self._lose(trial, "the sweep was interrupted")
-            return Ending.INTERRUPTED
+            return EndReason.INTERRUPTED
         finally:
             self._executor.close()
 
-    def _ending(self, out_of_time: bool) -> Ending:
+    def _ending(self, out_of_time: bool) -> EndReason:
         if not self._missing():
-            return Ending.DONE
-        return Ending.TIMED_OUT if out_of_time else Ending.EXHAUSTED
+            return EndReason.DONE
+        return EndReason.TIMED_OUT if out_of_time else EndReason.EXHAUSTED
 
     def _missing(self) -> int:
         return self._spec.target - self._finished - len(self._running)
@@ -179,7 +171,7 @@ class Sweep:
         # Without a suggestion, there is none before a running trial has been told; asking costs the searcher draws.
         while not self._no_suggestion and self._missing() > 0 and len(self._running) < self._executor.capacity:
             suggestion = self._searcher.ask()
-            if isinstance(suggestion, Idle):
+            if isinstance(suggestion, NoSuggestion):
                 self._no_suggestion = True
                 return
             lost = self._again.pop(key_of(suggestion.point), None)
@@ -215,14 +207,14 @@ class Sweep:
             self._finish(end.trial, end.result)
             return
         # Counted here and not by the trial's attempts: that a sweep was interrupted is no fault of a trial.
-        self._deaths[end.trial.number] += 1
-        if self._deaths[end.trial.number] < MOST_ATTEMPTS:
+        self._lost_attempts[end.trial.number] += 1
+        if self._lost_attempts[end.trial.number] < MAX_ATTEMPTS:
             self._lose(end.trial, end.cause)
             suggestion, _ = self._running.pop(end.trial.number)
             if again:
                 self._start(suggestion, replace(end.trial, attempt=end.trial.attempt + 1))
         else:
-            cause = f"{end.cause}, as in {MOST_ATTEMPTS - 1} attempts before"
+            cause = f"{end.cause}, as in {MAX_ATTEMPTS - 1} attempts before"
             self._finish(end.trial, TrialResult(TrialState.FAILED, error=cause))
 
     def _lose(self, trial: Trial, cause: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mnist_core.hyperparameters import Hyperparameters, TrainingConfig
 from mnist_core.metrics import EpochMetrics, Metric, StopReason
-from mnist_core.own import OwnModel
+from mnist_core.own import CustomModel
 from search.pareto import PARAMETERS, name_of
 from search.space import Point
 
@@ -45,7 +45,7 @@ class Trial:
 
     number: int
     point: Point
-    hyperparameters: Hyperparameters | OwnModel
+    hyperparameters: Hyperparameters | CustomModel
     training: TrainingConfig
     seed: int
     attempt: int = 1

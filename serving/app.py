@@ -25,7 +25,7 @@ from serving import recognition
 from serving.batching import Batcher
 from serving.bodies import (
     DECODERS,
-    MOST_BYTES,
+    MAX_BYTES,
     PICTURE,
     PICTURE_OR_ARRAYS,
     FeedbackBody,
@@ -33,7 +33,7 @@ from serving.bodies import (
     read_file,
     read_pictures,
 )
-from serving.champion import CHECK_SECONDS, Champion, ModelFacts, Throne
+from serving.champion import CHECK_SECONDS, LoadedModel, ModelInfo, ModelManager
 from serving.connections import STALL_SECONDS, UPLOAD_SECONDS, TimedUploads
 from serving.guards import OwnOriginWrites, SecurityHeaders
 from serving.metrics import CountRequests, Metrics
@@ -103,7 +103,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     400: {"description": "Unknown Host header"},
     403: {"description": "Sent by another site's page"},
     408: {"description": "Body that stalled or took too long"},
-    413: {"description": f"Body of more than {MOST_BYTES // 1_000_000} MB"},
+    413: {"description": f"Body of more than {MAX_BYTES // 1_000_000} MB"},
     415: {"description": "Another content type"},
     422: {"description": "Content that is not of its type, or a picture that is too large"},
     503: {"description": "No champion yet"},
@@ -111,13 +111,13 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 _PREDICTIONS, _EXPLAINED = TypeAdapter(Predictions), TypeAdapter(Explained)
 
 
-def create_app(throne: Throne, settings: Settings = Settings()) -> FastAPI:
+def create_app(manager: ModelManager, settings: Settings = Settings()) -> FastAPI:
     """The application around a throne, which it watches while it runs."""
-    metrics = Metrics(throne)
+    metrics = Metrics(manager)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with throne.watch(settings.check_seconds):
+        with manager.watch(settings.check_seconds):
             yield
 
     app = FastAPI(
@@ -126,7 +126,7 @@ def create_app(throne: Throne, settings: Settings = Settings()) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,  # FastAPI's page loads its scripts from elsewhere
         redoc_url=None,
-        max_body_size=MOST_BYTES,
+        max_body_size=MAX_BYTES,
     )
     app.add_exception_handler(RequestValidationError, _refuse_without_echo)
     app.add_exception_handler(ClientDisconnect, _note_disconnection)
@@ -135,18 +135,18 @@ def create_app(throne: Throne, settings: Settings = Settings()) -> FastAPI:
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=settings.hosts, www_redirect=False)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(CountRequests, metrics=metrics)
-    _add_recognition(app, throne, metrics)
-    _add_state(app, throne, metrics, settings)
+    _add_recognition(app, manager, metrics)
+    _add_state(app, manager, metrics, settings)
     if settings.collect:
-        _add_feedback(app, throne, settings.collect)
+        _add_feedback(app, manager, settings.collect)
     app.mount("/", StaticFiles(directory=STATIC, html=True))
     return app
 
 
-def _add_recognition(app: FastAPI, throne: Throne, metrics: Metrics) -> None:
+def _add_recognition(app: FastAPI, manager: ModelManager, metrics: Metrics) -> None:
     batcher, decoders = Batcher(), CapacityLimiter(DECODERS)
 
-    async def recognise_one(champion: Champion, picture: Bytes) -> Recognition:
+    async def recognise_one(champion: LoadedModel, picture: Bytes) -> Recognition:
         # In this thread: the way to another and back takes longer than one answer.
         image = as_mnist(picture)
         if image is None:
@@ -156,7 +156,7 @@ def _add_recognition(app: FastAPI, throne: Throne, metrics: Metrics) -> None:
     @app.post("/predict", response_model=Predictions, responses=REFUSALS, openapi_extra=PICTURE_OR_ARRAYS)
     async def predict(request: Request) -> Response:
         """Recognise a digit in each picture: a PNG or JPEG file, or 28 × 28 or N × 28 × 28 pixels as JSON."""
-        champion = _reigning(throne)
+        champion = _current(manager)
         pictures = await read_pictures(request, decoders)
         if len(pictures) == 1:
             found = [await recognise_one(champion, pictures[0])]
@@ -168,27 +168,27 @@ def _add_recognition(app: FastAPI, throne: Throne, metrics: Metrics) -> None:
     @app.post("/explain", response_model=Explained, responses=REFUSALS, openapi_extra=PICTURE)
     async def explain(request: Request) -> Response:
         """Recognise the digit in one PNG or JPEG file, and show what the network saw and what it went by."""
-        champion = _reigning(throne)
+        champion = _current(manager)
         picture = await read_file(request, decoders)
         explained = recognition.explain(champion.predictor, picture, champion.facts.version)
         metrics.count([explained.recognition])
         return _json(_EXPLAINED.dump_json(explained))
 
 
-def _add_state(app: FastAPI, throne: Throne, metrics: Metrics, settings: Settings) -> None:
+def _add_state(app: FastAPI, manager: ModelManager, metrics: Metrics, settings: Settings) -> None:
     @app.get("/model", responses={503: REFUSALS[503]})
-    async def model() -> ModelFacts:
+    async def model() -> ModelInfo:
         """Which model speaks."""
-        return _reigning(throne).facts
+        return _current(manager).facts
 
     @app.get("/health", responses={503: {"model": Health, "description": "No champion yet"}})
     async def health(response: Response) -> Health:
         """Whether a model serves, and whether it is the one that should."""
-        champion = throne.champion
-        status = Status.WAITING if champion is None else Status.DEGRADED if throne.problem else Status.SERVING
+        champion = manager.champion
+        status = Status.WAITING if champion is None else Status.DEGRADED if manager.problem else Status.SERVING
         response.status_code = 503 if champion is None else 200
         version = champion.facts.version if champion else None
-        return Health(status, version, throne.problem, settings.collect is not None)
+        return Health(status, version, manager.problem, settings.collect is not None)
 
     @app.get("/metrics", response_class=PlainTextResponse)
     async def figures() -> Response:
@@ -200,7 +200,7 @@ def _add_state(app: FastAPI, throne: Throne, metrics: Metrics, settings: Setting
         return FileResponse(STATIC / "docs.html")
 
 
-def _add_feedback(app: FastAPI, throne: Throne, folder: Path) -> None:
+def _add_feedback(app: FastAPI, manager: ModelManager, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
 
     @app.post("/feedback", status_code=204, responses={**REFUSALS, 507: {"description": "It cannot be stored"}})
@@ -209,7 +209,7 @@ def _add_feedback(app: FastAPI, throne: Throne, folder: Path) -> None:
 
         Without the version that predicted it, the one that serves now is noted.
         """
-        version = body.version or _reigning(throne).facts.version
+        version = body.version or _current(manager).facts.version
         now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
         one = Feedback(as_bytes(body.pixels), int(body.guess), int(body.truth), version, now)
         try:
@@ -218,10 +218,10 @@ def _add_feedback(app: FastAPI, throne: Throne, folder: Path) -> None:
             raise HTTPException(507, f"feedback is not stored: {error.strerror or error}") from error
 
 
-def _reigning(throne: Throne) -> Champion:
-    if throne.champion is None:
-        raise HTTPException(503, throne.problem or NO_CHAMPION)
-    return throne.champion
+def _current(manager: ModelManager) -> LoadedModel:
+    if manager.champion is None:
+        raise HTTPException(503, manager.problem or NO_CHAMPION)
+    return manager.champion
 
 
 def _json(content: bytes) -> Response:

@@ -9,12 +9,12 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import HTTPException, Request
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from mnist_core.errors import PictureError
+from mnist_core.errors import PlotError
 from serving.pictures import MEDIA_TYPES, decode, open_picture, read_picture
 from serving.preprocessing import SIDE, Bytes
 
-MOST_BYTES = 10_000_000
-MOST_IMAGES = 500
+MAX_BYTES = 10_000_000
+MAX_IMAGES = 500
 SMALL_BYTES, SMALL_PIXELS = 32_768, 65_536
 """Of a drawing of the page; what is larger is decoded in a thread."""
 DECODERS = 2
@@ -24,7 +24,7 @@ DECODERS = 2
 _Side = Field(min_length=SIDE, max_length=SIDE, fail_fast=True)
 Pixel: TypeAlias = Annotated[float, Field(strict=True, ge=0, le=255)]
 PixelImage: TypeAlias = Annotated[list[Annotated[list[Pixel], _Side]], _Side]
-PixelImages: TypeAlias = Annotated[list[PixelImage], Field(min_length=1, max_length=MOST_IMAGES, fail_fast=True)]
+PixelImages: TypeAlias = Annotated[list[PixelImage], Field(min_length=1, max_length=MAX_IMAGES, fail_fast=True)]
 # 7.0 is an integer in JSON, and true is none.
 Digit: TypeAlias = Annotated[float, Field(strict=True, ge=0, le=9, multiple_of=1)]
 # It need not be one that this process knows: the service may have been started again since it answered.
@@ -81,7 +81,7 @@ async def read_pictures(request: Request, decoders: CapacityLimiter) -> list[Byt
         raise HTTPException(
             422,
             f"pixels{place}: expected {SIDE} × {SIDE} or N × {SIDE} × {SIDE} numbers from 0 to 255 as JSON, "
-            f"N from 1 to {MOST_IMAGES}",
+            f"N from 1 to {MAX_IMAGES}",
         ) from error
     pixels = as_bytes(arrays)
     return [pixels] if pixels.ndim == 2 else list(pixels)
@@ -106,7 +106,7 @@ async def read_file(request: Request, decoders: CapacityLimiter) -> Bytes:
             if image.width * image.height <= SMALL_PIXELS:
                 return decode(image)  # the way to a thread and back takes longer
         return await to_thread.run_sync(read_picture, content, limiter=decoders)
-    except PictureError as error:
+    except PlotError as error:
         raise HTTPException(422, str(error)) from error
 
 

@@ -19,7 +19,7 @@ _LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class ModelFacts:
+class ModelInfo:
     """What is shown of the model that speaks.
 
     Args:
@@ -46,7 +46,7 @@ class ModelFacts:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class ModelArtifact:
     """A version that may become what is served.
 
     Args:
@@ -55,10 +55,10 @@ class Candidate:
     """
 
     file: Path
-    facts: ModelFacts
+    facts: ModelInfo
 
 
-class ChampionSource(Protocol):
+class ModelSource(Protocol):
     """Where champions come from."""
 
     def current(self) -> str | None:
@@ -68,7 +68,7 @@ class ChampionSource(Protocol):
             StoreError: it cannot be asked.
         """
 
-    def fetch(self, identity: str, folder: Path) -> Candidate:
+    def fetch(self, identity: str, folder: Path) -> ModelArtifact:
         """Put that version's file into the folder.
 
         Raises:
@@ -78,15 +78,15 @@ class ChampionSource(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Champion:
+class LoadedModel:
     """A champion that is ready to answer. A request that has begun with it ends with it."""
 
     identity: str
     predictor: Predictor
-    facts: ModelFacts
+    facts: ModelInfo
 
 
-class Throne:
+class ModelManager:
     """Holds the champion of the moment.
 
     Args:
@@ -94,10 +94,10 @@ class Throne:
         load: makes a predictor of a ``.keras`` file, or raises ModelError.
     """
 
-    def __init__(self, source: ChampionSource, load: Callable[[Path], Predictor]) -> None:
+    def __init__(self, source: ModelSource, load: Callable[[Path], Predictor]) -> None:
         self._source = source
         self._load = load
-        self.champion: Champion | None = None
+        self.champion: LoadedModel | None = None
         self.problem: str | None = None
         """Why the version that should be served is not; None where all is well."""
         self.swaps = 0
@@ -125,10 +125,10 @@ class Throne:
                 _LOGGER.error("the champion cannot be followed: %s", problem, exc_info=error)
             self.problem = problem
 
-    def _prepare(self, identity: str) -> Champion:
+    def _prepare(self, identity: str) -> LoadedModel:
         with tempfile.TemporaryDirectory(prefix="mnist-search-") as folder:
             candidate = self._source.fetch(identity, Path(folder))
-            return Champion(identity, self._load(candidate.file), candidate.facts)
+            return LoadedModel(identity, self._load(candidate.file), candidate.facts)
 
     @contextmanager
     def watch(self, seconds: float = CHECK_SECONDS) -> Iterator[None]:

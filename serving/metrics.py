@@ -10,7 +10,7 @@ from prometheus_client.core import CounterMetricFamily, InfoMetricFamily
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.champion import Throne
+from serving.champion import ModelManager
 from serving.recognition import Recognition
 
 BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5)
@@ -23,9 +23,9 @@ class Metrics:
         throne: whose champion and swaps are shown.
     """
 
-    def __init__(self, throne: Throne) -> None:
+    def __init__(self, manager: ModelManager) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(_Reign(throne))
+        self._registry.register(_ChampionCollector(manager))
         ProcessCollector(registry=self._registry)
         self._requests = Counter(
             "mnist_requests", "Requests answered.", ["route", "method", "status"], registry=self._registry
@@ -78,9 +78,9 @@ class CountRequests:
             self._metrics.answered(route, _known_method(scope["method"]), status, time.perf_counter() - started)
 
 
-class _Reign(Collector):
-    def __init__(self, throne: Throne) -> None:
-        self._throne = throne
+class _ChampionCollector(Collector):
+    def __init__(self, manager: ModelManager) -> None:
+        self._throne = manager
 
     def collect(self) -> Iterable[CounterMetricFamily | InfoMetricFamily]:
         yield CounterMetricFamily("mnist_champion_swaps", "Champions replaced by another.", value=self._throne.swaps)

@@ -16,13 +16,13 @@ from PIL import Image
 from scipy import ndimage
 
 SIDE, BOX, CENTRE = 28, 20, 14
-FAINTEST = 25
+MIN_CONTRAST = 25
 """Grey levels, of 255, by which the darkest ink has to differ from the paper to be ink at all."""
 INK = 0.1
 """Share of the full ink that counts as ink where a picture is cropped."""
 FINE = 4 * BOX
 """Long side, in pixels, at which strokes are measured and thickened."""
-LEAST_STROKE = 2.3
+MIN_STROKE = 2.3
 """Width of stroke, in pixels of the 20 × 20 box, below which it is thickened; a quarter of MNIST's digits lie below."""
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
@@ -57,7 +57,7 @@ def _ink(picture: Bytes) -> Ink | None:
     noise = 2 * np.sort(np.abs(border - paper))[3 * len(border) // 4]
     lighter, darker = picture.max() - paper, paper - picture.min()
     strongest = max(lighter, darker) - noise
-    if strongest < FAINTEST:
+    if strongest < MIN_CONTRAST:
         return None
     difference = picture - paper if lighter >= darker else paper - picture
     ink: Ink = np.clip((difference - noise) / strongest, 0, 1).astype(np.float32)
@@ -86,7 +86,7 @@ def _thickened(ink: Ink) -> Ink:
     ink = np.pad(ink / ink.max(), 1)
     # A stroke's area is its length times its width, and its edges are twice its length.
     width = 2 * ink.sum() / np.hypot(*np.gradient(ink)).sum() / unit
-    radius = (LEAST_STROKE - width) / 2 * unit
+    radius = (MIN_STROKE - width) / 2 * unit
     if radius < 0.5:
         return ink
     reach = int(np.ceil(radius))

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from serving.preprocessing import Bytes, as_mnist
 
 if TYPE_CHECKING:
-    from mnist_core.prediction import Explanation
+    from mnist_core.prediction import PredictionExplanation
 
 SURE = 0.7
 """Confidence below which the answer is "not sure"."""
@@ -25,7 +25,7 @@ class Predictor(Protocol):
     def probabilities(self, images: Bytes) -> npt.NDArray[np.float32]:
         """Class probabilities, shape ``(n, 10)``, of images of shape ``(n, 28, 28)``, uint8."""
 
-    def explain(self, image: Bytes) -> Explanation:
+    def explain(self, image: Bytes) -> PredictionExplanation:
         """How an image of shape ``(28, 28)``, uint8, led to its probabilities."""
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from experiments import Launch, run_sweep
+from experiments import LaunchOptions, run_sweep
 from experiments.cli import app
 from experiments.shipped import SHIPPED
 from search.spec import PRUNERS, SAMPLERS
@@ -55,7 +55,7 @@ def test_the_worked_example_of_an_own_model_works(tmp_path: Path, small_npz: Pat
     (sweep,) = (block for block in blocks("toml") if "# garments.toml" in block)
     (tmp_path / "garments.py").write_text(module, encoding="utf-8")
     spec = parse_spec(sweep, ["trials=1", "training.epochs=1", "training.early_stopping.patience=1"])
-    launch = Launch(data=small_npz, workers=1, tracking_uri=f"sqlite:///{tmp_path}/mlflow.db", report=False)
+    launch = LaunchOptions(data=small_npz, workers=1, tracking_uri=f"sqlite:///{tmp_path}/mlflow.db", report=False)
     (run,) = run_sweep(spec, launch).ranked
     assert run.params["function"] == "garments:residual"
     assert 0 < run.value("val_accuracy") < 1

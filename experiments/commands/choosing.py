@@ -8,28 +8,28 @@ import typer
 
 from experiments.commands.options import NOTHING_FOUND, DataOption, RuleOption, RunArgument, SweepArgument, find_source
 from experiments.records import Tag
-from experiments.selection import Rule
+from experiments.selection import SelectionRule
 
 
 def best(
     name: SweepArgument,
-    rule: RuleOption = Rule.BEST,
+    rule: RuleOption = SelectionRule.BEST,
     top: Annotated[int, typer.Option(help="How many to list, best first.", min=1)] = 5,
     max_parameters: Annotated[
         int | None, typer.Option(help="Only models of at most so many weights.", min=1, show_default=False)
     ] = None,
 ) -> None:
     """Show which run of a sweep would be chosen, why, and what it ties with."""
-    from experiments.choosing import choose_in
+    from experiments.choosing import choose_run
     from experiments.console import make_console, print_table
-    from experiments.history import find_sweep, read_spec
+    from experiments.history import find_sweep, read_recorded_spec
     from experiments.selection import front
     from experiments.store import open_store, tracking_uri
     from experiments.tables import configurations_table
 
     store, console = open_store(tracking_uri()), make_console()
     sweep = find_sweep(store, name)
-    choice, spec = choose_in(store, sweep, rule, max_parameters), read_spec(store, sweep)
+    choice, spec = choose_run(store, sweep, rule, max_parameters), read_recorded_spec(store, sweep)
     listed = list(choice.ranked[:top])
     if spec.objectives:
         listed = front(choice.ranked, spec.objectives)
@@ -48,8 +48,8 @@ def evaluate(
     again: Annotated[bool, typer.Option("--again", help="Also where it is recorded already.")] = False,
 ) -> None:
     """Let a run's model see the test set, once, and record what it is worth."""
-    from experiments.console import counted, local_time, make_console, print_table
-    from experiments.evaluation import TestSet, evaluate_run, others_evaluated, read_evaluation
+    from experiments.console import local_time, make_console, pluralize, print_table
+    from experiments.evaluation import TestSet, count_evaluated, evaluate_run, read_evaluation
     from experiments.history import find_run
     from experiments.store import open_store, tracking_uri
     from experiments.tables import evaluation_tables
@@ -77,15 +77,15 @@ def evaluate(
     weights = int(run.metrics.get("weights", 0))
     console.print(f"model file          {record.model_bytes / 1e6:.2f} MB, {weights:,} weights")
     console.print("intervals           accuracy: Wilson; others: bootstrap over images")
-    if others := others_evaluated(store, run, record.digest):
-        seen = counted(others, "other run")
+    if others := count_evaluated(store, run, record.digest):
+        seen = pluralize(others, "other run")
         note = f"{seen} of this sweep saw this test set too: to choose among them by it is to tune on it"
         console.print(note, style="yellow")
 
 
 def reproduce(target: RunArgument, data: DataOption = None) -> None:
     """Train a run again from what was recorded, and show both results side by side."""
-    from experiments.console import figure, make_console, print_table
+    from experiments.console import format_number, make_console, print_table
     from experiments.history import find_run
     from experiments.reproduction import reproduce as train_again
     from experiments.store import open_store, tracking_uri
@@ -98,7 +98,7 @@ def reproduce(target: RunArgument, data: DataOption = None) -> None:
         store,
         run,
         source,
-        lambda epoch, metrics: console.print(f"epoch {epoch:>3}  val_accuracy {figure(metrics.val_accuracy)}"),
+        lambda epoch, metrics: console.print(f"epoch {epoch:>3}  val_accuracy {format_number(metrics.val_accuracy)}"),
     )
     console.print()
     print_table(console, reproduction_table(done))

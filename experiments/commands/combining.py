@@ -18,7 +18,7 @@ def ensemble(
     data: DataOption = None,
 ) -> None:
     """Average the probabilities of the best runs of a sweep, and see what that is worth on the validation images."""
-    from experiments.console import make_console, print_table, say_on
+    from experiments.console import make_console, message_printer, print_table
     from experiments.dataset import locate
     from experiments.ensemble import combine, record_ensemble
     from experiments.history import find_sweep
@@ -27,7 +27,7 @@ def ensemble(
 
     store, console = open_store(tracking_uri()), make_console()
     sweep = find_sweep(store, name)
-    source = locate(data, say_on(console), sweep.tags)
+    source = locate(data, message_printer(console), sweep.tags)
     combined = combine(store, sweep, top, source)
     print_table(console, ensemble_table(combined))
     test = combined.against_the_best

@@ -45,7 +45,7 @@ def runs(
     store = open_store(tracking_uri())
     found = history.find_sweep(store, name)
     records = history.read_runs(store, found)
-    searched = list(history.read_spec(store, found).space.domains)
+    searched = list(history.read_recorded_spec(store, found).space.domains)
     ranked = selection.rank(records, found.objective)
     print_table(make_console(), runs_table(ranked, selection.others(records, found.objective), searched))
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from experiments.selection import Rule
+from experiments.selection import SelectionRule
 from mnist_core.errors import MnistSearchError, SpecError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ ReportOption = Annotated[
     bool, typer.Option("--report/--no-report", help="Draw what was found when the sweep has ended by itself.")
 ]
 RuleOption = Annotated[
-    Rule,
+    SelectionRule,
     typer.Option(
         help="best: the highest objective. one-se: the fewest weights within one standard error of the best accuracy. "
         "smallest: the fewest within its 95% interval."
@@ -60,10 +60,10 @@ NameOption = Annotated[str, typer.Option("--as", metavar="NAME", help="Name of t
 
 def find_source(data: Path | None, run: RunRecord, console: Console) -> DataSource:
     """The data that the option names, else that of the run; said on the console where the sample has to do."""
-    from experiments.console import say_on
+    from experiments.console import message_printer
     from experiments.dataset import locate
 
-    return locate(data, say_on(console), run.tags)
+    return locate(data, message_printer(console), run.tags)
 
 
 @contextmanager

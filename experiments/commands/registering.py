@@ -9,7 +9,7 @@ import typer
 
 from experiments.commands.options import NOTHING_FOUND, DataOption, NameOption, RuleOption, find_source
 from experiments.records import FLOOR, REGISTERED_MODEL
-from experiments.selection import Rule
+from experiments.selection import SelectionRule
 from mnist_core.errors import MnistSearchError, SpecError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def promote(
         ),
     ] = None,
     name: NameOption = REGISTERED_MODEL,
-    rule: RuleOption = Rule.BEST,
+    rule: RuleOption = SelectionRule.BEST,
     floor: Annotated[float, typer.Option(help="Least test accuracy.", min=0, max=1)] = FLOOR,
     force: Annotated[
         str | None,
@@ -61,12 +61,12 @@ def promote(
     from experiments.console import make_console
     from experiments.evaluation import TestSet
     from experiments.gate import Verdict
-    from experiments.promotion import Terms
+    from experiments.promotion import PromotionPolicy
     from experiments.promotion import promote as promote_run
     from experiments.store import open_store, tracking_uri
 
     store, console = open_store(tracking_uri()), make_console()
-    terms = Terms(name, floor, force, margin)
+    terms = PromotionPolicy(name, floor, force, margin)
     chosen = find_candidate(store, target, rule)
     console.print(f"candidate   {chosen.run.title}, id {chosen.run.run_id}", style="bold")
     console.print(f"chosen      {chosen.reason}", soft_wrap=True)
@@ -130,10 +130,10 @@ def rollback(
 ) -> None:
     """Make the previous champion champion again."""
     from experiments.console import make_console
-    from experiments.registry import roll_back
+    from experiments.registry import rollback_champion
     from experiments.store import open_store, tracking_uri
 
-    now, before = roll_back(open_store(tracking_uri()), name, reason)
+    now, before = rollback_champion(open_store(tracking_uri()), name, reason)
     make_console().print(f"{now.title} is champion again; version {before.version} stepped down", style="green")
 
 

@@ -9,7 +9,7 @@ import typer
 
 from experiments.commands.options import DataOption, NameOption, find_source, writing
 from experiments.records import REGISTERED_MODEL, Alias
-from mnist_core.formats import Format
+from mnist_core.formats import ExportFormat
 
 
 def serve(
@@ -38,14 +38,14 @@ def serve(
 ) -> None:
     """Serve the champion: a page to draw digits on, and an HTTP service. Follows the registry."""
     from experiments.console import make_console
-    from experiments.serve import RegistryChampions
+    from experiments.serve import RegistryModelSource
     from experiments.store import tracking_uri
     from mnist_core import runtime
     from mnist_core.errors import SpecError
     from mnist_core.sources import holds_idx_files
     from serving import server
     from serving.app import LOCAL_HOSTS, NO_CHAMPION, Settings, create_app
-    from serving.champion import Throne, load_predictor
+    from serving.champion import ModelManager, load_predictor
 
     console = make_console()
     if collect is not None:
@@ -55,16 +55,16 @@ def serve(
             collect.mkdir(parents=True, exist_ok=True)
     listener = server.listen(host, port)
     runtime.configure(threads=1)
-    throne = Throne(RegistryChampions(tracking_uri(), name), load_predictor)
-    throne.check()
-    if throne.champion:
-        facts = throne.champion.facts
+    manager = ModelManager(RegistryModelSource(tracking_uri(), name), load_predictor)
+    manager.check()
+    if manager.champion:
+        facts = manager.champion.facts
         console.print(f"champion   {facts.name} version {facts.version}, {facts.run}")
     else:
-        console.print(throne.problem or NO_CHAMPION, style="yellow", soft_wrap=True)
+        console.print(manager.problem or NO_CHAMPION, style="yellow", soft_wrap=True)
     shown = f"[{host}]" if ":" in host else host
     console.print(f"page       http://{shown}:{listener.getsockname()[1]}   (Ctrl-C ends it)", style="bold")
-    app = create_app(throne, Settings(hosts=(*LOCAL_HOSTS, shown, *(allowed or ())), collect=collect))
+    app = create_app(manager, Settings(hosts=(*LOCAL_HOSTS, shown, *(allowed or ())), collect=collect))
     server.run(app, listener)
 
 
@@ -73,8 +73,8 @@ def export(
         str, typer.Argument(metavar="VERSION", help="Number of a version, or an alias such as champion.")
     ] = Alias.CHAMPION.value,
     wanted: Annotated[
-        Format, typer.Option("--format", help="litert (TensorFlow Lite) for phones; onnx needs an extra.")
-    ] = Format.LITERT,
+        ExportFormat, typer.Option("--format", help="litert (TensorFlow Lite) for phones; onnx needs an extra.")
+    ] = ExportFormat.LITERT,
     int8: Annotated[bool, typer.Option("--int8", help="LiteRT with 8-bit numbers: a quarter of the size.")] = False,
     output: Annotated[Path, typer.Option(metavar="FOLDER", help="Where to write it.")] = Path("exports"),
     name: NameOption = REGISTERED_MODEL,

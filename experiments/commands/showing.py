@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from mnist_core.gallery.attempt import Picture
+    from mnist_core.gallery.attempt import RenderedPlot
 
 
 def explain(
@@ -36,7 +36,7 @@ def explain(
     console.print(f"\nrun {run.title}, id {run.run_id}: see its artifacts (mnist-search ui)", soft_wrap=True)
 
 
-def _print_pictures(console: Console, pictures: Iterable[Picture], folder: str) -> None:
+def _print_pictures(console: Console, pictures: Iterable[RenderedPlot], folder: str) -> None:
     for picture in pictures:
         if picture.png:
             console.print(f"{folder}/{picture.file:<26} {picture.title}", soft_wrap=True)
@@ -82,14 +82,14 @@ def compare(
     from experiments import compare
     from experiments.console import make_console, print_table
     from experiments.history import find_sweep
-    from experiments.report.story import read_story
+    from experiments.report.story import read_timeline
     from experiments.store import open_store, tracking_uri
     from experiments.tables import side_by_side
 
     console = make_console()
     store = open_store(tracking_uri())
-    stories = [read_story(store, find_sweep(store, name)) for name in names]
-    measured = [compare.measure(story) for story in stories]
+    timelines = [read_timeline(store, find_sweep(store, name)) for name in names]
+    measured = [compare.measure(timeline) for timeline in timelines]
     print_table(console, side_by_side([each.name for each in measured], compare.rows(measured)))
-    for difference in compare.differences(stories):
+    for difference in compare.differences(timelines):
         console.print(difference, style="bold yellow", soft_wrap=True)

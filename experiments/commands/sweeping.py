@@ -17,14 +17,14 @@ from experiments.commands.options import (
     TimeoutOption,
     WorkersOption,
 )
-from experiments.shipped import read_spec
+from experiments.shipped import load_spec
 from mnist_core.errors import SpecError
 from search.durations import parse_duration
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from experiments.launch import Launch, SweepResult
+    from experiments.launch import LaunchOptions, SweepResult
 
 
 def sweep(
@@ -65,12 +65,12 @@ def sweep(
         raise SpecError(f"--trials: expected 1 or more, received {trials}")
     overrides = [*(settings or ()), *([f"trials={trials}"] if trials is not None else ())]
 
-    def run(launch: Launch) -> SweepResult:
+    def run(launch: LaunchOptions) -> SweepResult:
         from experiments.launch import resume_sweep, run_sweep
 
         if resume is not None:
             return resume_sweep(resume, launch, overrides, take_over)
-        return run_sweep(read_spec(sweep_file or "", overrides), launch)
+        return run_sweep(load_spec(sweep_file or "", overrides), launch)
 
     _run_and_show(run, data, workers, timeout, report)
 
@@ -86,7 +86,7 @@ def confirm(
 ) -> None:
     """Train the best of a sweep again with fresh seeds, and rank them by their means."""
 
-    def run(launch: Launch) -> SweepResult:
+    def run(launch: LaunchOptions) -> SweepResult:
         from experiments.confirmation import confirm_sweep
 
         return confirm_sweep(name, top, seeds, launch)
@@ -95,24 +95,24 @@ def confirm(
 
 
 def _run_and_show(
-    run: Callable[[Launch], SweepResult], data: Path | None, workers: int, timeout: str | None, report: bool
+    run: Callable[[LaunchOptions], SweepResult], data: Path | None, workers: int, timeout: str | None, report: bool
 ) -> NoReturn:
     seconds = parse_duration(timeout, "--timeout") if timeout else None
 
-    from experiments.console import make_console, say_on
+    from experiments.console import make_console, message_printer
     from experiments.display import LiveDisplay, PlainDisplay
-    from experiments.launch import Launch
+    from experiments.launch import LaunchOptions
 
     console = make_console()
     display = LiveDisplay(console) if sys.stdout.isatty() else PlainDisplay(console)
     with display:
         result = run(
-            Launch(
+            LaunchOptions(
                 data=data,
                 workers=workers,
                 timeout=seconds,
                 observers=[display],
-                say=say_on(console),
+                say=message_printer(console),
                 report=report,
             )
         )
@@ -124,11 +124,11 @@ def _print_result(console: Console, result: SweepResult) -> None:
     from experiments.console import print_table
     from experiments.selection import configurations
     from experiments.tables import configurations_table, runs_table
-    from search.sweep import Ending
+    from search.sweep import EndReason
     from search.trial import TrialState
 
     name, best = result.sweep.name, result.best
-    why = ": its space has no more points" if result.ending is Ending.EXHAUSTED else ""
+    why = ": its space has no more points" if result.ending is EndReason.EXHAUSTED else ""
     console.print(f"\nsweep {name} {result.ending.value}{why}", style="bold")
     if best:
         ranked, searched = configurations(result.runs, result.spec.objective), list(result.spec.space.domains)
@@ -139,12 +139,12 @@ def _print_result(console: Console, result: SweepResult) -> None:
         console.print(f"\nbest run: {best.name}, id {best.run_id}", style="green")
     else:
         console.print("no trial completed", style="red")
-    if result.ending in (Ending.INTERRUPTED, Ending.TIMED_OUT):
+    if result.ending in (EndReason.INTERRUPTED, EndReason.TIMED_OUT):
         console.print(f"go on:       mnist-search sweep --resume {name}")
     elif any(run.state is TrialState.FAILED for run in result.runs):
         console.print(f"try again:   mnist-search sweep --resume {name}    (the failed trials)")
-    elif result.spec.largest_target > result.spec.target and result.ending is Ending.DONE:
-        more = min(2 * result.spec.target, result.spec.largest_target)
+    elif result.spec.max_target > result.spec.target and result.ending is EndReason.DONE:
+        more = min(2 * result.spec.target, result.spec.max_target)
         console.print(f"more trials: mnist-search sweep --resume {name} --trials {more}")
     console.print(f"all runs:    mnist-search runs {name}\npictures:    mnist-search ui")
     if best:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from experiments.report.figures import accuracy_of, lanes, pareto_front, seconds_of, time_spent, weights_of
-from experiments.report.story import SweepStory
+from experiments.report.story import SweepTimeline
 from mnist_core.metrics import Direction, Metric
 from mnist_core.pictures import BLACK, BLUE, GREEN, ORANGE, RED, new_figure, plain_logarithmic, whole_numbers
 from search.trial import TrialState
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 WIDTH = 8.2
 # Bars of a timeline beyond which gaps between them would hide the narrow ones.
-MOST_SEPARATED = 100
+MAX_SEPARATED = 100
 LABELS = {Metric.VAL_ACCURACY: "validation accuracy", Metric.VAL_LOSS: "validation loss (nats)"}
 COLOURS = {
     TrialState.COMPLETE: BLUE,
@@ -30,16 +30,16 @@ COLOURS = {
 }
 
 
-def draw_curves(story: SweepStory) -> Figure:
+def draw_curves(timeline: SweepTimeline) -> Figure:
     """The objective by epoch: complete trials, the best one, and pruned ones to where they were stopped.
 
     Raises:
         ValueError: no trial has a curve.
     """
-    told = [trial for trial in story.trials if trial.curve and trial.run.state.is_finished]
+    told = [trial for trial in timeline.trials if trial.curve and trial.run.state.is_finished]
     if not told:
         raise ValueError("no trial ended an epoch")
-    best = story.ranked[0].run_id if story.ranked else ""
+    best = timeline.ranked[0].run_id if timeline.ranked else ""
     figure = new_figure(WIDTH, 4.6)
     axes = figure.subplots()
     alpha = max(0.1, min(0.5, 25 / len(told)))
@@ -55,27 +55,27 @@ def draw_curves(story: SweepStory) -> Figure:
     for state, marker in ((TrialState.COMPLETE, ""), (TrialState.PRUNED, "x")):
         if count := sum(trial.run.state is state for trial in told):
             axes.plot([], [], color=COLOURS[state], marker=marker, label=f"{state.value}: {count}")
-    focus(axes, (value for trial in told for value in trial.curve), story.spec.metric.direction)
-    axes.set(title="Every trial by epoch", xlabel="epoch", ylabel=LABELS[story.spec.metric])
+    focus(axes, (value for trial in told for value in trial.curve), timeline.spec.metric.direction)
+    axes.set(title="Every trial by epoch", xlabel="epoch", ylabel=LABELS[timeline.spec.metric])
     whole_numbers(axes.xaxis)
     axes.legend(loc="best")
     return figure
 
 
-def draw_timeline(story: SweepStory) -> Figure:
+def draw_timeline(timeline: SweepTimeline) -> Figure:
     """When each trial ran, one lane for each worker; where the sweep was left and resumed, a dashed line.
 
     Raises:
         ValueError: there are no trials.
     """
-    if not story.trials:
+    if not timeline.trials:
         raise ValueError("there are no trials")
-    rows = lanes(story.trials)
-    unit, scale = ("minutes", 60.0) if story.seconds > 300 else ("seconds", 1.0)
+    rows = lanes(timeline.trials)
+    unit, scale = ("minutes", 60.0) if timeline.seconds > 300 else ("seconds", 1.0)
     figure = new_figure(WIDTH, 1.7 + 0.45 * (max(rows) + 1))
     axes = figure.subplots()
     for state, colour in COLOURS.items():
-        mine = [(trial, row) for trial, row in zip(story.trials, rows, strict=True) if trial.run.state is state]
+        mine = [(trial, row) for trial, row in zip(timeline.trials, rows, strict=True) if trial.run.state is state]
         if mine:
             axes.barh(
                 [row + 1 for _, row in mine],
@@ -84,12 +84,12 @@ def draw_timeline(story: SweepStory) -> Figure:
                 height=0.8,
                 color=colour,
                 edgecolor="white",
-                linewidth=0.5 if len(story.trials) <= MOST_SEPARATED else 0.0,
+                linewidth=0.5 if len(timeline.trials) <= MAX_SEPARATED else 0.0,
                 label=f"{state.value}: {len(mine)}",
             )
-    for pause in story.pauses:
+    for pause in timeline.pauses:
         axes.axvline(pause / scale, color=BLACK, linestyle="--", linewidth=1)
-    axes.set(xlabel=f"{unit} of the sweep" + (" (dashed: left, and resumed later)" if story.pauses else ""))
+    axes.set(xlabel=f"{unit} of the sweep" + (" (dashed: left, and resumed later)" if timeline.pauses else ""))
     axes.set(ylabel="worker", xlim=(0, None))
     whole_numbers(axes.yaxis)
     axes.set_title("When each trial ran", loc="left")
@@ -97,9 +97,9 @@ def draw_timeline(story: SweepStory) -> Figure:
     return figure
 
 
-def draw_time_spent(story: SweepStory) -> Figure:
+def draw_time_spent(timeline: SweepTimeline) -> Figure:
     """What the workers' time went into."""
-    spent = time_spent(story)
+    spent = time_spent(timeline)
     parts = {
         "training": (spent.training, BLUE),
         "saving models": (spent.saving, GREEN),
@@ -120,13 +120,13 @@ def draw_time_spent(story: SweepStory) -> Figure:
     return figure
 
 
-def draw_tradeoffs(story: SweepStory) -> Figure:
+def draw_tradeoffs(timeline: SweepTimeline) -> Figure:
     """Validation accuracy against number of weights and against seconds, with the Pareto front of each.
 
     Raises:
         ValueError: no trial completed.
     """
-    runs = story.ranked
+    runs = timeline.ranked
     if not runs:
         raise ValueError("no trial completed")
     figure = new_figure(WIDTH, 4.0)

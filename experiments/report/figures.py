@@ -7,16 +7,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from experiments.records import TRACKING_SECONDS, RunRecord
-from experiments.report.story import SweepStory, TrialStory, workers_of
+from experiments.report.story import SweepTimeline, TrialTimeline, workers_of
 from mnist_core.metrics import Metric
 from search.trial import TrialState
 
 
-def best_so_far(story: SweepStory) -> list[tuple[int, float, float]]:
+def best_so_far(timeline: SweepTimeline) -> list[tuple[int, float, float]]:
     """For each complete trial by number: the number, its value, and the best value up to it."""
-    metric = story.spec.metric
+    metric = timeline.spec.metric
     best, rows = metric.direction.worst, []
-    for trial in story.complete:
+    for trial in timeline.complete:
         value = trial.run.value(metric.value) or 0.0
         best = value if metric.direction.better(value, best) else best
         rows.append((trial.run.number, value, best))
@@ -53,7 +53,7 @@ def seconds_of(run: RunRecord) -> float | None:
     return run.seconds
 
 
-def lanes(trials: Sequence[TrialStory]) -> list[int]:
+def lanes(trials: Sequence[TrialTimeline]) -> list[int]:
     """A lane for each trial such that none overlap, the lowest that is free: what a worker did, as far as it matters.
 
     Which worker a trial ran on is not recorded: workers are alike, and any assignment that fits shows the same
@@ -94,17 +94,17 @@ class TimeSpent:
         return self.training + self.saving + (self.tracking or 0.0) + self.lost + self.waiting
 
 
-def time_spent(story: SweepStory) -> TimeSpent:
+def time_spent(timeline: SweepTimeline) -> TimeSpent:
     """Where the time of a sweep went."""
-    training = sum(trial.run.metrics.get("training_seconds", 0.0) for trial in story.trials)
-    saving = sum(trial.run.metrics.get("saving_seconds", 0.0) for trial in story.trials)
-    tracking = story.sweep.metrics.get(TRACKING_SECONDS)
-    lost = sum(trial.seconds for trial in story.of_state(TrialState.KILLED))
-    rest = workers_of(story) * story.seconds - training - saving - (tracking or 0.0) - lost
+    training = sum(trial.run.metrics.get("training_seconds", 0.0) for trial in timeline.trials)
+    saving = sum(trial.run.metrics.get("saving_seconds", 0.0) for trial in timeline.trials)
+    tracking = timeline.sweep.metrics.get(TRACKING_SECONDS)
+    lost = sum(trial.seconds for trial in timeline.of_state(TrialState.KILLED))
+    rest = workers_of(timeline) * timeline.seconds - training - saving - (tracking or 0.0) - lost
     return TimeSpent(training, saving, tracking, lost, max(0.0, rest))
 
 
-def seconds_to_reach(story: SweepStory, accuracy: float) -> float | None:
+def seconds_to_reach(timeline: SweepTimeline, accuracy: float) -> float | None:
     """Seconds until a trial of that validation accuracy had ended; None if none did."""
-    ends = [trial.ended for trial in story.complete if accuracy_of(trial.run) >= accuracy]
+    ends = [trial.ended for trial in timeline.complete if accuracy_of(trial.run) >= accuracy]
     return min(ends, default=None)

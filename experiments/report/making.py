@@ -8,12 +8,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from experiments.records import SweepRecord
-from experiments.report.chapters import Chapters
+from experiments.report.chapters import Sections
 from experiments.report.page import Shown, render
-from experiments.report.story import SweepStory, read_story
-from experiments.report.summary import description, facts_of
+from experiments.report.story import SweepTimeline, read_timeline
+from experiments.report.summary import description, summarize
 from experiments.store import Store
-from mnist_core.gallery.attempt import Picture, attempt
+from mnist_core.gallery.attempt import RenderedPlot, render_plot
 
 FOLDER = "report"
 PAGE = "report.html"
@@ -26,7 +26,7 @@ def _never() -> bool:
 
 
 @dataclass(frozen=True)
-class Report:
+class SweepReport:
     """What was made of a sweep.
 
     Args:
@@ -35,39 +35,39 @@ class Report:
         summary: the same in a few lines of Markdown.
     """
 
-    pictures: tuple[Picture, ...]
+    pictures: tuple[RenderedPlot, ...]
     page: str
     summary: str
 
     @property
-    def missing(self) -> list[Picture]:
+    def missing(self) -> list[RenderedPlot]:
         """Pictures that could not be drawn."""
         return [picture for picture in self.pictures if picture.problem]
 
 
-def make_report(story: SweepStory, stop: Callable[[], bool] = _never) -> Report:
+def make_report(timeline: SweepTimeline, stop: Callable[[], bool] = _never) -> SweepReport:
     """Draw a sweep and write its page.
 
     Args:
-        story: of the sweep.
+        timeline: of the sweep.
         stop: asked before each picture.
 
     Raises:
         InterruptedError: it was to stop.
     """
-    chapters = Chapters(story)
+    sections = Sections(timeline)
     shown = []
-    for chapter in chapters:
+    for section in sections:
         if stop():
             raise InterruptedError("interrupted")
-        shown.append(Shown(chapter, attempt(chapter.sketch)))
-    facts = facts_of(story, chapters.importances)
+        shown.append(Shown(section, render_plot(section.sketch)))
+    facts = summarize(timeline, sections.importances)
     missing = [each.picture.title for each in shown if each.picture.problem]
     summary = description(facts, f"{FOLDER}/{PAGE}", missing)
-    return Report(tuple(each.picture for each in shown), render(story, facts, shown), summary)
+    return SweepReport(tuple(each.picture for each in shown), render(timeline, facts, shown), summary)
 
 
-def report_sweep(store: Store, sweep: SweepRecord, stop: Callable[[], bool] = _never) -> Report:
+def report_sweep(store: Store, sweep: SweepRecord, stop: Callable[[], bool] = _never) -> SweepReport:
     """Make the report of a sweep and log it to its parent run: pictures, page, description.
 
     Args:
@@ -80,7 +80,7 @@ def report_sweep(store: Store, sweep: SweepRecord, stop: Callable[[], bool] = _n
         StoreError: the store cannot be read or written.
         SpecError: the sweep's file in the store is not one.
     """
-    report = make_report(read_story(store, sweep), stop)
+    report = make_report(read_timeline(store, sweep), stop)
     with TemporaryDirectory(prefix="mnist-search-") as place, store.errors(f"logging the report of {sweep.name}"):
         for picture in report.pictures:
             if picture.png:

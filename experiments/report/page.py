@@ -6,18 +6,18 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.report.chapters import Chapter
-from experiments.report.story import SweepStory
+from experiments.report.chapters import Section
+from experiments.report.story import SweepTimeline
 from experiments.report.tables import Table, trials_table
-from mnist_core.gallery.attempt import Picture
+from mnist_core.gallery.attempt import RenderedPlot
 
 
 @dataclass(frozen=True)
 class Shown:
     """A chapter and what came of its picture."""
 
-    chapter: Chapter
-    picture: Picture
+    section: Section
+    picture: RenderedPlot
 
     @property
     def data_uri(self) -> str:
@@ -25,11 +25,11 @@ class Shown:
         return "data:image/png;base64," + base64.b64encode(self.picture.png).decode("ascii")
 
 
-def render(story: SweepStory, facts: Sequence[tuple[str, str]], shown: Sequence[Shown]) -> str:
+def render(timeline: SweepTimeline, facts: Sequence[tuple[str, str]], shown: Sequence[Shown]) -> str:
     """The page's text.
 
     Args:
-        story: of the sweep.
+        timeline: of the sweep.
         facts: names and values for the head of the page.
         shown: the chapters, in their order.
     """
@@ -43,5 +43,5 @@ def render(story: SweepStory, facts: Sequence[tuple[str, str]], shown: Sequence[
         lstrip_blocks=True,
     )
     template = environment.get_template("page.html.jinja")
-    all_trials: Table = trials_table(story)
-    return template.render(name=story.sweep.name, facts=facts, shown=shown, all_trials=all_trials)
+    all_trials: Table = trials_table(timeline)
+    return template.render(name=timeline.sweep.name, facts=facts, shown=shown, all_trials=all_trials)

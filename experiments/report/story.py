@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from experiments import selection
-from experiments.history import read_curve, read_runs, read_spec
+from experiments.history import read_curve, read_recorded_spec, read_runs
 from experiments.records import CurvePoint, RunRecord, SweepRecord, Tag
 from experiments.store import Store
 from search.space import Point
@@ -15,11 +15,11 @@ from search.spec import SweepSpec
 from search.trial import Outcome, TrialState
 
 # No trial open for longer than this: the sweep was left, and resumed later.
-LONGEST_PAUSE = 30.0
+MAX_PAUSE_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
-class TrialStory:
+class TrialTimeline:
     """One attempt at one trial.
 
     Args:
@@ -43,7 +43,7 @@ class TrialStory:
 
 
 @dataclass(frozen=True)
-class SweepStory:
+class SweepTimeline:
     """All that a report is made from.
 
     Args:
@@ -56,7 +56,7 @@ class SweepStory:
 
     sweep: SweepRecord
     spec: SweepSpec
-    trials: tuple[TrialStory, ...]
+    trials: tuple[TrialTimeline, ...]
     pauses: tuple[float, ...]
     seconds: float
 
@@ -66,7 +66,7 @@ class SweepStory:
         return selection.rank((trial.run for trial in self.trials), self.spec.objective)
 
     @property
-    def complete(self) -> list[TrialStory]:
+    def complete(self) -> list[TrialTimeline]:
         """Trials that may win, by number."""
         return [trial for trial in self.trials if selection.selectable(trial.run)]
 
@@ -88,7 +88,7 @@ class SweepStory:
         best = self.ranked[0].run_id
         return next(trial.point for trial in self.trials if trial.run.run_id == best)
 
-    def of_state(self, state: TrialState) -> list[TrialStory]:
+    def of_state(self, state: TrialState) -> list[TrialTimeline]:
         """Attempts that ended so."""
         return [trial for trial in self.trials if trial.run.state is state]
 
@@ -104,20 +104,20 @@ class SweepStory:
         }
 
 
-def read_story(store: Store, sweep: SweepRecord) -> SweepStory:
+def read_timeline(store: Store, sweep: SweepRecord) -> SweepTimeline:
     """Read all of a sweep.
 
     Raises:
         StoreError: the store cannot be read, or lacks the sweep's file.
         SpecError: that file is not one.
     """
-    spec, runs = read_spec(store, sweep), read_runs(store, sweep)
-    return tell(sweep, spec, runs, {run.run_id: read_curve(store, run, spec.metric) for run in runs})
+    spec, runs = read_recorded_spec(store, sweep), read_runs(store, sweep)
+    return build_timeline(sweep, spec, runs, {run.run_id: read_curve(store, run, spec.metric) for run in runs})
 
 
-def tell(
+def build_timeline(
     sweep: SweepRecord, spec: SweepSpec, runs: Sequence[RunRecord], curves: Mapping[str, Sequence[CurvePoint]]
-) -> SweepStory:
+) -> SweepTimeline:
     """Put runs and their curves on one clock that stands still while the sweep does not run.
 
     Args:
@@ -135,7 +135,7 @@ def tell(
         return before + (moment - current).total_seconds()
 
     trials = tuple(
-        TrialStory(
+        TrialTimeline(
             run,
             run.point,
             tuple(point.value for point in curves[run.run_id]),
@@ -144,12 +144,12 @@ def tell(
         for run in runs
     )
     ends = [seconds(end) for _, end in sessions]
-    return SweepStory(sweep, spec, trials, pauses=tuple(ends[:-1]), seconds=ends[-1] if ends else 0.0)
+    return SweepTimeline(sweep, spec, trials, pauses=tuple(ends[:-1]), seconds=ends[-1] if ends else 0.0)
 
 
-def workers_of(story: SweepStory) -> int:
+def workers_of(timeline: SweepTimeline) -> int:
     """How many trials ran at a time."""
-    return max(1, int(story.sweep.tags.get(Tag.WORKERS, "1")))
+    return max(1, int(timeline.sweep.tags.get(Tag.WORKERS, "1")))
 
 
 def _span(run: RunRecord, curve: Sequence[CurvePoint]) -> tuple[datetime, datetime]:
@@ -162,7 +162,7 @@ def _span(run: RunRecord, curve: Sequence[CurvePoint]) -> tuple[datetime, dateti
 def _sessions(spans: Iterable[tuple[datetime, datetime]]) -> list[tuple[datetime, datetime]]:
     sessions: list[tuple[datetime, datetime]] = []
     for start, end in sorted(spans):
-        if sessions and (start - sessions[-1][1]).total_seconds() <= LONGEST_PAUSE:
+        if sessions and (start - sessions[-1][1]).total_seconds() <= MAX_PAUSE_SECONDS:
             sessions[-1] = (sessions[-1][0], max(sessions[-1][1], end))
         else:
             sessions.append((start, end))

@@ -5,41 +5,41 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import median
 
-from experiments.console import in_words
+from experiments.console import format_params
 from experiments.dataset import SHOWN_DIGEST
 from experiments.records import Tag
-from experiments.report.story import SweepStory
+from experiments.report.story import SweepTimeline
 from experiments.report.tables import counts_of
 from experiments.report.words import shares, workers
 
-Facts = Sequence[tuple[str, str]]
+Summary = Sequence[tuple[str, str]]
 
 
-def facts_of(story: SweepStory, importances: Mapping[str, float]) -> Facts:
+def summarize(timeline: SweepTimeline, importances: Mapping[str, float]) -> Summary:
     """What there is to say of a sweep, name by name."""
-    tags, objective = story.sweep.tags, story.spec.objective
-    facts = [("searched by", f"{tags.get(Tag.ENGINE, '')}, {tags.get(Tag.SAMPLER, '')}, pruner {story.spec.pruner}")]
-    if configuration := story.best_configuration():
+    tags, objective = timeline.sweep.tags, timeline.spec.objective
+    facts = [("searched by", f"{tags.get(Tag.ENGINE, '')}, {tags.get(Tag.SAMPLER, '')}, pruner {timeline.spec.pruner}")]
+    if configuration := timeline.best_configuration():
         best, seeds = configuration.run, len(configuration.runs)
         mean = f"; mean of its {seeds} seeds {configuration.mean(objective):.4f}" if seeds > 1 else ""
         facts += [
             ("best", f"{best.name}, {objective} {best.value(objective):.4f} at epoch {best.best_epoch}{mean}"),
-            ("its parameters", in_words(story.best_point())),
-            ("median", f"{objective} {median(story.values()):.4f}"),
+            ("its parameters", format_params(timeline.best_point())),
+            ("median", f"{objective} {median(timeline.values()):.4f}"),
         ]
-    facts.append(("trials", counts_of(story) or "none"))
+    facts.append(("trials", counts_of(timeline) or "none"))
     if importances:
         facts.append(("what matters", shares(importances)))
     data = f"{tags.get(Tag.DATASET, '')} ({tags.get(Tag.DATASET_DIGEST, '')[:SHOWN_DIGEST]})"
     facts += [
-        ("time", f"{story.seconds:,.0f} s on {workers(story)}"),
+        ("time", f"{timeline.seconds:,.0f} s on {workers(timeline)}"),
         ("data", f"{data}, validation {tags.get(Tag.VALIDATION, '')}; no test image seen"),
-        ("run", story.sweep.run_id),
+        ("run", timeline.sweep.run_id),
     ]
     return facts
 
 
-def description(facts: Facts, page: str, missing: Sequence[str]) -> str:
+def description(facts: Summary, page: str, missing: Sequence[str]) -> str:
     """The facts as Markdown, and where the pictures are.
 
     Args:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from experiments import selection
-from experiments.console import short
+from experiments.console import short_id_
 from experiments.records import RunRecord
 from experiments.report.figures import accuracy_of, best_so_far, pareto_front, seconds_of, time_spent, weights_of
-from experiments.report.story import SweepStory
+from experiments.report.story import SweepTimeline
 from search.trial import TrialState
 
 
@@ -28,17 +28,17 @@ class Table:
     rows: Sequence[Sequence[str]]
 
 
-def trials_table(story: SweepStory) -> Table:
+def trials_table(timeline: SweepTimeline) -> Table:
     """Every attempt, best first."""
-    runs = story.ranked + selection.others((trial.run for trial in story.trials), story.spec.objective)
-    points = {trial.run.run_id: trial.point for trial in story.trials}
-    searched = list(story.spec.space.domains)
+    runs = timeline.ranked + selection.others((trial.run for trial in timeline.trials), timeline.spec.objective)
+    points = {trial.run.run_id: trial.point for trial in timeline.trials}
+    searched = list(timeline.spec.space.domains)
     columns = ("run", "state", *searched, "best epoch", "val accuracy", "val loss", "weights", "seconds", "note")
     rows = [
         (
             run.name,
             run.state.value,
-            *(short(points[run.run_id].get(name, "")) for name in searched),
+            *(short_id_(points[run.run_id].get(name, "")) for name in searched),
             number(run.best_epoch, ".0f"),
             number(run.value("val_accuracy"), ".4f"),
             number(run.value("val_loss"), ".4f"),
@@ -51,10 +51,10 @@ def trials_table(story: SweepStory) -> Table:
     return Table("All trials, best first", columns, rows)
 
 
-def history_table(story: SweepStory) -> Table:
+def history_table(timeline: SweepTimeline) -> Table:
     """Values in the order of the trials."""
-    rows = [(str(trial), f"{value:.4f}", f"{best:.4f}") for trial, value, best in best_so_far(story)]
-    return Table("Complete trials by number", ("trial", story.spec.objective, "best so far"), rows)
+    rows = [(str(trial), f"{value:.4f}", f"{best:.4f}") for trial, value, best in best_so_far(timeline)]
+    return Table("Complete trials by number", ("trial", timeline.spec.objective, "best so far"), rows)
 
 
 def importances_table(importances: dict[str, float]) -> Table:
@@ -63,9 +63,9 @@ def importances_table(importances: dict[str, float]) -> Table:
     return Table("Importance of each parameter", ("parameter", "importance"), rows)
 
 
-def curves_table(story: SweepStory) -> Table:
+def curves_table(timeline: SweepTimeline) -> Table:
     """The objective of each finished trial, epoch by epoch."""
-    told = [trial for trial in story.trials if trial.curve and trial.run.state.is_finished]
+    told = [trial for trial in timeline.trials if trial.curve and trial.run.state.is_finished]
     longest = max((len(trial.curve) for trial in told), default=0)
     rows = [
         (trial.run.name, trial.run.state.value, *(f"{value:.4f}" for value in trial.curve))
@@ -73,20 +73,20 @@ def curves_table(story: SweepStory) -> Table:
         for trial in told
     ]
     columns = ("run", "state", *(str(epoch) for epoch in range(1, longest + 1)))
-    return Table(f"{story.spec.objective} by epoch", columns, rows)
+    return Table(f"{timeline.spec.objective} by epoch", columns, rows)
 
 
-def timeline_table(story: SweepStory) -> Table:
+def timeline_table(timeline: SweepTimeline) -> Table:
     """Begin and end of each attempt."""
     rows = [
-        (trial.run.name, trial.run.state.value, f"{trial.began:.1f}", f"{trial.ended:.1f}") for trial in story.trials
+        (trial.run.name, trial.run.state.value, f"{trial.began:.1f}", f"{trial.ended:.1f}") for trial in timeline.trials
     ]
     return Table("Seconds into the sweep", ("run", "state", "began", "ended"), rows)
 
 
-def time_table(story: SweepStory) -> Table:
+def time_table(timeline: SweepTimeline) -> Table:
     """Seconds of workers by what they went into."""
-    spent = time_spent(story)
+    spent = time_spent(timeline)
     seconds = {
         "training": spent.training,
         "saving models": spent.saving,
@@ -101,10 +101,10 @@ def time_table(story: SweepStory) -> Table:
     return Table("Seconds of workers", ("what", "seconds", "share"), rows)
 
 
-def fronts_table(story: SweepStory) -> Table:
+def fronts_table(timeline: SweepTimeline) -> Table:
     """The runs on either Pareto front."""
-    by_weights = pareto_front(story.ranked, weights_of)
-    by_seconds = pareto_front(story.ranked, seconds_of)
+    by_weights = pareto_front(timeline.ranked, weights_of)
+    by_seconds = pareto_front(timeline.ranked, seconds_of)
     rows = [
         (
             run.name,
@@ -118,9 +118,9 @@ def fronts_table(story: SweepStory) -> Table:
     return Table("Runs on a Pareto front", ("run", "val accuracy", "weights", "seconds", "best for its"), rows)
 
 
-def counts_of(story: SweepStory) -> str:
+def counts_of(timeline: SweepTimeline) -> str:
     """``24 complete, 6 pruned``."""
-    counts = ((state, len(story.of_state(state))) for state in TrialState)
+    counts = ((state, len(timeline.of_state(state))) for state in TrialState)
     return ", ".join(f"{count} {state.value}" for state, count in counts if count)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from statistics import median
 
-from experiments.console import in_words
+from experiments.console import format_params
 from experiments.report.figures import accuracy_of, pareto_front, time_spent, weights_of
-from experiments.report.story import SweepStory, workers_of
+from experiments.report.story import SweepTimeline, workers_of
 from search.trial import TrialState
 
 NOTHING = "No trial completed."
@@ -15,44 +15,44 @@ NOTHING = "No trial completed."
 ENOUGH = 20
 
 
-def of_history(story: SweepStory) -> str:
+def of_history(timeline: SweepTimeline) -> str:
     """The best trial, and where half of them lie."""
-    configuration, values = story.best_configuration(), story.values()
+    configuration, values = timeline.best_configuration(), timeline.values()
     if configuration is None:
         return NOTHING
     best, seeds = configuration.run, len(configuration.runs)
-    mean = f", by the mean of its {seeds} seeds, {configuration.mean(story.spec.objective):.4f}" if seeds > 1 else ""
+    mean = f", by the mean of its {seeds} seeds, {configuration.mean(timeline.spec.objective):.4f}" if seeds > 1 else ""
     return (
         f"Each dot is a complete trial, the line the best value so far. The best of {len(values)}, "
         f"{values[0]:.4f}, is {best.name}{mean}; half of them reached {median(values):.4f} or better."
     )
 
 
-def of_importances(story: SweepStory, importances: Mapping[str, float]) -> str:
+def of_importances(timeline: SweepTimeline, importances: Mapping[str, float]) -> str:
     """The share of each parameter, and whether there are trials enough to believe it."""
     if not importances:
         return "The shares of the parameters cannot be told from so few different values."
     told = f"How much of the difference between good and other trials goes with each parameter: {shares(importances)}."
-    count = len(story.complete)
+    count = len(timeline.complete)
     return told if count >= ENOUGH else f"{told} From {count} complete trials, that is a hint at most."
 
 
-def of_parameters(story: SweepStory) -> str:
+def of_parameters(timeline: SweepTimeline) -> str:
     """The best point."""
-    if not story.ranked:
+    if not timeline.ranked:
         return NOTHING
-    return f"The best trial, {story.ranked[0].name}, has {in_words(story.best_point())}."
+    return f"The best trial, {timeline.ranked[0].name}, has {format_params(timeline.best_point())}."
 
 
-def of_curves(story: SweepStory) -> str:
+def of_curves(timeline: SweepTimeline) -> str:
     """How many ran to their end, and how many did not."""
-    complete, pruned = (len(story.of_state(state)) for state in (TrialState.COMPLETE, TrialState.PRUNED))
+    complete, pruned = (len(timeline.of_state(state)) for state in (TrialState.COMPLETE, TrialState.PRUNED))
     return f"{complete} trials ran to their end and {pruned} were pruned, each at the cross that ends its line."
 
 
-def of_tradeoffs(story: SweepStory) -> str:
+def of_tradeoffs(timeline: SweepTimeline) -> str:
     """The two ends of the Pareto front."""
-    front = pareto_front(story.ranked, weights_of)
+    front = pareto_front(timeline.ranked, weights_of)
     if not front:
         return NOTHING
     smallest, best = (f"{weights_of(run):,.0f} weights and {accuracy_of(run):.4f}" for run in (front[0], front[-1]))
@@ -62,18 +62,18 @@ def of_tradeoffs(story: SweepStory) -> str:
     )
 
 
-def of_timeline(story: SweepStory) -> str:
+def of_timeline(timeline: SweepTimeline) -> str:
     """How many attempts in which time, and what a bar holds."""
-    pauses = f", left and resumed {len(story.pauses)} times (pauses are cut out)" if story.pauses else ""
+    pauses = f", left and resumed {len(timeline.pauses)} times (pauses are cut out)" if timeline.pauses else ""
     return (
-        f"{len(story.trials)} attempts on {workers(story)} in {story.seconds:,.0f} seconds{pauses}. Lanes are inferred "
-        "from begin and end; a bar holds the worker's start and the recording too."
+        f"{len(timeline.trials)} attempts on {workers(timeline)} in {timeline.seconds:,.0f} seconds{pauses}. Lanes are "
+        "inferred from begin and end; a bar holds the worker's start and the recording too."
     )
 
 
-def of_time(story: SweepStory) -> str:
+def of_time(timeline: SweepTimeline) -> str:
     """The share of training."""
-    spent = time_spent(story)
+    spent = time_spent(timeline)
     share = spent.training / spent.total if spent.total else 0.0
     return (
         f"Of {spent.total:,.0f} seconds of workers, {share:.0%} went into training. Tracking is the driver's time, "
@@ -81,9 +81,9 @@ def of_time(story: SweepStory) -> str:
     )
 
 
-def workers(story: SweepStory) -> str:
+def workers(timeline: SweepTimeline) -> str:
     """``1 worker`` or ``2 workers``."""
-    count = workers_of(story)
+    count = workers_of(timeline)
     return f"{count} worker{'s' * (count > 1)}"
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from mnist_core.data import CLASSES, LabelledImages
 from mnist_core.gallery.grid import INK, ROOM_FOR_TITLE, WIDTH, mosaic
-from mnist_core.insight.answers import by_preference, class_means, one_of_each
+from mnist_core.insight.answers import class_means, one_image_per_class, order_by_class
 from mnist_core.insight.network import Array, Network
 from mnist_core.pictures import AMOUNTS, BLUE, ORANGE, SIGNED, new_figure
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST_MAPS = 8
-MOST_LAYERS = 5
+MAX_MAPS = 8
+MAX_LAYERS = 5
 
 
-def draw_one_of_each(network: Network, data: LabelledImages, probabilities: Array) -> Figure:
+def draw_one_image_per_class(network: Network, data: LabelledImages, probabilities: Array) -> Figure:
     """For one image of each digit: the image, what each hidden layer makes of it, the output.
 
     A Dense layer's units lie in a block, row by row in the order of the digit that they answer to most; of a
@@ -33,10 +33,10 @@ def draw_one_of_each(network: Network, data: LabelledImages, probabilities: Arra
         data: images that it has not seen.
         probabilities: its output for them, shape ``(n, 10)``.
     """
-    chosen = one_of_each(data.labels, probabilities)
-    blocks = network.hidden[:MOST_LAYERS]
+    chosen = one_image_per_class(data.labels, probabilities)
+    blocks = network.hidden[:MAX_LAYERS]
     answers = network.answers(data.images[chosen])[: len(blocks)]
-    means = [class_means(each, data.labels) for each in network.unit_answers(data.images)]
+    means = [class_means(each, data.labels) for each in network.unit_activations(data.images)]
     orders = [_order(answer, mean) for answer, mean in zip(answers, means, strict=False)]
     figure = new_figure(WIDTH, 0.78 * len(chosen) + ROOM_FOR_TITLE + 0.5)
     figure.suptitle("One image of each digit on its way through the network", fontweight="bold", fontsize=11)
@@ -58,13 +58,13 @@ def draw_one_of_each(network: Network, data: LabelledImages, probabilities: Arra
 def _order(answer: Array, means: Array) -> npt.NDArray[np.intp]:
     """Which units are shown of a layer's answers to some images, and in which order."""
     if answer.ndim == 4:
-        return np.argsort(-answer.mean(axis=(0, 1, 2)), kind="stable")[:MOST_MAPS]
-    return by_preference(means)
+        return np.argsort(-answer.mean(axis=(0, 1, 2)), kind="stable")[:MAX_MAPS]
+    return order_by_class(means)
 
 
 def _draw_answer(axes: Axes, answer: Array, order: npt.NDArray[np.intp], limit: float) -> None:
     if answer.ndim == 3:
-        shown = mosaic(answer[:, :, order].transpose(2, 0, 1), columns=MOST_MAPS // 2)
+        shown = mosaic(answer[:, :, order].transpose(2, 0, 1), columns=MAX_MAPS // 2)
     else:
         shown = _as_block(answer[order])
     signed = float(answer.min()) < 0
@@ -86,7 +86,7 @@ def _draw_probabilities(axes: Axes, probabilities: Array, label: int, last: bool
         axes.set_xlabel("digit (orange: label)", fontsize=9)
 
 
-def draw_preferences(network: Network, data: LabelledImages) -> Figure:
+def draw_unit_heatmap(network: Network, data: LabelledImages) -> Figure:
     """Mean answer of each unit of each hidden layer to each digit, as a heat map.
 
     Raises:
@@ -94,13 +94,13 @@ def draw_preferences(network: Network, data: LabelledImages) -> Figure:
     """
     if not network.hidden:
         raise ValueError("the network has no hidden layer")
-    blocks = network.hidden[:MOST_LAYERS]
+    blocks = network.hidden[:MAX_LAYERS]
     figure = new_figure(WIDTH, 2.6 * len(blocks) + ROOM_FOR_TITLE)
     figure.suptitle("Which units answer to which digit", fontweight="bold", fontsize=11)
     rows = figure.subplots(len(blocks), 1, squeeze=False)[:, 0]
-    for axes, block, answers in zip(rows, blocks, network.unit_answers(data.images), strict=False):
+    for axes, block, answers in zip(rows, blocks, network.unit_activations(data.images), strict=False):
         means = class_means(answers, data.labels)
-        order = by_preference(means)
+        order = order_by_class(means)
         limit = float(np.nanquantile(np.abs(means), 0.995)) or 1.0
         signed = float(np.nanmin(means)) < 0
         drawn = axes.imshow(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Sketch:
+class PlotSpec:
     """A picture that is still to be drawn.
 
     Args:
@@ -30,7 +30,7 @@ class Sketch:
 
 
 @dataclass(frozen=True)
-class Picture:
+class RenderedPlot:
     """What came of a sketch.
 
     Args:
@@ -51,7 +51,7 @@ class Picture:
         return f"{self.name}.png"
 
 
-def attempt(sketch: Sketch) -> Picture:
+def render_plot(sketch: PlotSpec) -> RenderedPlot:
     """Draw a picture. Whatever goes wrong becomes its ``problem``, in one line."""
     quiet = logging.getLogger("matplotlib")
     level = quiet.level
@@ -59,9 +59,9 @@ def attempt(sketch: Sketch) -> Picture:
     try:
         with style(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return Picture(sketch.name, sketch.title, png=png(sketch.draw()))
+            return RenderedPlot(sketch.name, sketch.title, png=png(sketch.draw()))
     except Exception as error:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        return Picture(sketch.name, sketch.title, problem=reason)
+        return RenderedPlot(sketch.name, sketch.title, problem=reason)
     finally:
         quiet.setLevel(level)

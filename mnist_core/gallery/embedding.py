@@ -8,7 +8,7 @@ import numpy as np
 
 from mnist_core.data import CLASSES, LabelledImages
 from mnist_core.gallery.grid import WIDTH
-from mnist_core.insight.embedding import MOST_POINTS, embed
+from mnist_core.insight.embedding import MAX_POINTS, embed
 from mnist_core.insight.network import Network
 from mnist_core.pictures import new_figure
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def draw_embedding(network: Network, data: LabelledImages) -> Figure:
     """PCA beside t-SNE of what the last layer is given, each image drawn as its digit in the digit's colour."""
-    chosen = np.unique(np.linspace(0, len(data) - 1, min(MOST_POINTS, len(data))).astype(int))
+    chosen = np.unique(np.linspace(0, len(data) - 1, min(MAX_POINTS, len(data))).astype(int))
     shown = data.take(chosen)
     points = embed(network.features(shown.images))
     figure = new_figure(WIDTH, 4.6)

@@ -10,7 +10,7 @@ import numpy as np
 
 from mnist_core.data import LabelledImages
 from mnist_core.evaluation import Evaluation, Probabilities
-from mnist_core.gallery.attempt import Picture, Sketch, attempt
+from mnist_core.gallery.attempt import PlotSpec, RenderedPlot, render_plot
 from mnist_core.gallery.mistakes import draw_mistakes
 from mnist_core.pictures import AMOUNTS, new_figure
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def pictures_of_evaluation(
+def render_evaluation_plots(
     evaluation: Evaluation, data: LabelledImages, probabilities: Probabilities
-) -> Iterator[Picture]:
+) -> Iterator[RenderedPlot]:
     """Draw an evaluation on the test set.
 
     Args:
@@ -30,8 +30,8 @@ def pictures_of_evaluation(
         probabilities: shape ``(n, 10)``, in the images' order.
     """
     mistakes = partial(draw_mistakes, data, probabilities, "test")
-    yield attempt(Sketch("confusion", "Who is taken for whom", partial(draw_confusion, evaluation)))
-    yield attempt(Sketch("mistakes", "The most confident mistakes", mistakes))
+    yield render_plot(PlotSpec("confusion", "Who is taken for whom", partial(draw_confusion, evaluation)))
+    yield render_plot(PlotSpec("mistakes", "The most confident mistakes", mistakes))
 
 
 def draw_confusion(evaluation: Evaluation) -> Figure:

@@ -9,18 +9,18 @@ import keras
 
 from mnist_core.data import LabelledImages
 from mnist_core.gallery import answers, embedding, mistakes, saliency, training, weights
-from mnist_core.gallery.attempt import Picture, Sketch, attempt
+from mnist_core.gallery.attempt import PlotSpec, RenderedPlot, render_plot
 from mnist_core.insight.network import Array, Network
 from mnist_core.metrics import EpochMetrics
 from mnist_core.saved_model import predict
 
 
-def pictures_of(
+def render_interpretation(
     model: keras.Model,
     data: LabelledImages,
     history: Sequence[EpochMetrics] = (),
     best_epoch: int | None = None,
-) -> Iterator[Picture]:
+) -> Iterator[RenderedPlot]:
     """Draw what the network learned, one picture after the other.
 
     Args:
@@ -34,7 +34,7 @@ def pictures_of(
         Each picture as soon as it is drawn, or with the reason why it could not be.
     """
     probabilities = predict(model, data.images)
-    yield from map(attempt, _sketches(model, data, probabilities, history, best_epoch))
+    yield from map(render_plot, _sketches(model, data, probabilities, history, best_epoch))
 
 
 def _sketches(
@@ -43,19 +43,19 @@ def _sketches(
     probabilities: Array,
     history: Sequence[EpochMetrics],
     best_epoch: int | None,
-) -> Iterator[Sketch]:
+) -> Iterator[PlotSpec]:
     seen = (data, probabilities)
     network = cache(lambda: Network.of(model))  # what cannot be taken apart says so in the pictures that need it
     for name, title, draw in (
         ("learning_curves", "How the training went", partial(training.draw_learning_curves, history, best_epoch)),
         ("first_layer_weights", "What the first layer looks for", lambda: weights.draw_first_layer(network())),
-        ("one_of_each_digit", "Digits on their way", lambda: answers.draw_one_of_each(network(), *seen)),
-        ("units_by_digit", "Which units answer to which digit", lambda: answers.draw_preferences(network(), data)),
+        ("one_of_each_digit", "Digits on their way", lambda: answers.draw_one_image_per_class(network(), *seen)),
+        ("units_by_digit", "Which units answer to which digit", lambda: answers.draw_unit_heatmap(network(), data)),
         ("saliency", "Pixels that speak for a prediction", partial(saliency.draw_right, model, *seen)),
         ("saliency_of_mistakes", "Pixels that misled", partial(saliency.draw_wrong, model, *seen)),
         ("mistakes", "The most confident mistakes", partial(mistakes.draw_mistakes, *seen)),
         ("confused_pairs", "The most confused pairs of digits", partial(mistakes.draw_confused_pairs, *seen)),
         ("embedding", "Images as the last layer sees them", lambda: embedding.draw_embedding(network(), data)),
-        ("reliability", "As often right as it is sure?", partial(training.draw_reliability, *seen)),
+        ("reliability", "As often right as it is sure?", partial(training.draw_calibration, *seen)),
     ):
-        yield Sketch(name, title, draw)
+        yield PlotSpec(name, title, draw)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = 5
-MOST_PAIRS = 12
+MAX_PAIRS = 12
 
 
 def draw_mistakes(data: LabelledImages, probabilities: Array, part: str = "validation") -> Figure:
@@ -57,7 +57,7 @@ def draw_confused_pairs(data: LabelledImages, probabilities: Array) -> Figure:
     pairs = confused_pairs(confusion.tolist())
     if not pairs:
         raise ValueError(f"none of {len(data):,} images was mistaken")
-    shown = pairs[:MOST_PAIRS]
+    shown = pairs[:MAX_PAIRS]
     figure = new_figure(WIDTH, 0.32 * len(shown) + 1.3)
     axes = figure.subplots()
     bars = axes.barh([f"{pair.label} taken for {pair.predicted}" for pair in shown], [pair.count for pair in shown])

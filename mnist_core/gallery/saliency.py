@@ -12,7 +12,7 @@ import numpy.typing as npt
 from mnist_core.data import LabelledImages
 from mnist_core.evaluation import confident_mistakes
 from mnist_core.gallery.grid import INK, ROOM_FOR_TITLE, WIDTH
-from mnist_core.insight.answers import one_of_each
+from mnist_core.insight.answers import one_image_per_class
 from mnist_core.insight.network import Array
 from mnist_core.insight.saliency import Attribution, integrated_gradients
 from mnist_core.pictures import SIGNED, new_figure
@@ -27,7 +27,7 @@ QUANTILE = 0.995
 
 def draw_right(model: keras.Model, data: LabelledImages, probabilities: Array) -> Figure:
     """One image of each digit, and what each pixel adds to the log-probability of the predicted digit."""
-    chosen = one_of_each(data.labels, probabilities)
+    chosen = one_image_per_class(data.labels, probabilities)
     predicted = probabilities[chosen].argmax(axis=1)
     for_it = integrated_gradients(model, data.images[chosen], predicted)
     captions = [f"{label} as {digit}" for label, digit in zip(data.labels[chosen], predicted, strict=True)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mnist_core.data import LabelledImages
 from mnist_core.evaluation import CALIBRATION_BINS
 from mnist_core.gallery.grid import WIDTH
-from mnist_core.insight.reliability import reliability
+from mnist_core.insight.reliability import calibration_curve
 from mnist_core.metrics import EpochMetrics, Metric
 from mnist_core.pictures import BLUE, GREEN, ORANGE, new_figure, whole_numbers
 
@@ -52,9 +52,9 @@ def draw_learning_curves(history: Sequence[EpochMetrics], best_epoch: int | None
     return figure
 
 
-def draw_reliability(data: LabelledImages, probabilities: Array) -> Figure:
+def draw_calibration(data: LabelledImages, probabilities: Array) -> Figure:
     """Confidence against accuracy, and how many images have which confidence."""
-    found = reliability(probabilities, data.labels)
+    found = calibration_curve(probabilities, data.labels)
     figure = new_figure(5.6, 5.2)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     upper.plot([0, 1], [0, 1], ":", color="grey", label="as often right as sure")

@@ -15,7 +15,7 @@ from mnist_core.pictures import SIGNED, new_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MOST_TILES = 100
+MAX_TILES = 100
 COLUMNS = 10
 FILTER_COLUMNS = 8
 # A few extreme weights would leave the others pale.
@@ -29,7 +29,7 @@ def draw_first_layer(network: Network) -> Figure:
         ModelError: the first layer does not see the pixels themselves.
     """
     first = first_layer(network)
-    shown = first.tiles[:MOST_TILES]
+    shown = first.tiles[:MAX_TILES]
     limit = float(np.quantile(np.abs(shown), QUANTILE)) or 1.0
     columns = min(len(shown), FILTER_COLUMNS) if first.is_convolution else min(COLUMNS, math.ceil(len(shown) ** 0.5))
     rows = math.ceil(len(shown) / columns)

@@ -25,7 +25,7 @@ def class_means(answers: Array, labels: Labels) -> Array:
     return means
 
 
-def by_preference(means: Array) -> npt.NDArray[np.intp]:
+def order_by_class(means: Array) -> npt.NDArray[np.intp]:
     """Units in the order of the digit that each answers to most, those that tell it apart best first.
 
     A unit tells its digit apart by as much as its mean answer to it lies above its mean answer to the second best,
@@ -47,7 +47,7 @@ def by_preference(means: Array) -> npt.NDArray[np.intp]:
     return np.lexsort((-apart, favourite, spread == 0))
 
 
-def one_of_each(labels: Labels, probabilities: Array) -> npt.NDArray[np.intp]:
+def one_image_per_class(labels: Labels, probabilities: Array) -> npt.NDArray[np.intp]:
     """For each digit that is there, the first image that was recognised, else the first image.
 
     Args:

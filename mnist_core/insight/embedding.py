@@ -9,7 +9,7 @@ import numpy as np
 from mnist_core.insight.network import Array
 
 # What t-SNE lays out in some seconds, and what a picture of this size can hold.
-MOST_POINTS = 1000
+MAX_POINTS = 1000
 
 
 @dataclass(frozen=True, eq=False)

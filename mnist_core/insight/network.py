@@ -16,9 +16,9 @@ Array = npt.NDArray[np.float32]
 Images = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.uint8]
 
-LEARNING = (keras.layers.Dense, keras.layers.Conv2D)
+TRAINABLE_LAYERS = (keras.layers.Dense, keras.layers.Conv2D)
 # What belongs to the layer before it: its answer is what comes out of these.
-FINISHING = (
+FOLLOWING_LAYERS = (
     keras.layers.Activation,
     keras.layers.BatchNormalization,
     keras.layers.ELU,
@@ -89,7 +89,7 @@ class Network:
         """
         return _compute(self.model, [block.output for block in self.hidden], images)
 
-    def unit_answers(self, images: Images) -> list[Array]:
+    def unit_activations(self, images: Images) -> list[Array]:
         """The same for any number of images, a filter's answer averaged over its positions.
 
         Returns:
@@ -106,11 +106,11 @@ class Network:
 def _blocks(layers: Sequence[keras.Layer]) -> Iterator[Block]:
     block: Block | None = None
     for layer in layers:
-        if isinstance(layer, LEARNING):
+        if isinstance(layer, TRAINABLE_LAYERS):
             if block:
                 yield block
             block = Block(layer.name, layer, layer.output)
-        elif block and isinstance(layer, FINISHING):
+        elif block and isinstance(layer, FOLLOWING_LAYERS):
             block = Block(block.name, block.layer, layer.output)
     if block:
         yield block

@@ -12,7 +12,7 @@ from mnist_core.insight.network import Array, Labels
 
 
 @dataclass(frozen=True, eq=False)
-class Reliability:
+class CalibrationCurve:
     """Confidence against accuracy, in bins of equal width over [0, 1]; empty bins are left out.
 
     Args:
@@ -31,7 +31,7 @@ class Reliability:
         return float(np.average(np.abs(self.accuracy - self.confidence), weights=self.counts))
 
 
-def reliability(probabilities: Array, labels: Labels) -> Reliability:
+def calibration_curve(probabilities: Array, labels: Labels) -> CalibrationCurve:
     """How the probability of the predicted digit goes with being right.
 
     Args:
@@ -47,4 +47,4 @@ def reliability(probabilities: Array, labels: Labels) -> Reliability:
     counts = np.bincount(
         np.searchsorted(np.linspace(0, 1, CALIBRATION_BINS + 1)[1:-1], confidence), minlength=CALIBRATION_BINS
     )
-    return Reliability(mean_confidence, accuracy, counts[counts > 0])
+    return CalibrationCurve(mean_confidence, accuracy, counts[counts > 0])

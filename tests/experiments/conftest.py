@@ -21,7 +21,7 @@ from running import Run, here
 from small_sweeps import CONTEST, SMALL
 from stores import copy_store, folder_of
 
-from experiments import Launch, SweepResult, cli, parse_spec, run_sweep
+from experiments import LaunchOptions, SweepResult, cli, parse_spec, run_sweep
 from experiments.evaluation import TestSet, evaluate_run
 from experiments.store import Store
 from mnist_core.sources import DataSource, Origin
@@ -83,7 +83,7 @@ def whole_test(whole_npz: Path) -> TestSet:
 def swept(tmp_path_factory: pytest.TempPathFactory, small_npz: Path) -> SweepResult:
     """A finished Bayesian sweep, trained by real worker processes, in a folder of its own."""
     uri = f"sqlite:///{tmp_path_factory.mktemp('swept')}/mlruns/mlflow.db"
-    launch = Launch(data=small_npz, workers=2, tracking_uri=uri, say=lambda line: None, report=False)
+    launch = LaunchOptions(data=small_npz, workers=2, tracking_uri=uri, say=lambda line: None, report=False)
     return run_sweep(parse_spec(SMALL), launch)
 
 

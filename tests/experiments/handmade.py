@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from experiments.evaluation import EvaluationRecord
-from experiments.gate import Candidate
+from experiments.gate import EvaluatedRun
 from experiments.records import RunRecord, Tag
 from search.trial import TrialState
 
@@ -53,9 +53,9 @@ def evaluated(answers: Sequence[int], labels: Sequence[int], digest: str = "d" *
     )
 
 
-def candidate(number: int, wrong: Sequence[int], count: int = 100, **other: Any) -> Candidate:
+def candidate(number: int, wrong: Sequence[int], count: int = 100, **other: Any) -> EvaluatedRun:
     """A run that recognised all of so many images but those of these indices."""
     labels = [index % 10 for index in range(count)]
     answers = [(label + 1) % 10 if index in set(wrong) else label for index, label in enumerate(labels)]
     tags = {Tag.SWEEP: "small", Tag.MODEL_SHA256: f"{number:064x}"}
-    return Candidate(run(number, tags=tags, **other), evaluated(answers, labels))
+    return EvaluatedRun(run(number, tags=tags, **other), evaluated(answers, labels))

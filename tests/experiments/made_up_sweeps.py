@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from experiments.records import TRACKING_SECONDS, CurvePoint, RunRecord, SweepRecord, SweepState, Tag
-from experiments.report.story import SweepStory, tell
+from experiments.report.story import SweepTimeline, build_timeline
 from search.space import FACTORY
 from search.spec_file import parse_spec
 from search.trial import TrialState
@@ -57,14 +57,14 @@ def run(
     )
 
 
-def story(
+def timeline(
     runs: Sequence[RunRecord],
     curves: dict[int, Sequence[tuple[float, float]]] | None = None,
     workers: int = 2,
     tracking: float | None = None,
     text: str = SPEC,
     **tags: str,
-) -> SweepStory:
+) -> SweepTimeline:
     """The story of these runs.
 
     Args:
@@ -90,10 +90,10 @@ def story(
         ]
         for each in runs
     }
-    return tell(sweep, parse_spec(text), runs, points)
+    return build_timeline(sweep, parse_spec(text), runs, points)
 
 
-def many_trials(count: int = 500, seed: int = 0) -> SweepStory:
+def many_trials(count: int = 500, seed: int = 0) -> SweepTimeline:
     """A sweep of random points whose accuracy hangs on them, some of them pruned or failed."""
     rng = np.random.default_rng(seed)
     runs, curves = [], {}
@@ -118,4 +118,4 @@ def many_trials(count: int = 500, seed: int = 0) -> SweepStory:
                 saving_seconds=0.3,
             )
         )
-    return story(runs, curves, tracking=20.0)
+    return timeline(runs, curves, tracking=20.0)

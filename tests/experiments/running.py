@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments import Launch, SweepResult, history
+from experiments import LaunchOptions, SweepResult, history
 from experiments.records import RunRecord
 from experiments.store import open_store, tracking_uri
 from mnist_core.metrics import EpochMetrics
 from search.executor import InProcessExecutor
 from search.spec import SweepSpec
-from search.sweep import History
+from search.sweep import ResumeState
 from search.trial import Trial, TrialResult, TrialState
 
 Run = Callable[..., tuple[int, str, str]]
@@ -27,7 +27,7 @@ class Watcher:
         self.after, self.do = after, do
         self.ended: list[tuple[Trial, TrialResult]] = []
 
-    def sweep_started(self, spec: SweepSpec, history: History) -> None:
+    def sweep_started(self, spec: SweepSpec, history: ResumeState) -> None:
         self.spec = spec
 
     def trial_started(self, trial: Trial) -> None:
@@ -45,10 +45,10 @@ class Watcher:
             self.do()
 
 
-def here(data: Path, *observers: Watcher, **settings: Any) -> Launch:
+def here(data: Path, *observers: Watcher, **settings: Any) -> LaunchOptions:
     """Trials one after the other in this process, nothing printed, no report drawn."""
     quiet: dict[str, Any] = {"say": lambda line: None, "executor": lambda context, workers: InProcessExecutor(context)}
-    return Launch(data=data, observers=observers, **(quiet | {"report": False} | settings))
+    return LaunchOptions(data=data, observers=observers, **(quiet | {"report": False} | settings))
 
 
 def points(runs: Sequence[RunRecord]) -> Counter[tuple[str, str]]:

@@ -25,7 +25,7 @@ from experiments.store import Store, open_store, tracking_uri
 from mnist_core.errors import StoreError
 from mnist_core.sources import DataSource, Origin
 from search.spec import SweepSpec
-from search.sweep import Ending
+from search.sweep import EndReason
 
 ONE_TRIAL = SMALL.replace("trials = 4", "trials = 1")
 SPEC = parse_spec(ONE_TRIAL)
@@ -147,7 +147,7 @@ def test_a_beginning_that_fails_closes_its_sweep_which_can_be_resumed(
             run_sweep(SPEC, here(small_npz))
     assert history.find_sweep(store, "small").state is SweepState.FAILED
     result = resume_sweep("small", here(small_npz))
-    assert (result.ending, result.sweep.state, len(result.runs)) == (Ending.DONE, SweepState.FINISHED, 1)
+    assert (result.ending, result.sweep.state, len(result.runs)) == (EndReason.DONE, SweepState.FINISHED, 1)
     assert MlflowClient(store.uri).list_artifacts(result.sweep.run_id)
 
 
@@ -161,7 +161,7 @@ def test_a_beginning_that_was_killed_after_its_first_write_is_resumed(store: Sto
     left = history.find_sweep(store, "twin")
     assert left.state is SweepState.RUNNING
     assert MlflowClient(store.uri).list_artifacts(left.run_id) == []
-    assert resume_sweep("twin", here(small_npz)).ending is Ending.DONE
+    assert resume_sweep("twin", here(small_npz)).ending is EndReason.DONE
     assert names_of(store) == ["twin"]
 
 
@@ -209,14 +209,14 @@ def test_resuming_deletes_what_a_repeated_request_left_behind(
         with pytest.raises(StoreError):
             run_sweep(SPEC, here(small_npz))
     assert names_of(store) == ["small", "small"]
-    assert resume_sweep("small", here(small_npz)).ending is Ending.DONE
+    assert resume_sweep("small", here(small_npz)).ending is EndReason.DONE
     assert names_of(store) == ["small"]
 
 
 def test_a_sweep_file_that_is_too_long_for_a_tag_is_read_from_its_artifact(store: Store, data: DataRecord) -> None:
     points = tuple({"hidden_size": size, "learning_rate": 0.001} for size in range(8, 200))
-    spec: SweepSpec = SPEC.listing("long", points)
+    spec: SweepSpec = SPEC.with_points("long", points)
     run_id = tracking.begin_sweep(store, spec, "long", data, workers=1).run_id
     sweep = history.find_sweep(store, run_id)
     assert sweep.tags[Tag.SPEC] == ""
-    assert history.read_spec(store, sweep) == spec
+    assert history.read_recorded_spec(store, sweep) == spec

@@ -12,10 +12,10 @@ from small_sweeps import CONTEST
 from experiments import SweepResult, parse_spec, run_sweep
 from experiments.choosing import find_candidate
 from experiments.history import find_run
-from experiments.selection import Rule
+from experiments.selection import SelectionRule
 from experiments.store import Store
 from mnist_core.errors import NotFoundError
-from search.sweep import Ending
+from search.sweep import EndReason
 
 Rows = Callable[..., tuple[list[list[str]], list[str]]]
 
@@ -66,7 +66,7 @@ def test_a_sweep_is_taken_before_a_run_and_a_run_as_it_is_named(contest_store: S
     assert find_candidate(contest_store, "contest/2").run.number == 2
     assert find_candidate(contest_store, contest.best.run_id[:10]).run == contest.best
     assert find_candidate(contest_store, "contest/2").reason == "named by the user"
-    by_rule = find_candidate(contest_store, contest.sweep.run_id, Rule.SMALLEST)
+    by_rule = find_candidate(contest_store, contest.sweep.run_id, SelectionRule.SMALLEST)
     assert by_rule.run.number == 1
     assert by_rule.reason.startswith("of sweep contest, by rule smallest: ")
 
@@ -74,7 +74,7 @@ def test_a_sweep_is_taken_before_a_run_and_a_run_as_it_is_named(contest_store: S
 def test_without_a_name_the_newest_sweep_that_ended_is_taken(contest_store: Store, whole_npz: Path) -> None:
     assert find_candidate(contest_store, None).run.title == "contest/trial-000"
     newer = run_sweep(parse_spec(CONTEST, ["name=newer"]), here(whole_npz, timeout=1e-9))
-    assert newer.ending is Ending.TIMED_OUT
+    assert newer.ending is EndReason.TIMED_OUT
     with pytest.raises(NotFoundError, match="sweep newer: no complete trial"):
         find_candidate(contest_store, None)
     contest_store.client.update_run(newer.sweep.run_id, status="RUNNING")

@@ -68,8 +68,8 @@ def test_sweeps_without_a_store_makes_none(command: Run) -> None:
 def test_what_reads_and_decides_loads_no_tensorflow(
     command: Run, judged_store: Store, words: list[str], shown: str
 ) -> None:
-    reigning = ["0", "1"] if words[0] == "rollback" else ["0"]
-    for number in reigning:
+    current = ["0", "1"] if words[0] == "rollback" else ["0"]
+    for number in current:
         assert command("promote", f"contest/{number}", "--yes", "--no-explain", "--floor", "0")[0] == 0
     code = (
         "import sys; from experiments.cli import app\n"
@@ -237,8 +237,8 @@ def test_a_sweep_without_a_complete_trial_says_so_by_its_exit_code(
 ) -> None:
     Path("small.toml").write_text(SMALL)
     monkeypatch.setattr(launch, "save_model", full_disk)
-    in_process = functools.partial(launch.Launch, executor=lambda context, workers: InProcessExecutor(context))
-    monkeypatch.setattr(launch, "Launch", in_process)
+    in_process = functools.partial(launch.LaunchOptions, executor=lambda context, workers: InProcessExecutor(context))
+    monkeypatch.setattr(launch, "LaunchOptions", in_process)
     code, out, err = command("sweep", "small.toml", "--data", str(small_npz), "--trials", "1", "--no-report")
     assert (code, err) == (1, "")
     assert "No space left on device" in out

@@ -8,14 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from made_up_sweeps import POINT, run, story
+from made_up_sweeps import POINT, run, timeline
 
 from experiments.compare import differences, measure, rows
 from experiments.report import making
-from experiments.report.summary import facts_of
+from experiments.report.summary import summarize
 from experiments.report.tables import trials_table
 from experiments.report.words import of_history
-from experiments.selection import Rule, choose
+from experiments.selection import SelectionRule, select
 from search.trial import TrialState
 
 Run = Callable[..., tuple[int, str, str]]
@@ -31,7 +31,7 @@ hidden_size = [64]
 
 def test_a_sweep_is_summed_up_by_what_it_reached_and_when() -> None:
     runs = [run(0, 0.965, 0, 5), run(1, 0.981, 0, 20), run(2, 0.975, 5, 15), run(3, 0.99, 15, 16, TrialState.PRUNED)]
-    found = measure(story(runs, tracking=1.0))
+    found = measure(timeline(runs, tracking=1.0))
     assert (found.attempts, found.complete) == (4, 3)
     assert (found.best, found.median) == (0.981, 0.975)
     assert found.reached == [15, 20, None]
@@ -42,20 +42,20 @@ def test_comparison_report_and_its_summary_name_the_best_that_would_be_promoted(
     lucky = [run(seed, value, params={**POINT, "seed": str(seed)}) for seed, value in enumerate([0.99, 0.95, 0.96])]
     other = POINT | {"hidden_size": "32"}
     steady = [run(3 + seed, 0.97 + 0.005 * seed, params={**other, "seed": str(seed)}) for seed in range(3)]
-    told = story([*lucky, *steady])
-    promoted = choose([*lucky, *steady], Rule.BEST, "val_accuracy", 6000).chosen.run
+    told = timeline([*lucky, *steady])
+    promoted = select([*lucky, *steady], SelectionRule.BEST, "val_accuracy", 6000).chosen.run
     assert promoted.name == "trial-005"
     assert measure(told).best == promoted.value("val_accuracy") == told.values()[0]
     assert told.best_point()["hidden_size"] == 32
     assert trials_table(told).rows[0][0] == "trial-005"
-    facts = dict(facts_of(told, {}))
+    facts = dict(summarize(told, {}))
     assert facts["best"] == "trial-005, val_accuracy 0.9800 at epoch 1; mean of its 3 seeds 0.9750"
     assert "0.9800, is trial-005, by the mean of its 3 seeds, 0.9750" in of_history(told)
 
 
 def test_each_sweep_has_a_column_and_each_measure_a_row() -> None:
-    bayesian = measure(story([run(0, 0.984, 0, 12)], tracking=1.5))
-    empty = measure(story([], text=GRID))
+    bayesian = measure(timeline([run(0, 0.984, 0, 12)], tracking=1.5))
+    empty = measure(timeline([], text=GRID))
     table = {name.strip(): texts for name, *texts in rows([bayesian, empty])}
     assert table["engine"] == ["optuna", "keras-tuner"]
     assert table["best accuracy"] == ["0.9840", ""]
@@ -65,8 +65,8 @@ def test_each_sweep_has_a_column_and_each_measure_a_row() -> None:
 
 def test_sweeps_on_other_data_are_told_apart() -> None:
     one, other = ({"dataset_digest": digit * 64, "validation": "0.1", "split_seed": "0"} for digit in "ab")
-    assert differences([story([], **one), story([], **one)]) == []
-    (sentence,) = differences([story([], **one), story([], text=GRID, **other)])
+    assert differences([timeline([], **one), timeline([], **one)]) == []
+    (sentence,) = differences([timeline([], **one), timeline([], text=GRID, **other)])
     assert sentence.startswith("not the same training images: made-up aaaaaaaaaaaa")
     assert sentence.endswith("accuracies are not comparable")
 
@@ -81,7 +81,9 @@ def test_compare_prints_the_sweeps_of_the_store(command: Run, swept_uri: str) ->
 def test_report_names_each_picture_and_writes_the_page_where_it_is_asked_to(
     command: Run, swept_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(making, "attempt", lambda sketch: making.Picture(sketch.name, sketch.title, problem="left out"))
+    monkeypatch.setattr(
+        making, "render_plot", lambda sketch: making.RenderedPlot(sketch.name, sketch.title, problem="left out")
+    )
     words = ("report", "small", "--out", str(tmp_path / "page.html"))
     code, out, _ = command(*words)
     assert code == 0

@@ -17,7 +17,7 @@ from experiments.registry import read_versions
 from experiments.selection import configurations
 from experiments.store import Store
 from mnist_core.errors import DataError, SpecError
-from search.sweep import Ending
+from search.sweep import EndReason
 from search.trial import TrialState
 
 SHORT = ["training.epochs=1"]
@@ -67,7 +67,7 @@ def test_configurations_are_ranked_by_their_means_and_the_best_mean_is_promoted(
 def test_a_confirmation_that_was_interrupted_is_resumed_like_any_sweep(contest_store: Store, whole_npz: Path) -> None:
     watcher = Watcher()
     stopped = confirm_sweep("contest", 1, 2, here(whole_npz, watcher, stop=lambda: len(watcher.ended) == 1))
-    assert stopped.ending is Ending.INTERRUPTED
+    assert stopped.ending is EndReason.INTERRUPTED
     done = resume_sweep("contest-confirmation", here(whole_npz))
     assert tried(done) == {("64", "1"): 1, ("64", "2"): 1}
     assert {one.run_id for one in stopped.runs if one.state is TrialState.COMPLETE} < {one.run_id for one in done.runs}

@@ -7,10 +7,10 @@ from rich.console import Console
 from small_sweeps import SMALL
 
 from experiments import parse_spec
-from experiments.console import in_words
-from experiments.display import LiveDisplay, PlainDisplay, Tally
+from experiments.console import format_params
+from experiments.display import LiveDisplay, PlainDisplay, SweepProgress
 from mnist_core.metrics import EpochMetrics, StopReason
-from search.sweep import NO_HISTORY, History, PastTrial
+from search.sweep import NOTHING_DONE, Finished, ResumeState
 from search.trial import Trial, TrialResult, TrialState
 
 SPEC = parse_spec(SMALL)
@@ -40,7 +40,7 @@ def written(console: Console) -> str:
     return console.file.getvalue()
 
 
-def show(display: PlainDisplay, history: History = NO_HISTORY) -> None:
+def show(display: PlainDisplay, history: ResumeState = NOTHING_DONE) -> None:
     with display:
         display.sweep_started(SPEC, history)
         for trial in TRIALS[:2]:
@@ -73,7 +73,7 @@ def test_the_live_picture_shows_what_runs_what_is_done_and_the_best() -> None:
     where = console(terminal=True)
     display = LiveDisplay(where)
     with display:
-        display.sweep_started(SPEC, NO_HISTORY)
+        display.sweep_started(SPEC, NOTHING_DONE)
         display.trial_started(TRIALS[0])
         display.trial_ended(TRIALS[0], result(0.8))
         display.trial_started(TRIALS[1])
@@ -91,7 +91,7 @@ def test_the_live_picture_shows_what_runs_what_is_done_and_the_best() -> None:
 
 def test_a_resumed_sweep_counts_what_was_done_before() -> None:
     where = console(terminal=False)
-    past = History(finished=[PastTrial(SPEC.trial(9, POINTS[3]), result(0.95))])
+    past = ResumeState(finished=[Finished(SPEC.trial(9, POINTS[3]), result(0.95))])
     show(PlainDisplay(where), past)
     assert "resumed with 1 of 4 trials done" in written(where)
     assert "[2/4]" in written(where)
@@ -99,7 +99,7 @@ def test_a_resumed_sweep_counts_what_was_done_before() -> None:
 
 def test_the_tally_keeps_the_best_complete_trial_of_the_objective() -> None:
     by_loss = parse_spec(SMALL, ["objective=val_loss"])
-    tally = Tally()
+    tally = SweepProgress()
     assert tally.best is None
     for number, (accuracy, loss) in enumerate([(0.9, 0.4), (0.8, 0.3), (0.95, 0.5)]):
         found = TrialResult(TrialState.COMPLETE, (EpochMetrics(1, 0, loss, accuracy),), best_epoch=1)
@@ -112,7 +112,7 @@ def test_the_tally_keeps_the_best_complete_trial_of_the_objective() -> None:
 
 
 def test_parameters_are_shown_in_four_digits() -> None:
-    assert in_words({"hidden_size": 12345, "learning_rate": 0.000123456, "activation": "relu"}) == (
+    assert format_params({"hidden_size": 12345, "learning_rate": 0.000123456, "activation": "relu"}) == (
         "hidden_size=12345 learning_rate=0.0001235 activation=relu"
     )
 

@@ -10,7 +10,7 @@ from stores import copy_store, folder_of
 from typer.testing import CliRunner
 
 from experiments import (
-    Launch,
+    LaunchOptions,
     SweepResult,
     confirm_sweep,
     find_sweep,
@@ -27,7 +27,7 @@ from experiments.evaluation import TestSet, evaluate_run
 from experiments.history import find_run, list_sweeps
 from experiments.model_files import fetch_model
 from experiments.records import RunRecord, SweepState, Tag
-from experiments.serve import RegistryChampions
+from experiments.serve import RegistryModelSource
 from experiments.store import Store
 from experiments.tracking import SweepRecorder
 from mnist_core.data import LabelledImages
@@ -63,7 +63,7 @@ def silently(line: str) -> None:
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory, small_npz: Path) -> SweepResult:
     uri = f"sqlite:///{tmp_path_factory.mktemp('both')}/mlflow.db"
-    return run_sweep(parse_spec(BOTH), Launch(data=small_npz, workers=1, tracking_uri=uri, say=silently))
+    return run_sweep(parse_spec(BOTH), LaunchOptions(data=small_npz, workers=1, tracking_uri=uri, say=silently))
 
 
 @pytest.fixture(scope="module")
@@ -101,12 +101,12 @@ def test_a_run_has_the_parameters_of_its_architecture_and_no_others(both: SweepR
 
 
 def test_a_conditional_sweep_that_is_done_has_nothing_left_to_resume(both: SweepResult) -> None:
-    again = resume_sweep("both", Launch(workers=1, tracking_uri=both.tracking_uri, say=silently))
+    again = resume_sweep("both", LaunchOptions(workers=1, tracking_uri=both.tracking_uri, say=silently))
     assert len(again.runs) == 3
 
 
 def test_the_best_of_a_conditional_sweep_are_confirmed_with_fresh_seeds(both: SweepResult) -> None:
-    launch = Launch(workers=1, tracking_uri=both.tracking_uri, say=silently)
+    launch = LaunchOptions(workers=1, tracking_uri=both.tracking_uri, say=silently)
     confirmed = confirm_sweep("both", top=3, seeds=2, launch=launch)
     assert len(confirmed.ranked) == 6
     assert sorted(run.params.get("filters", "") for run in confirmed.ranked) == ["", "", "2", "2", "4", "4"]
@@ -183,7 +183,7 @@ def test_it_is_promoted_drawn_and_served_as_any_run(
     assert "is champion" in done.output
     drawn = {artifact.path for artifact in store.client.list_artifacts(kept.run_id, "insight")}
     assert {"insight/saliency.png", "insight/mistakes.png", "insight/reliability.png"} <= drawn
-    champions = RegistryChampions(store.uri)
+    champions = RegistryModelSource(store.uri)
     candidate = champions.fetch(champions.current() or "", tmp_path / "fetched")
     assert load_model(candidate.file).output_shape == (None, 10)
 
@@ -192,7 +192,7 @@ def test_it_is_promoted_drawn_and_served_as_any_run(
 def test_it_is_neither_resumed_nor_confirmed_nor_combined_again(
     both: SweepResult, store: Store, source: DataSource
 ) -> None:
-    launch = Launch(workers=1, tracking_uri=both.tracking_uri, say=silently)
+    launch = LaunchOptions(workers=1, tracking_uri=both.tracking_uri, say=silently)
     for attempt in (
         lambda: resume_sweep("both-ensemble", launch),
         lambda: confirm_sweep("both-ensemble", launch=launch),

@@ -14,7 +14,7 @@ from experiments.dataset import held_out
 from experiments.explain import explain_run
 from mnist_core.errors import DataError, ModelError
 from mnist_core.gallery import explain as gallery
-from mnist_core.gallery.attempt import Sketch
+from mnist_core.gallery.attempt import PlotSpec
 from mnist_core.sources import DataSource, Origin
 
 
@@ -56,7 +56,7 @@ def test_what_cannot_be_drawn_keeps_nothing_else_from_being_logged(
     monkeypatch.setattr(
         gallery,
         "_sketches",
-        lambda *given: [Sketch("broken", "Broken", broken), next(iter(everything(*given)))],  # type: ignore[arg-type]
+        lambda *given: [PlotSpec("broken", "Broken", broken), next(iter(everything(*given)))],  # type: ignore[arg-type]
     )
     found = explain_run(open_store(swept.tracking_uri), swept.ranked[-1], DataSource(Origin.GIVEN, small_npz))
     assert [(picture.name, picture.problem) for picture in found.missing] == [("broken", "too much")]

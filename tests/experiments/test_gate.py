@@ -14,12 +14,12 @@ from scipy import stats
 from experiments.gate import (
     MARGIN,
     NO_FORMER,
-    Candidate,
     Check,
+    EvaluatedRun,
     FormerChampions,
     Verdict,
-    examine,
     needed_margin,
+    run_checks,
     verdict,
 )
 from mnist_core.evaluation import paired_lower_bound
@@ -29,19 +29,19 @@ NO_MISTAKES: list[int] = []
 
 def check(
     name: str,
-    new: Candidate,
-    champion: Candidate | None = None,
+    new: EvaluatedRun,
+    champion: EvaluatedRun | None = None,
     former: FormerChampions = NO_FORMER,
     floor: float = 0.9,
     margin: float | None = None,
 ) -> Check:
     """The check of that name, which there is once."""
-    (found,) = (one for one in examine(new, champion, former, floor, margin) if one.name == name)
+    (found,) = (one for one in run_checks(new, champion, former, floor, margin) if one.name == name)
     return found
 
 
 def test_a_good_first_champion_passes_every_check() -> None:
-    checks = examine(candidate(0, wrong=[3]), champion=None)
+    checks = run_checks(candidate(0, wrong=[3]), champion=None)
     assert [one.name for one in checks] == ["finite", "accuracy", "champion", "former"]
     assert all(one.passed for one in checks)
     assert verdict(checks, force=None) is Verdict.PASSED
@@ -145,7 +145,7 @@ def test_one_champion_after_the_other_cannot_decay_below_the_best_by_more_than_t
     for number in range(1, 25):
         wrong = worse_by(8, mistakes[-1], rng, images)
         new = candidate(number, sorted(wrong), images)
-        if all(one.passed for one in examine(new, champions[-1], FormerChampions(champions[:-1]))):
+        if all(one.passed for one in run_checks(new, champions[-1], FormerChampions(champions[:-1]))):
             champions.append(new)
             mistakes.append(wrong)
             promoted += 1
@@ -184,8 +184,8 @@ def test_the_best_former_champion_may_come_back() -> None:
 
 
 def test_the_champion_itself_is_not_compared_with_itself() -> None:
-    reigning = candidate(0, range(3))
-    assert check("champion", reigning, reigning).figure == "it is the champion"
+    current = candidate(0, range(3))
+    assert check("champion", current, current).figure == "it is the champion"
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_the_verdict_follows_from_the_checks_and_the_reason(
 
 
 def test_one_failed_check_is_enough() -> None:
-    checks = examine(candidate(0, NO_MISTAKES), None)
+    checks = run_checks(candidate(0, NO_MISTAKES), None)
     for index, each in enumerate(checks):
         failing = [*checks[:index], replace(each, passed=False), *checks[index + 1 :]]
         assert verdict(failing, None) is Verdict.REFUSED

@@ -12,19 +12,19 @@ import pytest
 from running import Run
 from stores import aliases_of
 
-from experiments.choosing import Chosen
+from experiments.choosing import Candidate
 from experiments.evaluation import TestSet
 from experiments.history import find_run
-from experiments.promotion import Terms, promote
+from experiments.promotion import PromotionPolicy, promote
 from experiments.records import Alias, VersionTag
-from experiments.registry import champion, read_changes, read_pending, read_versions, roll_back, settle
-from experiments.reigns import Act, champions_left
+from experiments.registry import champion, read_changes, read_pending, read_versions, rollback_champion, settle
+from experiments.reigns import ChangeKind, champions_left
 from experiments.store import Store
 from mnist_core.errors import NotFoundError
 
 FIRST, SECOND, THIRD = "contest/trial-002", "contest/trial-001", "contest/trial-000"
 NAME = "mnist-classifier"
-TERMS = Terms(floor=0)
+TERMS = PromotionPolicy(floor=0)
 
 
 class ProcessEnd(KeyboardInterrupt):
@@ -109,10 +109,10 @@ def test_a_rollback_interrupted_anywhere_is_completed_by_the_next_one(command: R
     promoted(command, FIRST, SECOND, THIRD)
     restore = registry_state(judged_store)
     count = 0
-    for _ in interrupt_at_each_call(judged_store, lambda store: roll_back(store, NAME, "why"), restore):
+    for _ in interrupt_at_each_call(judged_store, lambda store: rollback_champion(store, NAME, "why"), restore):
         count += 1
         with suppress(NotFoundError):
-            roll_back(judged_store, NAME)
+            rollback_champion(judged_store, NAME)
         check_consistent(judged_store)
         assert aliases_of(judged_store)["champion"] in (1, 2)
     assert count == 5  # four calls that write, and the whole of it
@@ -121,10 +121,10 @@ def test_a_rollback_interrupted_anywhere_is_completed_by_the_next_one(command: R
 def test_an_interrupted_rollback_that_was_noted_goes_one_step_and_no_further(command: Run, judged_store: Store) -> None:
     promoted(command, FIRST, SECOND, THIRD)
     restore = registry_state(judged_store)
-    for _ in interrupt_at_each_call(judged_store, lambda store: roll_back(store, NAME, "why"), restore):
+    for _ in interrupt_at_each_call(judged_store, lambda store: rollback_champion(store, NAME, "why"), restore):
         if read_pending(judged_store, NAME) is None:
             continue
-        then, now = roll_back(judged_store, NAME)
+        then, now = rollback_champion(judged_store, NAME)
         assert (then.version, now.version) == (2, 3)
         assert aliases_of(judged_store) == {"champion": 2, "previous": 1}
         assert [change.reason for change in read_changes(judged_store, NAME)][3:] == ["why"]
@@ -134,7 +134,7 @@ def test_a_promotion_interrupted_anywhere_is_completed_by_the_next_one(
     command: Run, judged_store: Store, whole_test: TestSet
 ) -> None:
     promoted(command, FIRST, SECOND)
-    chosen = Chosen(find_run(judged_store, THIRD), "to be interrupted")
+    chosen = Candidate(find_run(judged_store, THIRD), "to be interrupted")
     restore = registry_state(judged_store)
     for _ in interrupt_at_each_call(judged_store, lambda store: promote(store, chosen, whole_test, TERMS), restore):
         promote(judged_store, chosen, whole_test, TERMS)
@@ -199,7 +199,7 @@ def test_a_rollback_that_an_earlier_version_left_without_history_is_noted(comman
     assert (code, err) == (2, f"mnist-search: {NAME}: no previous champion to go back to; version 1 stays\n")
     check_consistent(judged_store)
     last = read_changes(judged_store, NAME)[-1]
-    assert (last.version, last.act, last.reason) == (1, Act.REINSTATED, "the alias was found moved")
+    assert (last.version, last.act, last.reason) == (1, ChangeKind.REINSTATED, "the alias was found moved")
     promoted(command, SECOND)
     assert aliases_of(judged_store) == {"champion": 2, "previous": 1}
 

@@ -12,13 +12,13 @@ from mlflow import MlflowClient
 from running import EVERY_GRID_POINT_ONCE, Watcher, here, points, states, stored_sweep
 from small_sweeps import SMALL, SMALL_GRID
 
-from experiments import Launch, SweepResult, dataset, parse_spec, resume_sweep, run_sweep
+from experiments import LaunchOptions, SweepResult, dataset, parse_spec, resume_sweep, run_sweep
 from experiments.records import SweepState, Tag
 from experiments.store import tracking_uri
 from mnist_core.errors import DataError, SpecError
 from search.executor import InProcessExecutor
 from search.objective import WorkerContext
-from search.sweep import Ending
+from search.sweep import EndReason
 from search.trial import TrialState
 
 pytestmark = pytest.mark.usefixtures("store_at_hand")
@@ -28,7 +28,7 @@ def test_a_grid_trains_every_point_once_and_shares_its_parameters_with_bayesian_
     small_npz: Path, swept: SweepResult
 ) -> None:
     result = run_sweep(parse_spec(SMALL_GRID), here(small_npz))
-    assert result.ending is Ending.DONE
+    assert result.ending is EndReason.DONE
     assert points(result.runs) == EVERY_GRID_POINT_ONCE
     assert result.best is not None
     assert result.best.params.keys() == swept.runs[0].params.keys()
@@ -40,14 +40,14 @@ def test_a_signal_ends_a_sweep_cleanly_and_resuming_runs_exactly_what_is_missing
 ) -> None:
     watcher = Watcher(after=2, do=lambda: signal.raise_signal(number))
     interrupted = run_sweep(parse_spec(SMALL_GRID), here(small_npz, watcher))
-    assert interrupted.ending is Ending.INTERRUPTED
+    assert interrupted.ending is EndReason.INTERRUPTED
     assert interrupted.exit_code == exit_code
     assert interrupted.sweep.state is SweepState.KILLED
     assert states(interrupted)[TrialState.COMPLETE] == 2
     assert states(interrupted)[TrialState.RUNNING] == 0
 
     resumed = resume_sweep("small-grid", here(small_npz))
-    assert resumed.ending is Ending.DONE
+    assert resumed.ending is EndReason.DONE
     assert resumed.sweep.run_id == interrupted.sweep.run_id
     assert resumed.sweep.state is SweepState.FINISHED
     assert points(resumed.runs) == EVERY_GRID_POINT_ONCE
@@ -57,7 +57,7 @@ def test_a_signal_ends_a_sweep_cleanly_and_resuming_runs_exactly_what_is_missing
 
 def test_a_timeout_starts_no_more_trials_and_what_is_missing_can_be_run_later(small_npz: Path) -> None:
     result = run_sweep(parse_spec(SMALL_GRID), here(small_npz, timeout=1e-9))
-    assert result.ending is Ending.TIMED_OUT
+    assert result.ending is EndReason.TIMED_OUT
     assert len(result.runs) == 0
     assert result.best is None
     assert points(resume_sweep("small-grid", here(small_npz)).runs) == EVERY_GRID_POINT_ONCE
@@ -100,7 +100,7 @@ def test_without_any_data_the_embedded_sample_is_used_and_said_to_be(monkeypatch
     said: list[str] = []
     spec = parse_spec(SMALL, ["trials=1", "training.epochs=1", "data.validation=0.1"])
     settings = {"say": said.append, "executor": lambda context, workers: InProcessExecutor(context)}
-    result = run_sweep(spec, Launch(**settings))
+    result = run_sweep(spec, LaunchOptions(**settings))
     assert any("EMBEDDED SAMPLE" in line and "no network" in line for line in said)
     assert result.sweep.tags[Tag.DATASET] == "mnist-sample"
     assert result.sweep.tags[Tag.DATASET_ORIGIN] == "embedded sample"
@@ -118,13 +118,13 @@ def test_a_count_of_validation_images_that_the_data_does_not_have_is_refused_bef
 @pytest.mark.parametrize(("settings", "message"), [({"workers": -1}, "workers: "), ({"timeout": 0.0}, "timeout: ")])
 def test_settings_out_of_range_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(SpecError, match=message):
-        Launch(**settings)
+        LaunchOptions(**settings)
 
 
 def test_a_space_with_fewer_points_than_trials_ends_exhausted(small_npz: Path) -> None:
     spec = parse_spec(SMALL_GRID, ["engine=optuna", "sampler=random", "trials=9", "space.dropout=0.0"])
     result = run_sweep(spec, here(small_npz))
-    assert result.ending is Ending.EXHAUSTED
+    assert result.ending is EndReason.EXHAUSTED
     assert result.sweep.state is SweepState.FINISHED
     assert sorted(run.params["hidden_size"] for run in result.runs) == ["16", "8"]
 
@@ -132,7 +132,7 @@ def test_a_space_with_fewer_points_than_trials_ends_exhausted(small_npz: Path) -
 def test_a_sweep_can_be_stopped_by_its_caller(small_npz: Path) -> None:
     watcher = Watcher()
     result = run_sweep(parse_spec(SMALL_GRID), here(small_npz, watcher, stop=lambda: len(watcher.ended) == 1))
-    assert result.ending is Ending.INTERRUPTED
+    assert result.ending is EndReason.INTERRUPTED
     assert result.exit_code == 0
     assert states(result)[TrialState.COMPLETE] == 1
 

@@ -26,7 +26,7 @@ from experiments.store import Store, open_store, tracking_uri
 from mnist_core.errors import SweepInUseError
 from mnist_core.metrics import EpochMetrics
 from mnist_core.sources import DataSource, Origin
-from search.sweep import Ending
+from search.sweep import EndReason
 from search.trial import TrialResult, TrialState
 
 RECORDED, WANTED = 30, 34
@@ -43,7 +43,7 @@ def record_sweep(uri: str, name: str, data: Path, trials: int) -> str:
         trial = spec.trial(number, {"hidden_size": 8 + number % 24, "learning_rate": 0.001 + number / 10_000})
         recorder.trial_started(trial)
         recorder.trial_ended(trial, TrialResult(TrialState.PRUNED, (EpochMetrics(0.5, 1.0, 0.5, 1.0),)))
-    tracking.end_sweep(store, begun.run_id, Ending.DONE, None)
+    tracking.end_sweep(store, begun.run_id, EndReason.DONE, None)
     lease.release(store, begun)
     return begun.run_id
 
@@ -172,12 +172,12 @@ def test_a_sweep_whose_lease_is_renewed_is_left_alone(store: Store, small_npz: P
 @pytest.mark.usefixtures("renewing")
 def test_who_asks_for_it_takes_a_sweep_over_at_once(store: Store, small_npz: Path) -> None:
     result = resume_sweep("small", here(small_npz), overrides=["trials=2"], take_over=True)
-    assert (result.ending, len(result.runs)) == (Ending.DONE, 2)
+    assert (result.ending, len(result.runs)) == (EndReason.DONE, 2)
 
 
 def test_a_lease_that_nobody_renews_expires(store: Store, small_npz: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "EXPIRY_SECONDS", 0.6)
-    assert resume_sweep("small", here(small_npz), overrides=["trials=2"]).ending is Ending.DONE
+    assert resume_sweep("small", here(small_npz), overrides=["trials=2"]).ending is EndReason.DONE
 
 
 def test_the_lease_of_a_driver_that_died_on_this_machine_is_free_at_once(
@@ -188,7 +188,7 @@ def test_the_lease_of_a_driver_that_died_on_this_machine_is_free_at_once(
     child.wait()
     set_holder(store, str(dead))
     said: list[str] = []
-    assert resume_sweep("small", here(small_npz, say=said.append), overrides=["trials=2"]).ending is Ending.DONE
+    assert resume_sweep("small", here(small_npz, say=said.append), overrides=["trials=2"]).ending is EndReason.DONE
     assert not [line for line in said if "waiting" in line]
 
 

@@ -9,7 +9,7 @@ import pytest
 from handmade import evaluated, run
 
 from experiments.gate import Check
-from experiments.model_card import LONGEST_CARD, Subject, model_card
+from experiments.model_card import MAX_CARD_LENGTH, Subject, model_card
 from experiments.records import SweepRecord, SweepState, Tag
 from search.spec_file import parse_spec
 
@@ -115,7 +115,7 @@ def test_a_long_list_of_values_does_not_make_it_longer_than_the_registry_holds(s
     values = ", ".join(str(number) for number in range(1, 3000))
     spec = parse_spec(f'name = "long"\ntrials = 1\n[space]\nhidden_size = [{values}]')
     card = model_card(replace(subject, spec=spec))
-    assert len(card) <= LONGEST_CARD
+    assert len(card) <= MAX_CARD_LENGTH
     assert "and 2987 more" in card
     assert card.rstrip().splitlines()[-3] == "## Again"
-    assert len(model_card(subject)) < LONGEST_CARD
+    assert len(model_card(subject)) < MAX_CARD_LENGTH

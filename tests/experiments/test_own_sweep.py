@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from experiments import Launch, TestSet, evaluate_run, find_sweep, locate, open_store, parse_spec, run_sweep
-from experiments.history import read_spec
+from experiments import LaunchOptions, TestSet, evaluate_run, find_sweep, locate, open_store, parse_spec, run_sweep
+from experiments.history import read_recorded_spec
 from experiments.records import Tag
 from mnist_core.errors import SpecError
-from search.sweep import Ending
+from search.sweep import EndReason
 from search.trial import TrialState
 
 OWN = """
@@ -28,13 +28,13 @@ rate = 0.5
 """
 
 
-def quietly(line: str) -> None:
+def ignored(line: str) -> None:
     pass
 
 
 def test_an_own_model_is_swept_on_own_data_and_evaluated(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path}/mlflow.db"
-    result = run_sweep(parse_spec(OWN), Launch(workers=1, tracking_uri=uri, say=quietly))
+    result = run_sweep(parse_spec(OWN), LaunchOptions(workers=1, tracking_uri=uri, say=ignored))
     assert len(result.ranked) == 2
     best = result.best
     assert best is not None
@@ -42,8 +42,8 @@ def test_an_own_model_is_swept_on_own_data_and_evaluated(tmp_path: Path) -> None
     assert best.params["units"] in ("4", "16")
     assert best.tags[Tag.DATASET_LOCATION] == best.tags[Tag.DATASET] == "own_parts:stripes"
     store = open_store(uri)
-    assert read_spec(store, find_sweep(store, "own")).space == result.spec.space
-    evaluation = evaluate_run(store, best, TestSet.load(locate(None, quietly, best.tags)))
+    assert read_recorded_spec(store, find_sweep(store, "own")).space == result.spec.space
+    evaluation = evaluate_run(store, best, TestSet.load(locate(None, ignored, best.tags)))
     # The column that is bright says the class.
     assert evaluation.figures.accuracy.value > 0.9
     assert len(evaluation.labels) == 100
@@ -52,8 +52,8 @@ def test_an_own_model_is_swept_on_own_data_and_evaluated(tmp_path: Path) -> None
 def test_a_sweep_whose_trial_hangs_ends_soon_after_its_timeout_and_leaves_the_trial_for_later(tmp_path: Path) -> None:
     spec = parse_spec(OWN, ["model=own_parts:sleeping", "space={units=[4]}", "trial_timeout=6s"])
     uri = f"sqlite:///{tmp_path}/mlflow.db"
-    result = run_sweep(spec, Launch(workers=1, timeout=1.0, tracking_uri=uri, report=False, say=quietly))
-    assert result.ending is Ending.TIMED_OUT
+    result = run_sweep(spec, LaunchOptions(workers=1, timeout=1.0, tracking_uri=uri, report=False, say=ignored))
+    assert result.ending is EndReason.TIMED_OUT
     (run,) = result.runs
     assert run.state is TrialState.KILLED
 
@@ -61,5 +61,5 @@ def test_a_sweep_whose_trial_hangs_ends_soon_after_its_timeout_and_leaves_the_tr
 def test_a_function_that_is_not_there_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     spec = parse_spec(OWN, ["model=own_parts:softmacks"])
     with pytest.raises(SpecError, match="did you mean 'softmax'"):
-        run_sweep(spec, Launch(workers=1, tracking_uri=f"sqlite:///{tmp_path}/mlflow.db", say=quietly))
+        run_sweep(spec, LaunchOptions(workers=1, tracking_uri=f"sqlite:///{tmp_path}/mlflow.db", say=ignored))
     assert not (tmp_path / "mlflow.db").exists()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from experiments import Launch, SweepResult, confirm_sweep, parse_spec, resume_sweep, run_sweep
+from experiments import LaunchOptions, SweepResult, confirm_sweep, parse_spec, resume_sweep, run_sweep
 from experiments.cli import app
 from experiments.records import RunRecord
 
@@ -34,7 +34,7 @@ def silently(line: str) -> None:
 def resumed(tmp_path_factory: pytest.TempPathFactory, small_npz: Path) -> SweepResult:
     """A sweep that was interrupted after three trials and then brought to its end."""
     uri = f"sqlite:///{tmp_path_factory.mktemp('front')}/mlflow.db"
-    launch = Launch(data=small_npz, workers=1, tracking_uri=uri, say=silently)
+    launch = LaunchOptions(data=small_npz, workers=1, tracking_uri=uri, say=silently)
     run_sweep(parse_spec(FRONT, ["trials=3"]), launch)
     return resume_sweep("front", launch, ["trials=5"])
 
@@ -72,7 +72,7 @@ def test_best_under_a_bound_is_the_best_of_those_that_keep_it(resumed: SweepResu
 
 
 def test_its_best_are_confirmed_by_their_first_objective(resumed: SweepResult) -> None:
-    launch = Launch(workers=1, tracking_uri=resumed.tracking_uri, say=silently)
+    launch = LaunchOptions(workers=1, tracking_uri=resumed.tracking_uri, say=silently)
     confirmed = confirm_sweep("front", top=1, seeds=2, launch=launch)
     assert len(confirmed.ranked) == 2
     assert confirmed.spec.objectives == ()

@@ -12,10 +12,10 @@ from running import Run
 from stores import aliases_of, evaluations_of, registry_of
 
 from experiments.history import find_run
-from experiments.promotion import Terms
+from experiments.promotion import PromotionPolicy
 from experiments.records import VersionRecord
 from experiments.registry import champion, read_changes, read_versions
-from experiments.reigns import Act
+from experiments.reigns import ChangeKind
 from experiments.store import Store
 from mnist_core.errors import ParameterError
 
@@ -57,7 +57,7 @@ def test_every_check_is_printed_with_its_figure_and_recorded_with_who_when_and_w
     assert tags["reason"].startswith("of sweep contest, by rule best")
     assert tags["by"]
     (change,) = read_changes(judged_store, "mnist-classifier")
-    assert (change.version, change.act, change.by) == (1, Act.PROMOTED, tags["by"])
+    assert (change.version, change.act, change.by) == (1, ChangeKind.PROMOTED, tags["by"])
     assert tags["at"] <= change.at
 
 
@@ -120,13 +120,13 @@ def test_force_overrides_the_gate_and_its_reason_is_recorded(command: Run, judge
     assert newest.tags["forced_because"] == "for a demonstration"
     assert newest.tags["check.accuracy"].startswith("failed: ")
     change = read_changes(judged_store, "mnist-classifier")[-1]
-    assert (change.act, change.reason) == (Act.FORCED, "for a demonstration")
+    assert (change.act, change.reason) == (ChangeKind.FORCED, "for a demonstration")
 
 
 def test_force_where_nothing_is_refused_is_an_ordinary_promotion(command: Run, judged_store: Store) -> None:
     command("promote", ABLE, *LOW, "--force", "to be sure")
     assert only_version(judged_store).tags["gate"] == "passed"
-    assert read_changes(judged_store, "mnist-classifier")[0].act is Act.PROMOTED
+    assert read_changes(judged_store, "mnist-classifier")[0].act is ChangeKind.PROMOTED
 
 
 def test_a_challenger_that_comes_again_is_the_same_version(command: Run, judged_store: Store) -> None:
@@ -228,4 +228,4 @@ def test_a_run_that_is_named_and_has_no_finite_loss_is_refused(command: Run, jud
 @pytest.mark.parametrize("margin", [-0.1, 1.5])
 def test_a_margin_that_is_no_share_is_refused(margin: float) -> None:
     with pytest.raises(ParameterError, match="--margin: expected a share in"):
-        Terms(margin=margin)
+        PromotionPolicy(margin=margin)

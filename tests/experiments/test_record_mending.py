@@ -18,7 +18,7 @@ from experiments import SweepResult, find_sweep, parse_spec, read_runs, resume_s
 from experiments.dataset import describe
 from experiments.history import find_run
 from experiments.records import Tag
-from experiments.report.story import read_story
+from experiments.report.story import read_timeline
 from experiments.store import Store, open_store, tracking_uri
 from experiments.tracking import SweepRecorder
 from mnist_core.errors import NotFoundError, StoreError
@@ -235,7 +235,7 @@ def test_a_trial_in_the_hour_that_is_repeated_in_autumn_takes_as_long_as_it_took
         database.execute("UPDATE metrics SET timestamp = ?", milliseconds[:1])
     database.close()
     sweep = find_sweep(contest_store, "contest")
-    told = read_story(contest_store, sweep)
+    told = read_timeline(contest_store, sweep)
     assert {trial.seconds for trial in told.trials} == {55 * 60}
     assert told.seconds == 55 * 60
     assert (sweep.started, told.trials[0].run.ended) == (begin, end)

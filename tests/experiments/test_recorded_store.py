@@ -14,7 +14,7 @@ from running import Run, here, stored_sweep
 from stores import aliases_of
 
 from experiments import open_store, resume_sweep, tracking_uri
-from search.sweep import Ending
+from search.sweep import EndReason
 from search.trial import TrialState
 
 pytestmark = pytest.mark.usefixtures("old_store")
@@ -52,7 +52,7 @@ def test_a_sweep_of_it_that_was_killed_is_resumed(whole_npz: Path) -> None:
     _, runs = stored_sweep("early")
     before = {run.run_id for run in runs}
     resumed = resume_sweep("early", here(whole_npz), take_over=True)
-    assert resumed.ending is Ending.DONE
+    assert resumed.ending is EndReason.DONE
     assert sorted(run.number for run in resumed.runs if run.state.is_finished) == list(range(6))
     assert before < {run.run_id for run in resumed.runs}
     (lost,) = (run for run in resumed.runs if run.state is TrialState.KILLED)

@@ -14,10 +14,10 @@ from experiments import parse_spec, run_sweep
 from experiments.history import find_sweep, read_runs
 from experiments.redaction import redact, redact_of
 from experiments.registry import read_versions
-from experiments.serve import RegistryChampions
+from experiments.serve import RegistryModelSource
 from experiments.store import Store, open_store
 from serving.app import create_app
-from serving.champion import Throne, load_predictor
+from serving.champion import ModelManager, load_predictor
 
 SECRET = "hunter2-of-the-store"
 
@@ -73,9 +73,9 @@ def test_a_database_without_its_driver_is_one_line_with_what_to_install(
 
 
 def test_the_service_does_not_show_them_while_the_store_is_away() -> None:
-    throne = Throne(RegistryChampions(f"http://user:{SECRET}@127.0.0.1:1"), load_predictor)
-    throne.check()
-    with TestClient(create_app(throne), base_url="http://127.0.0.1") as client:
+    manager = ModelManager(RegistryModelSource(f"http://user:{SECRET}@127.0.0.1:1"), load_predictor)
+    manager.check()
+    with TestClient(create_app(manager), base_url="http://127.0.0.1") as client:
         answers = [client.get(path) for path in ("/health", "/model", "/metrics")]
     assert "no tracking server answers there" in answers[0].text
     assert SECRET not in "".join(answer.text for answer in answers)
@@ -119,9 +119,9 @@ def test_neither_commands_nor_records_nor_the_service_show_those_of_a_server(
         printed += out + err
     assert server in printed
     assert SECRET not in printed
-    throne = Throne(RegistryChampions(uri), load_predictor)
-    throne.check()
-    with TestClient(create_app(throne), base_url="http://127.0.0.1") as client:
+    manager = ModelManager(RegistryModelSource(uri), load_predictor)
+    manager.check()
+    with TestClient(create_app(manager), base_url="http://127.0.0.1") as client:
         answers = [client.get(path).text for path in ("/model", "/health", "/metrics", "/openapi.json")]
     assert server in answers[0]
     assert SECRET not in "".join(answers)

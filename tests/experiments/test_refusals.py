@@ -14,7 +14,7 @@ from stores import aliases_of, evaluations_of, model_file, registry_of
 from experiments import parse_spec, run_sweep
 from experiments.history import find_run
 from experiments.model_files import sha256_of
-from experiments.promotion import Terms
+from experiments.promotion import PromotionPolicy
 from experiments.store import Store
 from mnist_core.errors import ParameterError
 
@@ -141,11 +141,11 @@ def test_a_champion_that_never_met_this_test_set_stands_in_the_way_until_it_has(
     refused: Refused, command: Run, judged_store: Store, other_test_npz: Path
 ) -> None:
     data = ["--data", str(other_test_npz)]
-    reigning = find_run(judged_store, ABLE_TOO)
+    current = find_run(judged_store, ABLE_TOO)
     line = refused("promote", ABLE, *LOW, *data)
-    way_out = f"mnist-search evaluate {reigning.run_id} --data {other_test_npz}"
+    way_out = f"mnist-search evaluate {current.run_id} --data {other_test_npz}"
     assert_says(
-        line, "mnist-classifier version 1 was evaluated on another test set", reigning.tags["test_digest"], way_out
+        line, "mnist-classifier version 1 was evaluated on another test set", current.tags["test_digest"], way_out
     )
     assert evaluations_of(judged_store, ABLE) == 1  # the one of the usual test set
 
@@ -155,13 +155,13 @@ def test_a_champion_that_never_met_this_test_set_stands_in_the_way_until_it_has(
 
 
 def test_nine_of_ten_is_what_a_champion_has_to_recognise_unless_told_otherwise() -> None:
-    assert Terms().floor == 0.9
+    assert PromotionPolicy().floor == 0.9
 
 
 @pytest.mark.parametrize("floor", [-0.1, 1.1, float("nan")])
 def test_a_floor_that_is_no_share_is_refused(floor: float) -> None:
     with pytest.raises(ParameterError, match=r"--floor: expected a share in \[0, 1\]"):
-        Terms(floor=floor)
+        PromotionPolicy(floor=floor)
 
 
 def test_commands_without_a_store_say_so_and_make_none(command: Run) -> None:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_up_sweeps import many_trials, run, story
+from made_up_sweeps import many_trials, run, timeline
 from mlflow import MlflowClient
 from small_sweeps import SMALL
 
-from experiments import Launch, SweepResult, open_store, parse_spec, run_sweep
+from experiments import LaunchOptions, SweepResult, open_store, parse_spec, run_sweep
 from experiments.report import chapters, making
-from experiments.report.making import DESCRIPTION, Report, make_report, report_sweep
+from experiments.report.making import DESCRIPTION, SweepReport, make_report, report_sweep
 from mnist_core.metrics import EpochMetrics
 from search.executor import InProcessExecutor
 from search.trial import TrialState
@@ -27,17 +27,17 @@ PICTURES = [
 
 
 @pytest.fixture(scope="module")
-def reported(swept: SweepResult) -> Report:
+def reported(swept: SweepResult) -> SweepReport:
     """The report of a real sweep, logged to it."""
     return report_sweep(open_store(swept.tracking_uri), swept.sweep)
 
 
-def test_every_picture_of_a_real_sweep_is_drawn(reported: Report) -> None:
+def test_every_picture_of_a_real_sweep_is_drawn(reported: SweepReport) -> None:
     assert reported.missing == []
     assert [picture.name for picture in reported.pictures] == PICTURES
 
 
-def test_pictures_page_and_description_are_on_the_parent_run(swept: SweepResult, reported: Report) -> None:
+def test_pictures_page_and_description_are_on_the_parent_run(swept: SweepResult, reported: SweepReport) -> None:
     client = MlflowClient(swept.tracking_uri)
     files = {Path(artifact.path).name for artifact in client.list_artifacts(swept.sweep.run_id, "report")}
     assert files == {f"{name}.png" for name in PICTURES} | {"report.html"}
@@ -60,7 +60,7 @@ def browser_page() -> Iterator[Any]:
         browser.close()
 
 
-def test_the_page_opens_offline_without_a_complaint(reported: Report, browser_page: Any, tmp_path: Path) -> None:
+def test_the_page_opens_offline_without_a_complaint(reported: SweepReport, browser_page: Any, tmp_path: Path) -> None:
     (tmp_path / "report.html").write_text(reported.page, encoding="utf-8")
     complaints: list[str] = []
     browser_page.on("console", lambda message: complaints.append(message.text))
@@ -80,7 +80,7 @@ def test_the_page_opens_offline_without_a_complaint(reported: Report, browser_pa
         assert browser_page.evaluate("document.documentElement.scrollWidth") == width
 
 
-def test_the_page_loads_nothing_and_describes_every_picture(reported: Report) -> None:
+def test_the_page_loads_nothing_and_describes_every_picture(reported: SweepReport) -> None:
     assert re.findall(r'(?:src|href)="(?!data:|#)[^"]*"', reported.page) == []
     assert len(re.findall(r'<img [^>]*alt="[^"]{20,}"', reported.page)) == len(PICTURES)
     ids = set(re.findall(r'id="([^"]+)"', reported.page))
@@ -89,14 +89,16 @@ def test_the_page_loads_nothing_and_describes_every_picture(reported: Report) ->
 
 def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make reports at once, of their words and tables alone."""
-    monkeypatch.setattr(making, "attempt", lambda sketch: making.Picture(sketch.name, sketch.title, problem="left out"))
+    monkeypatch.setattr(
+        making, "render_plot", lambda sketch: making.RenderedPlot(sketch.name, sketch.title, problem="left out")
+    )
 
 
 def test_what_trials_say_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
     without_pictures(monkeypatch)
     failed = run(1, None, state=TrialState.FAILED)
     object.__setattr__(failed, "error", "<script>alert('x')</script> & more")
-    page = make_report(story([run(0), failed])).page
+    page = make_report(timeline([run(0), failed])).page
     assert "<script>" not in page
     assert "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &amp; more" in page
 
@@ -114,7 +116,7 @@ def test_what_cannot_be_drawn_takes_nothing_with_it(monkeypatch: pytest.MonkeyPa
         raise MemoryError("no room for it")
 
     monkeypatch.setattr(chapters.drawing, "draw_timeline", broken)
-    report = make_report(story([run(0, None, state=TrialState.FAILED)]))
+    report = make_report(timeline([run(0, None, state=TrialState.FAILED)]))
     assert {picture.name for picture in report.missing} == set(PICTURES) - {"time"}
     assert report.page.count("Not drawn: no room for it.") == 1
     assert report.page.count("Not drawn: needs 1 complete trial, found 0.") == 3
@@ -125,7 +127,7 @@ def test_what_cannot_be_drawn_takes_nothing_with_it(monkeypatch: pytest.MonkeyPa
 def test_one_parameter_has_no_pairs() -> None:
     text = 'name = "one"\ntrials = 3\n[space]\ndropout = { low = 0.0, high = 0.5 }\n'
     runs = [run(number, 0.9 + number / 100, params={"dropout": f"0.{number}"}) for number in range(3)]
-    report = make_report(story(runs, text=text))
+    report = make_report(timeline(runs, text=text))
     problems = {picture.name: picture.problem for picture in report.missing}
     assert problems == {"contours": "only one parameter was searched", "curves": "no trial ended an epoch"}
 
@@ -135,7 +137,7 @@ class Quiet:
 
     def __init__(self, data: Path, **settings: Any) -> None:
         self.said: list[str] = []
-        self.launch = Launch(
+        self.launch = LaunchOptions(
             data=data,
             say=self.said.append,
             executor=lambda context, workers: InProcessExecutor(context),
@@ -190,7 +192,7 @@ class StopAfter:
 @pytest.mark.usefixtures("store_at_hand")
 def test_an_interrupted_sweep_does_not_keep_the_user_waiting(small_npz: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[str] = []
-    monkeypatch.setattr(making, "attempt", lambda sketch: drawn.append(sketch.name))
+    monkeypatch.setattr(making, "render_plot", lambda sketch: drawn.append(sketch.name))
     stop = StopAfter()
     quiet = Quiet(small_npz, observers=[stop], stop=lambda: stop.asked)
     run_sweep(parse_spec(TINY), quiet.launch)

@@ -12,7 +12,7 @@ from running import Run
 from small_sweeps import SMALL
 from stores import as_recorded_before_the_crossentropy, model_file
 
-from experiments import Launch, parse_spec, run_sweep
+from experiments import LaunchOptions, parse_spec, run_sweep
 from experiments.history import find_run, read_epochs
 from experiments.reproduction import reproduce
 from experiments.store import Store, open_store, tracking_uri
@@ -78,7 +78,7 @@ def test_both_results_and_what_is_not_as_it_was_are_shown(command: Run, swept_st
 
 def test_a_pruned_run_ends_where_it_was_pruned(small_npz: Path, store_at_hand: None) -> None:
     spec = parse_spec(SMALL, ["trials=3", "sampler=random", "pruner=successive-halving", "training.epochs=4"])
-    runs = run_sweep(spec, Launch(data=small_npz, workers=1, say=lambda line: None)).runs
+    runs = run_sweep(spec, LaunchOptions(data=small_npz, workers=1, say=lambda line: None)).runs
     pruned = next(run for run in runs if run.state is TrialState.PRUNED)
     done = reproduce(open_store(tracking_uri()), pruned, DataSource(Origin.GIVEN, small_npz), ignore)
     assert 0 < len(done.again.history) < 4

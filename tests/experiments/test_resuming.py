@@ -21,7 +21,7 @@ from experiments.records import SPEC_FILE, SweepState, Tag
 from experiments.selection import tie_breaker
 from experiments.store import open_store, tracking_uri
 from mnist_core.errors import DataError, NotFoundError, SpecError, SweepInUseError
-from search.sweep import Ending
+from search.sweep import EndReason
 from search.trial import TrialState
 
 pytestmark = pytest.mark.usefixtures("store_at_hand")
@@ -47,7 +47,7 @@ def test_a_sweep_whose_process_was_killed_is_resumed_without_repeating_or_missin
     assert len(done) >= 2
 
     resumed = resume_sweep("small-grid", here(small_npz))
-    assert resumed.ending is Ending.DONE
+    assert resumed.ending is EndReason.DONE
     assert points(resumed.runs) == EVERY_GRID_POINT_ONCE
     assert done <= {run.run_id for run in resumed.runs if run.state.is_finished}
     orphans = {run.run_id for run in left if run.state is TrialState.RUNNING}
@@ -110,7 +110,7 @@ def test_resuming_cannot_change_what_trials_are_compared_by(small_npz: Path) -> 
 def test_resuming_can_change_how_long_a_trial_may_be_silent_and_the_sweep_keeps_it(small_npz: Path) -> None:
     run_sweep(parse_spec(SMALL, ["trials=1", "training.epochs=1"]), here(small_npz))
     resumed = resume_sweep("small", here(small_npz), overrides=["trials=2", "trial_timeout=2m"])
-    assert (resumed.ending, resumed.spec.trial_timeout) == (Ending.DONE, 120.0)
+    assert (resumed.ending, resumed.spec.trial_timeout) == (EndReason.DONE, 120.0)
     again = resume_sweep("small", here(small_npz))
     assert again.spec.trial_timeout == 120.0
 
@@ -141,7 +141,7 @@ def test_a_sweep_of_an_earlier_version_that_a_living_process_drives_is_left_alon
     client.set_tag(old, Tag.DRIVER, str(Driver("another-machine", 1, 1)))
     with pytest.raises(SweepInUseError, match=r"on another-machine may still be driving it.*--take-over"):
         resume_sweep("old", here(small_npz))
-    assert resume_sweep("old", here(small_npz), take_over=True).ending is Ending.DONE
+    assert resume_sweep("old", here(small_npz), take_over=True).ending is EndReason.DONE
 
 
 def client_text(client: MlflowClient, run_id: str) -> str:

@@ -7,7 +7,7 @@ from running import Run
 from stores import aliases_of, registry_of
 
 from experiments.registry import read_changes
-from experiments.reigns import Act
+from experiments.reigns import ChangeKind
 from experiments.store import Store
 
 ABLE, ABLE_TOO, POOR = "contest/trial-000", "contest/trial-001", "contest/trial-002"
@@ -28,7 +28,7 @@ def test_rolling_back_makes_the_previous_champion_champion_again(command: Run, r
     assert out == f"{NAME} version 2 is champion again; version 3 stepped down\n"
     assert aliases_of(reigned) == {"champion": 2, "previous": 1}
     change = read_changes(reigned, NAME)[-1]
-    assert (change.version, change.act, change.reason) == (2, Act.REINSTATED, "fives look like sixes")
+    assert (change.version, change.act, change.reason) == (2, ChangeKind.REINSTATED, "fives look like sixes")
     assert change.by
 
 

@@ -22,7 +22,7 @@ from experiments.model_files import sha256_of
 from experiments.records import RunRecord, Tag
 from experiments.store import Store
 from mnist_core.errors import DataError, StoreError
-from mnist_core.evaluation import evaluate
+from mnist_core.evaluation import evaluate_predictions
 from mnist_core.saved_model import load_model, predict
 
 ABLE = "contest/trial-000"
@@ -45,7 +45,7 @@ def test_what_is_recorded_is_what_the_model_answers(judged_store: Store, able: R
     probabilities = predict(load_model(model_file(judged_store, able)), whole_test.data.images)
     assert np.array_equal(record.probabilities, probabilities)
     assert np.array_equal(record.labels, whole_test.data.labels)
-    assert record.figures == evaluate(probabilities, whole_test.data.labels)
+    assert record.figures == evaluate_predictions(probabilities, whole_test.data.labels)
     assert record.model_bytes == model_file(judged_store, able).stat().st_size
     assert 0 < record.median_ms <= record.p99_ms
 

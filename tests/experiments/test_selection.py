@@ -11,7 +11,7 @@ from scipy import stats
 
 from experiments import selection
 from experiments.records import RunRecord
-from experiments.selection import Choice, Rule, choose, configurations
+from experiments.selection import Selection, SelectionRule, configurations, select
 from mnist_core.errors import NotFoundError
 from search.trial import TrialState
 
@@ -44,7 +44,7 @@ def with_crossentropy(number: int, accuracy: float, loss: float, crossentropy: f
 
 def orders(runs: list[RunRecord], objective: str = "val_accuracy") -> list[list[int]]:
     """The same ranking, of runs, of configurations and of a choice."""
-    choice = choose(runs, Rule.BEST, objective, IMAGES)
+    choice = select(runs, SelectionRule.BEST, objective, IMAGES)
     return [
         numbers(selection.rank(runs, objective)),
         [one.run.number for one in configurations(runs, objective)],
@@ -122,12 +122,12 @@ IMAGES = 10_000
 ONE_SE = 0.0014
 
 
-def chosen(choice: Choice) -> int:
+def chosen(choice: Selection) -> int:
     return choice.chosen.run.number
 
 
 def test_by_the_rule_best_the_highest_accuracy_wins_whatever_its_size() -> None:
-    choice = choose([sized(0, 0.9795, 10), sized(1, 0.98, 9000)], Rule.BEST, "val_accuracy", IMAGES)
+    choice = select([sized(0, 0.9795, 10), sized(1, 0.98, 9000)], SelectionRule.BEST, "val_accuracy", IMAGES)
     assert chosen(choice) == 1
     assert choice.margin == pytest.approx(ONE_SE)
     assert choice.reason == "the best val_accuracy; 1 other within 0.0014 of its accuracy"
@@ -135,7 +135,7 @@ def test_by_the_rule_best_the_highest_accuracy_wins_whatever_its_size() -> None:
 
 def test_by_one_standard_error_the_smallest_of_those_within_it_wins() -> None:
     runs = [sized(0, 0.98, 9000), sized(1, 0.9787, 500), sized(2, 0.979, 700), sized(3, 0.978, 10)]
-    choice = choose(runs, Rule.ONE_SE, "val_accuracy", IMAGES)
+    choice = select(runs, SelectionRule.ONE_SE, "val_accuracy", IMAGES)
     assert chosen(choice) == 1
     assert [one.run.number for one in choice.tied] == [0, 2, 1]
     for part in ("500 weights", "9,000 of trial-000", "0.0013 higher", "within 0.0014"):
@@ -144,46 +144,48 @@ def test_by_one_standard_error_the_smallest_of_those_within_it_wins() -> None:
 
 def test_by_the_rule_smallest_the_margin_is_the_interval_of_95_percent() -> None:
     runs = [sized(0, 0.98, 9000), sized(1, 0.9787, 500), sized(2, 0.9773, 10), sized(3, 0.977, 1)]
-    choice = choose(runs, Rule.SMALLEST, "val_accuracy", IMAGES)
+    choice = select(runs, SelectionRule.SMALLEST, "val_accuracy", IMAGES)
     assert choice.margin == pytest.approx(0.0029)  # 0.98 less the lower limit of Wilson's interval, 0.97707
     assert chosen(choice) == 2
 
 
 def test_fewer_images_to_judge_by_make_more_ties() -> None:
     runs = [sized(0, 0.98, 9000), sized(1, 0.96, 10)]
-    assert chosen(choose(runs, Rule.ONE_SE, "val_accuracy", 10_000)) == 0
-    assert chosen(choose(runs, Rule.ONE_SE, "val_accuracy", 49)) == 1  # √(0.98 · 0.02 / 49) = 0.02: just within
+    assert chosen(select(runs, SelectionRule.ONE_SE, "val_accuracy", 10_000)) == 0
+    assert (
+        chosen(select(runs, SelectionRule.ONE_SE, "val_accuracy", 49)) == 1
+    )  # √(0.98 · 0.02 / 49) = 0.02: just within
 
 
 def test_of_equal_sizes_the_better_one_wins() -> None:
     runs = [sized(0, 0.98, 500, lr=1), sized(1, 0.9795, 100, lr=2), sized(2, 0.9798, 100, lr=3)]
-    assert chosen(choose(runs, Rule.ONE_SE, "val_accuracy", IMAGES)) == 2
+    assert chosen(select(runs, SelectionRule.ONE_SE, "val_accuracy", IMAGES)) == 2
 
 
 def test_the_best_that_is_the_smallest_too_says_so() -> None:
-    choice = choose([sized(0, 0.98, 10), sized(1, 0.9795, 500)], Rule.ONE_SE, "val_accuracy", IMAGES)
+    choice = select([sized(0, 0.98, 10), sized(1, 0.9795, 500)], SelectionRule.ONE_SE, "val_accuracy", IMAGES)
     assert chosen(choice) == 0
     assert choice.reason == "the fewest weights of those within 0.0014 of the best accuracy, which is its own"
 
 
-@pytest.mark.parametrize("rule", Rule)
-def test_a_single_run_is_chosen_by_every_rule(rule: Rule) -> None:
-    choice = choose([sized(0, 0.5, 10)], rule, "val_accuracy", IMAGES)
+@pytest.mark.parametrize("rule", SelectionRule)
+def test_a_single_run_is_chosen_by_every_rule(rule: SelectionRule) -> None:
+    choice = select([sized(0, 0.5, 10)], rule, "val_accuracy", IMAGES)
     assert chosen(choice) == 0
     assert [*choice.tied, *choice.ranked] == [choice.chosen] * 2
     assert choice.reason
 
 
 def test_below_a_hopeless_best_there_is_no_margin() -> None:
-    choice = choose([sized(0, 0.0, 10), sized(1, 0.0, 5)], Rule.ONE_SE, "val_accuracy", IMAGES)
+    choice = select([sized(0, 0.0, 10), sized(1, 0.0, 5)], SelectionRule.ONE_SE, "val_accuracy", IMAGES)
     assert choice.margin == 0
     assert chosen(choice) == 1
 
 
-@pytest.mark.parametrize(("rule", "mistakes"), [(Rule.ONE_SE, 1), (Rule.SMALLEST, 4)])
-def test_a_perfect_best_has_ties_too(rule: Rule, mistakes: int) -> None:
+@pytest.mark.parametrize(("rule", "mistakes"), [(SelectionRule.ONE_SE, 1), (SelectionRule.SMALLEST, 4)])
+def test_a_perfect_best_has_ties_too(rule: SelectionRule, mistakes: int) -> None:
     runs = [sized(0, 1.0, 900), sized(1, 1 - mistakes / IMAGES, 10), sized(2, 1 - (mistakes + 1) / IMAGES, 1)]
-    choice = choose(runs, rule, "val_accuracy", IMAGES)
+    choice = select(runs, rule, "val_accuracy", IMAGES)
     assert choice.margin == pytest.approx(mistakes / IMAGES)
     assert [one.run.number for one in choice.tied] == [0, 1]
     assert chosen(choice) == 1
@@ -194,37 +196,37 @@ def test_a_perfect_best_has_ties_too(rule: Rule, mistakes: int) -> None:
 def test_the_margin_is_that_of_wilsons_interval_to_the_nearest_image(accuracy: float, images: int) -> None:
     right = round(accuracy * images)
     low = stats.binomtest(right, images).proportion_ci(0.95, method="wilson").low
-    margin = selection.tie_margin(right / images, images, Rule.SMALLEST.standard_errors)
+    margin = selection.tie_margin(right / images, images, SelectionRule.SMALLEST.standard_errors)
     assert margin == pytest.approx(right / images - low, abs=0.501 / images)
     # A standard error of the accuracy itself, which it was before, differs by few images.
-    usual = Rule.SMALLEST.standard_errors * math.sqrt(accuracy * (1 - accuracy) / images)
+    usual = SelectionRule.SMALLEST.standard_errors * math.sqrt(accuracy * (1 - accuracy) / images)
     assert abs(margin - usual) * images <= 3
 
 
 def test_equal_accuracies_are_ties_however_they_were_rounded() -> None:
     runs = [sized(0, 1.0, 10), sized(1, 1.0 - 1e-12, 5)]
-    assert chosen(choose(runs, Rule.ONE_SE, "val_accuracy", IMAGES)) == 1
+    assert chosen(select(runs, SelectionRule.ONE_SE, "val_accuracy", IMAGES)) == 1
 
 
 def test_a_loss_objective_ranks_by_the_loss_and_ties_by_the_accuracy_of_its_best() -> None:
     runs = [sized(0, 0.98, 9000, loss=0.1), sized(1, 0.99, 9001, loss=0.2), sized(2, 0.9795, 10, loss=0.3)]
-    by_rule = {rule: choose(runs, rule, "val_loss", IMAGES) for rule in Rule}
-    assert chosen(by_rule[Rule.BEST]) == 0
-    assert [one.run.number for one in by_rule[Rule.BEST].ranked] == [0, 1, 2]
-    assert "the best val_loss" in by_rule[Rule.BEST].reason
-    assert chosen(by_rule[Rule.ONE_SE]) == 2
+    by_rule = {rule: select(runs, rule, "val_loss", IMAGES) for rule in SelectionRule}
+    assert chosen(by_rule[SelectionRule.BEST]) == 0
+    assert [one.run.number for one in by_rule[SelectionRule.BEST].ranked] == [0, 1, 2]
+    assert "the best val_loss" in by_rule[SelectionRule.BEST].reason
+    assert chosen(by_rule[SelectionRule.ONE_SE]) == 2
 
 
-@pytest.mark.parametrize("rule", Rule)
-def test_where_none_may_win_there_is_nothing_to_choose(rule: Rule) -> None:
+@pytest.mark.parametrize("rule", SelectionRule)
+def test_where_none_may_win_there_is_nothing_to_choose(rule: SelectionRule) -> None:
     runs = [run(0, math.nan), run(1, loss=MLFLOW_INFINITY), run(2, state=TrialState.PRUNED), run(3, model_id=None)]
     with pytest.raises(NotFoundError, match="no complete trial with finite metrics and a model that is READY"):
-        choose(runs, rule, "val_accuracy", IMAGES)
+        select(runs, rule, "val_accuracy", IMAGES)
 
 
 def test_those_that_may_not_win_are_no_ties_either() -> None:
     runs = [sized(0, 0.98, 900), replace(sized(1, 0.98, 10), model_id=None), sized(2, MLFLOW_INFINITY, 5)]
-    choice = choose(runs, Rule.SMALLEST, "val_accuracy", IMAGES)
+    choice = select(runs, SelectionRule.SMALLEST, "val_accuracy", IMAGES)
     assert [one.run.number for one in choice.ranked] == [0]
 
 
@@ -247,11 +249,11 @@ def test_whoever_asks_of_several_seeds_is_told_the_same_best() -> None:
     runs = several()
     ranked, best = selection.rank(runs), selection.best(runs)
     assert numbers(ranked) == [5, 4, 3, 0, 2, 1]
-    assert best == ranked[0] == choose(runs, Rule.BEST, "val_accuracy", IMAGES).chosen.run
+    assert best == ranked[0] == select(runs, SelectionRule.BEST, "val_accuracy", IMAGES).chosen.run
 
 
 def test_of_several_seeds_the_best_mean_is_chosen_and_its_best_run_taken() -> None:
-    choice = choose(several(), Rule.BEST, "val_accuracy", IMAGES)
+    choice = select(several(), SelectionRule.BEST, "val_accuracy", IMAGES)
     assert chosen(choice) == 5
     assert choice.reason.startswith("the best mean val_accuracy; 0 others within")
 
@@ -283,11 +285,11 @@ def test_the_front_is_in_the_order_of_its_runs() -> None:
 
 @pytest.mark.parametrize(("bound", "number"), [(None, 3), (5000, 3), (4999, 1), (500, 1), (499, 0), (90, 4)])
 def test_a_bound_on_the_weights_chooses_the_best_within_it(bound: int | None, number: int) -> None:
-    choice = choose(SIZED, Rule.BEST, "val_accuracy", 1000, bound)
+    choice = select(SIZED, SelectionRule.BEST, "val_accuracy", 1000, bound)
     assert chosen(choice) == number
     assert all(bound is None or one.weights <= bound for one in choice.ranked)
 
 
 def test_a_bound_that_no_run_keeps_is_refused_with_the_smallest() -> None:
     with pytest.raises(NotFoundError, match="no model of at most 89 weights; the smallest has 90"):
-        choose(SIZED, Rule.BEST, "val_accuracy", 1000, 89)
+        select(SIZED, SelectionRule.BEST, "val_accuracy", 1000, 89)

@@ -18,14 +18,14 @@ from experiments import SweepResult, open_store
 from experiments.export import export_version, find_version
 from experiments.model_files import sha256_of
 from experiments.records import Alias, Tag, VersionTag
-from experiments.registry import crown, register
-from experiments.reigns import Act, Change
-from experiments.serve import RegistryChampions
+from experiments.registry import register, set_champion
+from experiments.reigns import ChampionChange, ChangeKind
+from experiments.serve import RegistryModelSource
 from experiments.store import Store
 from mnist_core.errors import ModelError, NotFoundError
-from mnist_core.formats import Format
+from mnist_core.formats import ExportFormat
 from mnist_core.sources import DataSource, Origin
-from serving.champion import Throne, load_predictor
+from serving.champion import ModelManager, load_predictor
 
 NAME = "served"  # a registered model of these tests' own in the store that all share
 
@@ -45,31 +45,31 @@ def promote(swept: SweepResult, store: Store) -> Promote:
         run = swept.ranked[rank]
         tags = {VersionTag.SWEEP: "small", VersionTag.TEST_ACCURACY: "0.9123", VersionTag.MODEL_ID: run.model_id or ""}
         version = register(store, NAME, run.run_id, run.model_id or "", tags, "")
-        crown(store, version, Change.now(version.version, Act.PROMOTED))
+        set_champion(store, version, ChampionChange.now(version.version, ChangeKind.PROMOTED))
         return version.version
 
     return promote
 
 
 def test_without_a_store_there_is_no_champion(tmp_path: Path) -> None:
-    assert RegistryChampions(f"sqlite:///{tmp_path}/mlflow.db").current() is None
+    assert RegistryModelSource(f"sqlite:///{tmp_path}/mlflow.db").current() is None
     assert not (tmp_path / "mlflow.db").exists()
 
 
 def test_without_a_promotion_there_is_no_champion(store: Store) -> None:
-    assert RegistryChampions(store.uri, "never-promoted").current() is None
+    assert RegistryModelSource(store.uri, "never-promoted").current() is None
 
 
 def test_the_champion_of_the_registry_is_served_and_followed(
     swept: SweepResult, store: Store, promote: Promote
 ) -> None:
-    throne = Throne(RegistryChampions(store.uri, NAME), load_predictor)
+    manager = ModelManager(RegistryModelSource(store.uri, NAME), load_predictor)
     for rank in (0, 1):
         version, run = promote(rank), swept.ranked[rank]
-        throne.check()
-        assert throne.problem is None
-        assert throne.champion is not None
-        facts = throne.champion.facts
+        manager.check()
+        assert manager.problem is None
+        assert manager.champion is not None
+        facts = manager.champion.facts
         assert (facts.name, facts.version, facts.run) == (NAME, str(version), run.title)
         assert (facts.sweep, facts.test_accuracy, facts.val_accuracy) == ("small", 0.9123, None)
         assert facts.sha256 == run.tags[Tag.MODEL_SHA256]
@@ -78,7 +78,7 @@ def test_the_champion_of_the_registry_is_served_and_followed(
 
 
 def test_without_the_alias_there_is_no_champion(store: Store, promote: Promote) -> None:
-    champions = RegistryChampions(store.uri, NAME)
+    champions = RegistryModelSource(store.uri, NAME)
     version = str(promote(0))
     assert champions.current() == version
     store.client.delete_registered_model_alias(NAME, Alias.CHAMPION)
@@ -89,7 +89,7 @@ def test_without_the_alias_there_is_no_champion(store: Store, promote: Promote) 
 
 def test_a_tracking_server_without_the_model_or_the_alias_has_no_champion(server: str) -> None:
     client = open_store(server, create=True).client
-    champions = RegistryChampions(server, "of-nobody")
+    champions = RegistryModelSource(server, "of-nobody")
     assert champions.current() is None
     client.create_registered_model("of-nobody")
     assert champions.current() is None
@@ -99,12 +99,12 @@ def test_while_nothing_changes_the_store_is_asked_once_at_each_check(
     store: Store, promote: Promote, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     promote(0)
-    throne = Throne(RegistryChampions(store.uri, NAME), load_predictor)
-    throne.check()
-    champion, calls = throne.champion, count_calls(store.client, monkeypatch)
+    manager = ModelManager(RegistryModelSource(store.uri, NAME), load_predictor)
+    manager.check()
+    champion, calls = manager.champion, count_calls(store.client, monkeypatch)
     for _ in range(3):
-        throne.check()
-    assert (throne.champion, throne.problem) == (champion, None)
+        manager.check()
+    assert (manager.champion, manager.problem) == (champion, None)
     assert calls == ["get_model_version_by_alias"] * 3
 
 
@@ -112,7 +112,7 @@ def count_calls(client: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> list[s
     """Filled with the names of what is asked of any client of MLflow."""
     calls: list[str] = []
 
-    def counted(name: str, method: Callable[..., object]) -> Callable[..., object]:
+    def pluralize(name: str, method: Callable[..., object]) -> Callable[..., object]:
         def call(self: MlflowClient, *args: object, **keywords: object) -> object:
             calls.append(name)
             return method(self, *args, **keywords)
@@ -121,7 +121,7 @@ def count_calls(client: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> list[s
 
     for name, method in vars(type(client)).items():
         if name.startswith(("get_", "search_", "list_")) and callable(method):
-            monkeypatch.setattr(type(client), name, counted(name, method))
+            monkeypatch.setattr(type(client), name, pluralize(name, method))
     return calls
 
 
@@ -133,7 +133,7 @@ def test_an_altered_file_is_refused(swept: SweepResult, store: Store, promote: P
     file.write_bytes(content[:-1] + b"x")
     try:
         with pytest.raises(ModelError, match="altered after it was logged"):
-            RegistryChampions(store.uri, NAME).fetch(identity, tmp_path)
+            RegistryModelSource(store.uri, NAME).fetch(identity, tmp_path)
     finally:
         file.write_bytes(content)
 
@@ -147,14 +147,14 @@ def test_a_version_is_served_with_its_own_model_whatever_its_run_names_by_now(
     register(swept_store, NAME, run.run_id, run.model_id or "", tags, "")
     for tag in (Tag.MODEL_ID, Tag.MODEL_SHA256):
         swept_store.client.set_tag(run.run_id, tag, other.tags[tag])
-    candidate = RegistryChampions(swept_store.uri, NAME).fetch("1", tmp_path)
+    candidate = RegistryModelSource(swept_store.uri, NAME).fetch("1", tmp_path)
     assert candidate.facts.sha256 == sha256_of(candidate.file) == own
 
 
 def test_a_version_that_is_gone_is_said_to_be(store: Store, promote: Promote, tmp_path: Path) -> None:
     promote(0)
     with pytest.raises(NotFoundError, match="served: no version 99 in"):
-        RegistryChampions(store.uri, NAME).fetch("99", tmp_path)
+        RegistryModelSource(store.uri, NAME).fetch("99", tmp_path)
 
 
 def test_an_export_is_noted_with_its_version_and_kept_with_its_run(
@@ -164,7 +164,7 @@ def test_an_export_is_noted_with_its_version_and_kept_with_its_run(
     version = find_version(store, NAME, "champion")
     assert version.version == number
     assert find_version(store, NAME, str(number)).version == number
-    done = export_version(store, version, Format.KERAS, False, tmp_path / "out", DataSource(Origin.SAMPLE))
+    done = export_version(store, version, ExportFormat.KERAS, False, tmp_path / "out", DataSource(Origin.SAMPLE))
     assert done.path == tmp_path / "out" / f"served-{number}.keras"
     assert done.agreement.images == 1000
     assert done.size == done.path.stat().st_size

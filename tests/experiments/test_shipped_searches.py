@@ -8,9 +8,9 @@ from typing import Any
 import optuna
 import pytest
 
-from experiments.shipped import SHIPPED, read_spec
+from experiments.shipped import SHIPPED, load_spec
 from search.engines import make_searcher
-from search.searcher import KnownPoints, Suggestion
+from search.searcher import DeduplicatingSearcher, Suggestion
 from search.spec import SweepSpec
 from search.trial import Outcome, TrialState
 
@@ -18,7 +18,7 @@ MODELLED = {"quick": 3, "bayesian": 20, "mlp-augmented": 14, "cnn": 8}
 """Suggestions of each sweep that TPE models when trials run one after the other."""
 
 
-def finish(searcher: KnownPoints, suggestion: Suggestion, best: float, epochs: int) -> None:
+def finish(searcher: DeduplicatingSearcher, suggestion: Suggestion, best: float, epochs: int) -> None:
     """Report a curve that rises towards ``best``, and tell the end that the pruner allows it."""
     curve: list[float] = []
     state = TrialState.COMPLETE
@@ -56,11 +56,11 @@ def test_a_shipped_sweep_leaves_its_random_start_in_time(
         return values
 
     monkeypatch.setattr(optuna.samplers.TPESampler, "sample_relative", watched)
-    drive(read_spec(name), at_a_time)
+    drive(load_spec(name), at_a_time)
     # The second worker asks once before as many trials have ended.
     assert sum(modelled) == MODELLED[name] - (at_a_time - 1)
 
 
 def test_every_shipped_sweep_that_models_is_counted() -> None:
-    models = {path.stem for path in SHIPPED.glob("*.toml") if read_spec(path.stem).sampler == "tpe"}
+    models = {path.stem for path in SHIPPED.glob("*.toml") if load_spec(path.stem).sampler == "tpe"}
     assert models == set(MODELLED)

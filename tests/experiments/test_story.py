@@ -6,12 +6,12 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from made_up_sweeps import many_trials, run, story
+from made_up_sweeps import many_trials, run, timeline
 
 from experiments.report import figures
 from experiments.report.drawing import focus_limits
 from experiments.report.figures import best_so_far, lanes, pareto_front, seconds_to_reach, time_spent, weights_of
-from experiments.report.story import SweepStory
+from experiments.report.story import SweepTimeline
 from mnist_core.metrics import Direction
 from search.trial import TrialState
 
@@ -57,12 +57,14 @@ def test_no_run_of_many_beats_one_on_the_front() -> None:
 
 
 def test_the_best_so_far_leaves_out_what_cannot_win() -> None:
-    told = story([run(0, 0.95), run(1, 0.99, state=TrialState.PRUNED), run(2, 0.94), run(3, 0.97)])
+    told = timeline([run(0, 0.95), run(1, 0.99, state=TrialState.PRUNED), run(2, 0.94), run(3, 0.97)])
     assert best_so_far(told) == [(0, 0.95, 0.95), (2, 0.94, 0.95), (3, 0.97, 0.97)]
 
 
 def test_a_night_between_two_calls_is_cut_out() -> None:
-    told = story([run(0, began=0, ended=10), run(1, began=DAY, ended=DAY + 30), run(2, began=DAY + 5, ended=DAY + 20)])
+    told = timeline(
+        [run(0, began=0, ended=10), run(1, began=DAY, ended=DAY + 30), run(2, began=DAY + 5, ended=DAY + 20)]
+    )
     assert [(trial.began, trial.ended) for trial in told.trials] == [(0, 10), (10, 40), (15, 30)]
     assert told.pauses == (10,)
     assert told.seconds == 40
@@ -70,7 +72,7 @@ def test_a_night_between_two_calls_is_cut_out() -> None:
 
 def test_a_lost_attempt_ends_where_it_was_last_heard_of() -> None:
     lost = run(0, None, began=0, ended=DAY, state=TrialState.KILLED)
-    told = story([lost, run(1, began=DAY, ended=DAY + 10)], curves={0: [(0.8, 4.0), (0.9, 9.0)]})
+    told = timeline([lost, run(1, began=DAY, ended=DAY + 10)], curves={0: [(0.8, 4.0), (0.9, 9.0)]})
     assert (told.trials[0].began, told.trials[0].ended) == (0, 9)
     assert told.seconds == 19
 
@@ -85,7 +87,7 @@ def test_lanes_hold_trials_that_do_not_overlap() -> None:
 
 def test_lanes_are_as_few_as_there_were_workers() -> None:
     spans = [(0, 10), (0, 4), (4, 12), (10, 11)]
-    told = story([run(number, began=began, ended=ended) for number, (began, ended) in enumerate(spans)])
+    told = timeline([run(number, began=began, ended=ended) for number, (began, ended) in enumerate(spans)])
     assert lanes(told.trials) == [0, 1, 1, 0]
 
 
@@ -94,26 +96,28 @@ def test_every_second_of_the_workers_goes_somewhere() -> None:
         run(0, began=0, ended=10, training_seconds=7.0, saving_seconds=1.0),
         run(1, None, began=0, ended=99, state=TrialState.KILLED),
     ]
-    spent = time_spent(story(runs, curves={1: [(0.5, 4.0)]}, tracking=0.5))
+    spent = time_spent(timeline(runs, curves={1: [(0.5, 4.0)]}, tracking=0.5))
     assert (spent.training, spent.saving, spent.lost, spent.tracking) == (7, 1, 4, 0.5)
     assert spent.waiting == 2 * 10 - 7 - 1 - 4 - 0.5
     assert spent.total == 20
 
 
 def test_tracking_that_was_not_recorded_is_unknown_and_not_zero() -> None:
-    assert time_spent(story([run(0)])).tracking is None
+    assert time_spent(timeline([run(0)])).tracking is None
 
 
 def test_seconds_to_reach_an_accuracy_are_those_of_the_first_trial_that_ended_with_it() -> None:
     pruned = run(3, 0.99, 5, 8, TrialState.PRUNED)
-    told = story([run(0, 0.96, 0, 5), run(1, 0.985, 0, 30), run(2, 0.981, 5, 20), pruned])
+    told = timeline([run(0, 0.96, 0, 5), run(1, 0.985, 0, 30), run(2, 0.981, 5, 20), pruned])
     assert seconds_to_reach(told, 0.98) == 20
     assert seconds_to_reach(told, 0.983) == 30
     assert seconds_to_reach(told, 0.99) is None
 
 
-@pytest.mark.parametrize("told", [story([]), story([run(0, None, state=TrialState.FAILED)])], ids=["empty", "failed"])
-def test_a_sweep_that_came_to_nothing_has_its_numbers(told: SweepStory) -> None:
+@pytest.mark.parametrize(
+    "told", [timeline([]), timeline([run(0, None, state=TrialState.FAILED)])], ids=["empty", "failed"]
+)
+def test_a_sweep_that_came_to_nothing_has_its_numbers(told: SweepTimeline) -> None:
     assert best_so_far(told) == []
     assert told.ranked == []
     assert seconds_to_reach(told, 0.1) is None

@@ -17,7 +17,7 @@ from experiments import launch, parse_spec, resume_sweep, run_sweep
 from experiments.records import SweepState
 from experiments.store import tracking_uri
 from mnist_core.errors import StoreError
-from search.sweep import Ending
+from search.sweep import EndReason
 from search.trial import SavedModel, TrialState
 
 pytestmark = pytest.mark.usefixtures("store_at_hand")
@@ -101,7 +101,7 @@ def test_a_tracking_server_is_as_good_as_the_embedded_store(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
     watcher = Watcher(after=2, do=lambda: signal.raise_signal(signal.SIGINT))
-    assert run_sweep(parse_spec(SMALL_GRID), here(small_npz, watcher)).ending is Ending.INTERRUPTED
+    assert run_sweep(parse_spec(SMALL_GRID), here(small_npz, watcher)).ending is EndReason.INTERRUPTED
     result = resume_sweep("small-grid", here(small_npz))
     assert points(result.runs) == EVERY_GRID_POINT_ONCE
     assert result.best is not None

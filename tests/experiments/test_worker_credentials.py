@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments import Launch, parse_spec, run_sweep
+from experiments import LaunchOptions, parse_spec, run_sweep
 from experiments.credentials import credentials
 
 PASSWORDS = {
@@ -77,7 +77,9 @@ def test_a_worker_has_none_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     for name, value in PASSWORDS.items():
         monkeypatch.setenv(name, value)
     uri = f"sqlite:///{tmp_path}/mlflow.db"
-    result = run_sweep(parse_spec(SWEEP), Launch(workers=1, tracking_uri=uri, report=False, say=lambda line: None))
+    result = run_sweep(
+        parse_spec(SWEEP), LaunchOptions(workers=1, tracking_uri=uri, report=False, say=lambda line: None)
+    )
     assert result.best is not None
     environment = json.loads((tmp_path / "environment.json").read_text(encoding="utf-8"))
     assert "PATH" in environment

@@ -19,13 +19,13 @@ def trained(model: keras.Model, data: Split, epochs: int = 2) -> keras.Model:
 
 def small_mlp(hidden_layers: int = 2) -> keras.Model:
     """A multilayer perceptron of 12 units in each layer."""
-    runtime.start_afresh(0)
+    runtime.reset(0)
     return build_model(Hyperparameters(hidden_size=12, hidden_layers=hidden_layers, learning_rate=3e-3))
 
 
 def small_cnn() -> keras.Model:
     """Two convolutions, the first with its normalisation and activation in layers of their own, and a Dense layer."""
-    runtime.start_afresh(0)
+    runtime.reset(0)
     layers = keras.layers
     model = keras.Sequential(
         [

@@ -14,7 +14,7 @@ from mnist_core.data import LabelledImages
 from mnist_core.errors import ParameterError
 from mnist_core.hyperparameters import Hyperparameters
 from mnist_core.model import build_model
-from mnist_core.runtime import start_afresh
+from mnist_core.runtime import reset
 from mnist_core.saved_model import load_model, predict
 
 pytestmark = [
@@ -63,7 +63,7 @@ def gradients(model: keras.Model, data: LabelledImages) -> list[tf.Tensor]:
 def test_every_switch_gives_probabilities_and_moves_every_weight(
     switches: dict[str, object], digits: LabelledImages
 ) -> None:
-    start_afresh(0)
+    reset(0)
     model = build_model(Hyperparameters(**switches))  # type: ignore[arg-type]
     scores = keras.ops.convert_to_numpy(model(digits.images))
     assert scores.shape == (16, 10)
@@ -140,7 +140,7 @@ def test_weight_decay_is_decoupled_and_leaves_offsets_alone() -> None:
 def test_max_norm_bounds_the_weights_into_each_unit(
     switches: dict[str, object], layer: str, digits: LabelledImages
 ) -> None:
-    start_afresh(0)
+    reset(0)
     model = build_model(Hyperparameters(**{**switches, "max_norm": 0.1}))  # type: ignore[arg-type]
     model.optimizer.build(model.trainable_variables)
     model.optimizer.apply(gradients(model, digits))

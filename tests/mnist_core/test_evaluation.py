@@ -13,7 +13,14 @@ from scipy import optimize, stats
 from sklearn import metrics
 
 from mnist_core.errors import DataError, NonFiniteError
-from mnist_core.evaluation import Evaluation, confident_mistakes, evaluate, mcnemar, paired_lower_bound, wilson
+from mnist_core.evaluation import (
+    Evaluation,
+    confident_mistakes,
+    evaluate_predictions,
+    mcnemar,
+    paired_lower_bound,
+    wilson,
+)
 
 Labels = npt.NDArray[np.uint8]
 Probabilities = npt.NDArray[np.float64]
@@ -47,7 +54,7 @@ def answering(*answers: tuple[int, int, float]) -> tuple[Probabilities, Labels]:
 def test_every_figure_is_that_of_scikit_learn(seed: int) -> None:
     probabilities, labels = guesses(500, seed)
     answers = probabilities.argmax(axis=1)
-    found = evaluate(probabilities, labels)
+    found = evaluate_predictions(probabilities, labels)
     assert found.images == 500
     assert found.accuracy.value == pytest.approx(metrics.accuracy_score(labels, answers))
     macro = metrics.precision_recall_fscore_support(labels, answers, average="macro")[:3]
@@ -60,7 +67,7 @@ def test_every_figure_is_that_of_scikit_learn(seed: int) -> None:
 
 
 def test_a_small_case_is_as_worked_out_by_hand() -> None:
-    found = evaluate(*answering((0, 0, 0.5), (0, 1, 0.55), (1, 1, 0.25), (1, 1, 0.5)))
+    found = evaluate_predictions(*answering((0, 0, 0.5), (0, 1, 0.55), (1, 1, 0.25), (1, 1, 0.5)))
     assert found.accuracy.value == 0.75
     assert found.errors == 1
     # Precision 1 and 2/3, recall 1/2 and 1; the eight digits that are not there count for nothing.
@@ -76,28 +83,28 @@ def test_calibration_errors_of_two_bins_add_up_and_never_cancel() -> None:
     # Four answers at 90%, three of them right; six at 55%, four of them right: one too bold, one too shy.
     bold = [(3, 3, 0.9)] * 3 + [(3, 4, 0.9)]
     shy = [(5, 5, 0.55)] * 4 + [(5, 6, 0.55)] * 2
-    found = evaluate(*answering(*bold, *shy))
+    found = evaluate_predictions(*answering(*bold, *shy))
     assert found.calibration_error.value == pytest.approx((abs(3.6 - 3) + abs(3.3 - 4)) / 10)
 
 
 def test_certainty_belongs_to_the_last_bin() -> None:
-    assert evaluate(*answering((1, 1, 1.0), (2, 2, 1.0))).calibration_error.value == 0
-    assert evaluate(*answering((1, 2, 1.0), (2, 1, 1.0))).calibration_error.value == 1
+    assert evaluate_predictions(*answering((1, 1, 1.0), (2, 2, 1.0))).calibration_error.value == 0
+    assert evaluate_predictions(*answering((1, 2, 1.0), (2, 1, 1.0))).calibration_error.value == 1
 
 
 def test_certainty_of_what_is_wrong_costs_much_and_not_infinitely_much() -> None:
-    found = evaluate(*answering((1, 2, 1.0), (2, 2, 1.0)))
+    found = evaluate_predictions(*answering((1, 2, 1.0), (2, 2, 1.0)))
     assert found.log_loss.value == pytest.approx(-math.log(np.finfo(np.float32).eps) / 2)
 
 
 def test_a_digit_that_nobody_answered_has_no_precision_and_no_recall() -> None:
-    found = evaluate(*answering((7, 1, 0.9), (1, 1, 0.9)))
+    found = evaluate_predictions(*answering((7, 1, 0.9), (1, 1, 0.9)))
     seven = found.classes[7]
     assert (seven.images, seven.precision, seven.recall, seven.f1) == (1, 0, 0, 0)
 
 
 def test_the_commonest_mistakes_come_first() -> None:
-    found = evaluate(*answering(*[(4, 9, 0.9)] * 3, *[(3, 5, 0.9)] * 2, (0, 6, 0.9), *[(1, 1, 0.9)] * 9))
+    found = evaluate_predictions(*answering(*[(4, 9, 0.9)] * 3, *[(3, 5, 0.9)] * 2, (0, 6, 0.9), *[(1, 1, 0.9)] * 9))
     pairs = found.confused()
     assert [(pair.label, pair.predicted, pair.count) for pair in pairs] == [(4, 9, 3), (3, 5, 2), (0, 6, 1)]
     assert found.confused(1) == pairs[:1]
@@ -117,7 +124,7 @@ def test_wilson_intervals_are_the_published_ones(successes: int, trials: int, lo
 @seeded
 @given(st.integers(1, 20).flatmap(lambda tens: st.tuples(st.just(10 * tens), st.integers(0, 99), st.floats(0, 6))))
 def test_every_interval_holds_its_value_and_lies_where_the_figure_can(case: tuple[int, int, float]) -> None:
-    found = evaluate(*guesses(*case))
+    found = evaluate_predictions(*guesses(*case))
     for name, one in found.headline().items():
         assert 0 <= one.low <= one.high, name
         assert name == "log_loss" or one.high <= 1, name
@@ -125,7 +132,7 @@ def test_every_interval_holds_its_value_and_lies_where_the_figure_can(case: tupl
 
 
 def test_intervals_shrink_with_the_root_of_the_number_of_images() -> None:
-    few, many = evaluate(*guesses(400)).headline(), evaluate(*guesses(6400)).headline()
+    few, many = evaluate_predictions(*guesses(400)).headline(), evaluate_predictions(*guesses(6400)).headline()
     for name in few:
         ratio = (few[name].high - few[name].low) / (many[name].high - many[name].low)
         # Sixteen times the images: a quarter of the width, give or take what a thousand resamples leave to chance.
@@ -134,7 +141,7 @@ def test_intervals_shrink_with_the_root_of_the_number_of_images() -> None:
 
 def test_the_bootstrap_is_seeded() -> None:
     probabilities, labels = guesses(200)
-    first, again, other = (evaluate(probabilities, labels, seed) for seed in (1, 1, 2))
+    first, again, other = (evaluate_predictions(probabilities, labels, seed) for seed in (1, 1, 2))
     assert first == again
     assert other.macro_f1.value == first.macro_f1.value
     assert other.macro_f1.low != first.macro_f1.low
@@ -145,7 +152,7 @@ def test_the_bootstrap_is_seeded() -> None:
 def test_the_order_of_the_images_does_not_matter(seed: int) -> None:
     probabilities, labels = guesses(60, seed)
     order = np.random.default_rng(seed).permutation(60)
-    values = [figures(evaluate(probabilities[chosen], labels[chosen])) for chosen in (np.arange(60), order)]
+    values = [figures(evaluate_predictions(probabilities[chosen], labels[chosen])) for chosen in (np.arange(60), order)]
     assert values[0] == pytest.approx(values[1])
 
 
@@ -156,13 +163,13 @@ def figures(evaluation: Evaluation) -> list[float]:
 @pytest.mark.parametrize("shape", [(3, 10), (5, 10), (4, 9), (4, 11), (40,), (4, 10, 1)])
 def test_shapes_that_do_not_go_together_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(DataError, match=r"probabilities: expected shape \(4, 10\)") as refusal:
-        evaluate(np.zeros(shape), np.zeros(4, np.uint8))
+        evaluate_predictions(np.zeros(shape), np.zeros(4, np.uint8))
     assert str(shape) in str(refusal.value)
 
 
 def test_no_images_are_no_test_set() -> None:
     with pytest.raises(DataError, match="one row or more"):
-        evaluate(np.zeros((0, 10)), np.zeros(0, np.uint8))
+        evaluate_predictions(np.zeros((0, 10)), np.zeros(0, np.uint8))
 
 
 @pytest.mark.parametrize("odd", [math.nan, math.inf, -math.inf])
@@ -170,7 +177,7 @@ def test_what_is_no_number_is_refused_with_how_many_images_it_befell(odd: float)
     probabilities, labels = guesses(30)
     probabilities[[3, 7], 2] = odd
     with pytest.raises(NonFiniteError, match="received others for 2 of 30"):
-        evaluate(probabilities, labels)
+        evaluate_predictions(probabilities, labels)
 
 
 def pair(first_only: int, second_only: int, both: int = 5) -> tuple[Labels, Labels, Labels]:

@@ -13,7 +13,7 @@ from mnist_core import export
 from mnist_core.data import LabelledImages, split
 from mnist_core.errors import MissingLibraryError, ModelError, ParameterError
 from mnist_core.export import export_model
-from mnist_core.formats import Format
+from mnist_core.formats import ExportFormat
 from mnist_core.hyperparameters import Hyperparameters, TrainingConfig
 from mnist_core.model import build_model
 from mnist_core.training import train
@@ -35,14 +35,14 @@ def images(sample: LabelledImages) -> Bytes:
     return sample.images[::40]
 
 
-def needs(wanted: Format) -> None:
+def needs(wanted: ExportFormat) -> None:
     for library in wanted.libraries:
         pytest.importorskip(library, reason=f"needs the extra export-{wanted.value}")
 
 
-@pytest.mark.parametrize("wanted", Format, ids=lambda wanted: wanted.value)
+@pytest.mark.parametrize("wanted", ExportFormat, ids=lambda wanted: wanted.value)
 def test_every_format_answers_as_the_model_does(
-    wanted: Format, trained: keras.Model, images: Bytes, tmp_path: Path
+    wanted: ExportFormat, trained: keras.Model, images: Bytes, tmp_path: Path
 ) -> None:
     needs(wanted)
     target = tmp_path / f"digits{wanted.suffix}"
@@ -53,9 +53,9 @@ def test_every_format_answers_as_the_model_does(
 
 
 def test_eight_bits_take_a_quarter_of_the_size(trained: keras.Model, images: Bytes, tmp_path: Path) -> None:
-    needs(Format.LITERT)
-    export_model(trained, tmp_path / "whole.tflite", Format.LITERT, images)
-    found = export_model(trained, tmp_path / "int8.tflite", Format.LITERT, images, calibration=images)
+    needs(ExportFormat.LITERT)
+    export_model(trained, tmp_path / "whole.tflite", ExportFormat.LITERT, images)
+    found = export_model(trained, tmp_path / "int8.tflite", ExportFormat.LITERT, images, calibration=images)
     assert found.share >= 0.98
     assert 0 < found.largest_difference < 0.3
     sizes = [(tmp_path / name).stat().st_size for name in ("int8.tflite", "whole.tflite")]
@@ -64,7 +64,7 @@ def test_eight_bits_take_a_quarter_of_the_size(trained: keras.Model, images: Byt
 
 def test_eight_bits_are_for_litert_alone(trained: keras.Model, images: Bytes, tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match="int8: expected the format litert, received keras"):
-        export_model(trained, tmp_path / "digits.keras", Format.KERAS, images, calibration=images)
+        export_model(trained, tmp_path / "digits.keras", ExportFormat.KERAS, images, calibration=images)
 
 
 def test_what_answers_otherwise_is_not_kept(
@@ -76,7 +76,7 @@ def test_what_answers_otherwise_is_not_kept(
     monkeypatch.setattr(export, "_write", another)
     (tmp_path / "digits.keras").write_text("the last one")
     with pytest.raises(ModelError, match=r"digits\.keras: expected the model's answer for 99.9% of 100 images"):
-        export_model(trained, tmp_path / "digits.keras", Format.KERAS, images)
+        export_model(trained, tmp_path / "digits.keras", ExportFormat.KERAS, images)
     assert (tmp_path / "digits.keras").read_text() == "the last one"
     assert len(list(tmp_path.iterdir())) == 1
 
@@ -86,5 +86,5 @@ def test_a_missing_library_is_named_with_the_extra_that_brings_it(
 ) -> None:
     monkeypatch.setattr(export, "find_spec", lambda name: None)
     with pytest.raises(MissingLibraryError, match=r"needs tf2onnx, onnx, onnxruntime.*mnist-search\[export-onnx\]"):
-        export_model(trained, tmp_path / "digits.onnx", Format.ONNX, images)
+        export_model(trained, tmp_path / "digits.onnx", ExportFormat.ONNX, images)
     assert list(tmp_path.iterdir()) == []

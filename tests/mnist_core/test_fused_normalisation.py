@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from mnist_core.compiled import CompiledEpoch, ResidentImages
 from mnist_core.data import LabelledImages, Split
-from mnist_core.fused_normalisation import fused_normalisation
-from mnist_core.runtime import start_afresh
+from mnist_core.fused_normalisation import fused_batch_norm
+from mnist_core.runtime import reset
 
 FUSED = "FusedBatchNormV3"
 BATCH = 33
@@ -35,7 +35,7 @@ Network = Callable[[keras.layers.Layer], list[keras.layers.Layer]]
 
 
 def network(parts: Network, **options: object) -> keras.Model:
-    start_afresh(0)
+    reset(0)
     middle = parts(keras.layers.BatchNormalization(**options))
     model = keras.Sequential(
         [
@@ -82,7 +82,7 @@ def test_an_epoch_computes_what_keras_computes(
     images: LabelledImages, parts: Network, options: dict[str, object], fused: bool
 ) -> None:
     ours, theirs = network(parts, **options), network(parts, **options)
-    with fused_normalisation(ours):
+    with fused_batch_norm(ours):
         assert (FUSED in operations(ours)) == fused
     CompiledEpoch(ours, ResidentImages.load(images), BATCH)(np.random.default_rng(0))
     order = np.random.default_rng(0).permutation(IMAGES)
@@ -95,13 +95,13 @@ def test_an_epoch_computes_what_keras_computes(
 
 def test_another_axis_than_the_last_is_left_to_keras() -> None:
     model = network(convolved, axis=1)
-    with fused_normalisation(model):
+    with fused_batch_norm(model):
         assert FUSED not in operations(model)
 
 
 def test_the_model_is_left_as_it_was_whatever_happens() -> None:
     model = network(convolved)
-    with contextlib.suppress(ZeroDivisionError), fused_normalisation(model):
+    with contextlib.suppress(ZeroDivisionError), fused_batch_norm(model):
         assert FUSED in operations(model)
         raise ZeroDivisionError
     assert FUSED not in operations(model)
@@ -111,7 +111,7 @@ def test_a_layer_that_is_used_twice_is_fused_twice() -> None:
     shared = keras.layers.BatchNormalization()
     x = pixels = keras.Input((28, 28, 1))
     model = keras.Model(pixels, shared(keras.layers.ReLU()(shared(x))))
-    with fused_normalisation(model):
+    with fused_batch_norm(model):
         graph = tf.function(lambda x: model(x, training=True)).get_concrete_function(tf.TensorSpec((2, 28, 28, 1)))
     assert [operation.type for operation in graph.graph.get_operations()].count(FUSED) == 2
     assert "call" not in vars(shared)
@@ -120,6 +120,6 @@ def test_a_layer_that_is_used_twice_is_fused_twice() -> None:
 def test_without_training_the_moving_moments_are_used() -> None:
     model = network(convolved)
     pictures = np.random.default_rng(0).uniform(0, 255, (4, 28, 28)).astype("float32")
-    with fused_normalisation(model):
+    with fused_batch_norm(model):
         inside = model(pictures, training=False).numpy()
     np.testing.assert_array_equal(inside, model(pictures, training=False).numpy())

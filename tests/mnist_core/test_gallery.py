@@ -16,8 +16,8 @@ from small_networks import small_cnn, small_mlp, trained
 from mnist_core.data import LabelledImages, Split
 from mnist_core.ensemble import average_model
 from mnist_core.gallery import answers, mistakes, saliency, weights
-from mnist_core.gallery.attempt import Picture, Sketch, attempt
-from mnist_core.gallery.explain import pictures_of
+from mnist_core.gallery.attempt import PlotSpec, RenderedPlot, render_plot
+from mnist_core.gallery.explain import render_interpretation
 from mnist_core.gallery.grid import mosaic
 from mnist_core.insight.network import Network
 from mnist_core.metrics import EpochMetrics
@@ -25,12 +25,12 @@ from mnist_core.pictures import new_figure
 from mnist_core.saved_model import predict
 
 HISTORY = (EpochMetrics(0.9, 0.7, 0.6, 0.80), EpochMetrics(0.5, 0.8, 0.4, 0.88), EpochMetrics(0.4, 0.9, 0.5, 0.86))
-WIDEST = 1000
+MAX_WIDTH = 1000
 PLENTY = 1300
 
 
-def drawn(model: keras.Model, images: LabelledImages) -> dict[str, Picture]:
-    return {picture.name: picture for picture in pictures_of(model, images, HISTORY, best_epoch=2)}
+def drawn(model: keras.Model, images: LabelledImages) -> dict[str, RenderedPlot]:
+    return {picture.name: picture for picture in render_interpretation(model, images, HISTORY, best_epoch=2)}
 
 
 @pytest.mark.parametrize("build", [small_mlp, small_cnn])
@@ -51,7 +51,7 @@ def test_every_picture_is_drawn_at_a_size_that_the_ui_shows_whole(build, small_s
     }
     for picture in pictures.values():
         with Image.open(BytesIO(picture.png)) as image:
-            assert image.width <= WIDEST
+            assert image.width <= MAX_WIDTH
             assert image.height <= PLENTY
             assert np.ptp(np.asarray(image.convert("L"))) > 100
 
@@ -66,9 +66,9 @@ def test_an_ensemble_has_the_pictures_that_need_no_layers(small_split: Split) ->
 
 def test_what_a_linear_classifier_lacks_is_said(small_split: Split) -> None:
     linear = Network.of(small_mlp(hidden_layers=0))
-    found = attempt(Sketch("units", "Units", lambda: answers.draw_preferences(linear, small_split.validation)))
+    found = render_plot(PlotSpec("units", "Units", lambda: answers.draw_unit_heatmap(linear, small_split.validation)))
     assert found.problem == "the network has no hidden layer"
-    assert attempt(Sketch("tiles", "Tiles", lambda: weights.draw_first_layer(linear))).png
+    assert render_plot(PlotSpec("tiles", "Tiles", lambda: weights.draw_first_layer(linear))).png
 
 
 def test_a_network_without_mistakes_has_no_pictures_of_them(small_split: Split) -> None:
@@ -76,15 +76,17 @@ def test_a_network_without_mistakes_has_no_pictures_of_them(small_split: Split) 
     probabilities = predict(network.model, small_split.validation.images)
     images = LabelledImages(small_split.validation.images, probabilities.argmax(axis=1).astype(np.uint8))
     found = [
-        attempt(Sketch("saliency", "Saliency", lambda: saliency.draw_wrong(network.model, images, probabilities))),
-        attempt(Sketch("mistakes", "Mistakes", lambda: mistakes.draw_mistakes(images, probabilities))),
-        attempt(Sketch("pairs", "Pairs", lambda: mistakes.draw_confused_pairs(images, probabilities))),
+        render_plot(
+            PlotSpec("saliency", "Saliency", lambda: saliency.draw_wrong(network.model, images, probabilities))
+        ),
+        render_plot(PlotSpec("mistakes", "Mistakes", lambda: mistakes.draw_mistakes(images, probabilities))),
+        render_plot(PlotSpec("pairs", "Pairs", lambda: mistakes.draw_confused_pairs(images, probabilities))),
     ]
     assert [picture.problem for picture in found] == ["none of 200 images was mistaken"] * 3
 
 
 def test_curves_that_were_not_recorded_are_missed(small_split: Split) -> None:
-    first = next(iter(pictures_of(small_mlp(), small_split.validation)))
+    first = next(iter(render_interpretation(small_mlp(), small_split.validation)))
     assert (first.name, first.problem, first.png) == ("learning_curves", "no epoch was recorded", b"")
 
 
@@ -92,14 +94,14 @@ def test_an_attempt_that_fails_says_so_in_one_line() -> None:
     def broken() -> Figure:
         raise ZeroDivisionError("no\nsecond line")
 
-    assert attempt(Sketch("a", "A", broken)) == Picture("a", "A", problem="no")
+    assert render_plot(PlotSpec("a", "A", broken)) == RenderedPlot("a", "A", problem="no")
 
 
 def test_an_error_without_words_is_told_by_its_kind() -> None:
     def broken() -> Figure:
         raise KeyError
 
-    assert attempt(Sketch("a", "A", broken)).problem == "KeyError"
+    assert render_plot(PlotSpec("a", "A", broken)).problem == "KeyError"
 
 
 def test_drawing_changes_nothing_in_the_process() -> None:
@@ -108,7 +110,7 @@ def test_drawing_changes_nothing_in_the_process() -> None:
         return new_figure(2, 2)
 
     before, font = plt.get_fignums(), plt.rcParams["axes.titleweight"]
-    assert attempt(Sketch("a", "A", noisy)).png.startswith(b"\x89PNG")
+    assert render_plot(PlotSpec("a", "A", noisy)).png.startswith(b"\x89PNG")
     assert (plt.get_fignums(), plt.rcParams["axes.titleweight"]) == (before, font)
 
 

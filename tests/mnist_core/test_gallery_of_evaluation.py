@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pytest
 
 from mnist_core.data import LabelledImages
-from mnist_core.evaluation import evaluate
-from mnist_core.gallery.attempt import Picture
-from mnist_core.gallery.evaluation import pictures_of_evaluation
+from mnist_core.evaluation import evaluate_predictions
+from mnist_core.gallery.attempt import RenderedPlot
+from mnist_core.gallery.evaluation import render_evaluation_plots
 
 
 def pixels(picture: bytes) -> npt.NDArray[np.float32]:
@@ -32,10 +32,10 @@ def some(sample: LabelledImages) -> LabelledImages:
     return sample.take(np.arange(0, 4000, 40))
 
 
-def drawn(data: LabelledImages, answers: npt.NDArray[np.integer]) -> tuple[Picture, Picture]:
+def drawn(data: LabelledImages, answers: npt.NDArray[np.integer]) -> tuple[RenderedPlot, RenderedPlot]:
     """The confusion matrix and the mistakes of a classifier that gives these answers."""
     probabilities = certain(answers)
-    confusion, mistakes = pictures_of_evaluation(evaluate(probabilities, data.labels), data, probabilities)
+    confusion, mistakes = render_evaluation_plots(evaluate_predictions(probabilities, data.labels), data, probabilities)
     return confusion, mistakes
 
 

@@ -139,11 +139,11 @@ def test_a_switch_is_true_or_false(value: Any) -> None:
 
 def test_what_an_architecture_does_not_have_is_idle_and_not_among_its_values() -> None:
     values = Hyperparameters(filters=8, blocks=3, dropout=0.5)
-    assert values.idle == ("filters", "blocks")
-    assert "filters" not in values.settled()
+    assert values.inactive == ("filters", "blocks")
+    assert "filters" not in values.active_values()
     convolutional = Hyperparameters("cnn", filters=8, blocks=3, dropout=0.5)
-    assert convolutional.idle == ()
-    assert convolutional.settled() == dataclasses.asdict(convolutional)
+    assert convolutional.inactive == ()
+    assert convolutional.active_values() == dataclasses.asdict(convolutional)
 
 
 @pytest.mark.parametrize("monitor", ["loss", "accuracy", "val_loss", "val_accuracy"])
@@ -173,7 +173,7 @@ def test_trainer_types_are_those_of_its_settings() -> None:
 
 
 def test_settings_are_changed_by_their_own_names_wherever_they_live() -> None:
-    config = TrainingConfig(epochs=3).having({"batch_size": 32, "shift": 2, "ema": 0.5})
+    config = TrainingConfig(epochs=3).with_values({"batch_size": 32, "shift": 2, "ema": 0.5})
     assert config == TrainingConfig(epochs=3, batch_size=32, ema=0.5, augmentation=Augmentation(shift=2))
     with pytest.raises(ParameterError, match="zoom"):
-        config.having({"zoom": 2})
+        config.with_values({"zoom": 2})

@@ -9,10 +9,10 @@ from small_networks import small_cnn, small_mlp, trained
 
 from mnist_core.data import LabelledImages, Split
 from mnist_core.errors import ModelError
-from mnist_core.insight.answers import by_preference, class_means, one_of_each
+from mnist_core.insight.answers import class_means, one_image_per_class, order_by_class
 from mnist_core.insight.embedding import embed
 from mnist_core.insight.network import Network
-from mnist_core.insight.reliability import reliability
+from mnist_core.insight.reliability import calibration_curve
 from mnist_core.insight.saliency import integrated_gradients
 from mnist_core.insight.weights import first_layer, outgoing_strengths
 from mnist_core.saved_model import predict
@@ -121,7 +121,7 @@ def test_blocks_answer_after_their_normalisation_and_activation(cnn: Network, im
 
 
 def test_a_filter_answers_by_the_mean_over_its_positions(cnn: Network, images: LabelledImages) -> None:
-    first, _, third = cnn.unit_answers(images.images[:3])
+    first, _, third = cnn.unit_activations(images.images[:3])
     whole = cnn.answers(images.images[:3])
     np.testing.assert_allclose(first, whole[0].mean(axis=(1, 2)), rtol=1e-6)
     np.testing.assert_array_equal(third, whole[2])
@@ -141,7 +141,7 @@ def test_a_model_without_a_graph_of_layers_is_refused() -> None:
 
 
 def test_class_means_are_means_by_class(mlp: Network, images: LabelledImages) -> None:
-    answers = mlp.unit_answers(images.images)[0]
+    answers = mlp.unit_activations(images.images)[0]
     means = class_means(answers, images.labels)
     assert means.shape == (10, 12)
     for digit in range(10):
@@ -152,7 +152,7 @@ def test_class_means_are_means_by_class(mlp: Network, images: LabelledImages) ->
 def test_digits_that_are_missing_have_no_mean_and_no_units() -> None:
     means = class_means(np.array([[1.0, 0.0], [0.0, 2.0]], dtype=np.float32), np.array([7, 3], dtype=np.uint8))
     assert np.isnan(means).all(axis=1).sum() == 8
-    assert list(by_preference(means)) == [1, 0]
+    assert list(order_by_class(means)) == [1, 0]
 
 
 def test_units_are_ordered_by_their_digit_then_by_how_well_they_tell_it_apart() -> None:
@@ -161,18 +161,18 @@ def test_units_are_ordered_by_their_digit_then_by_how_well_they_tell_it_apart() 
     means[2, 1], means[4, 1] = 1.0, 0.9
     means[2, 2] = 0.1
     means[0, 4] = 3.0
-    assert list(by_preference(means)) == [4, 2, 1, 0, 3]
+    assert list(order_by_class(means)) == [4, 2, 1, 0, 3]
 
 
 def test_one_image_of_each_digit_is_one_that_was_recognised_if_there_is_any() -> None:
     labels = np.array([1, 1, 0, 0], dtype=np.uint8)
     probabilities = np.eye(10, dtype=np.float32)[[3, 1, 5, 6]]
-    assert list(one_of_each(labels, probabilities)) == [2, 1]
+    assert list(one_image_per_class(labels, probabilities)) == [2, 1]
 
 
 def test_reliability_counts_every_image_once_and_weighs_its_error_by_them(mlp: Network, images: LabelledImages) -> None:
     probabilities = predict(mlp.model, images.images)
-    found = reliability(probabilities, images.labels)
+    found = calibration_curve(probabilities, images.labels)
     assert found.counts.sum() == len(images)
     right = (probabilities.argmax(axis=1) == images.labels).mean()
     assert np.average(found.accuracy, weights=found.counts) == pytest.approx(right)
@@ -182,7 +182,7 @@ def test_the_calibration_error_is_the_gap_between_sure_and_right() -> None:
     probabilities = np.full((10, 10), 0.025 / 9, dtype=np.float32)
     probabilities[:, 0] = 0.975
     labels = np.array([0] * 8 + [1] * 2, dtype=np.uint8)
-    assert reliability(probabilities, labels).error == pytest.approx(0.175)
+    assert calibration_curve(probabilities, labels).error == pytest.approx(0.175)
 
 
 def test_an_embedding_repeats_and_keeps_classes_together(mlp: Network, images: LabelledImages) -> None:

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from mnist_core.hyperparameters import Hyperparameters
 from mnist_core.model import build_model
-from mnist_core.runtime import configure, quietly, start_afresh
+from mnist_core.runtime import configure, reset, tensorflow_import
 
 ROOT = Path(__file__).parents[2]
 
@@ -58,14 +58,14 @@ def test_a_process_that_has_computed_cannot_be_configured_any_more() -> None:
 
 def test_only_what_is_printed_in_the_block_is_turned_away(capfd: pytest.CaptureFixture[str]) -> None:
     os.write(2, b"before ")
-    with quietly():
+    with tensorflow_import():
         os.write(2, b"within ")
     os.write(2, b"after")
     assert capfd.readouterr().err == "before after"
 
 
 def test_errors_are_heard_again_after_a_block_that_failed(capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(ImportError), quietly():
+    with pytest.raises(ImportError), tensorflow_import():
         raise ImportError
     os.write(2, b"after")
     assert capfd.readouterr().err == "after"
@@ -74,14 +74,14 @@ def test_errors_are_heard_again_after_a_block_that_failed(capfd: pytest.CaptureF
 def test_quietly_leaves_no_file_open() -> None:
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(3):
-        with quietly():
+        with tensorflow_import():
             pass
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_a_fresh_start_seeds_initial_weights_and_dropout() -> None:
     def initial(seed: int) -> np.ndarray:
-        start_afresh(seed)
+        reset(seed)
         return np.concatenate([w.ravel() for w in build_model(Hyperparameters(hidden_size=8)).get_weights()])
 
     def dropped() -> np.ndarray:

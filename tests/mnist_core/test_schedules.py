@@ -13,7 +13,7 @@ from mnist_core.errors import ParameterError
 from mnist_core.hyperparameters import Augmentation, EarlyStopping, Hyperparameters, TrainingConfig
 from mnist_core.metrics import EpochMetrics
 from mnist_core.model import build_model
-from mnist_core.runtime import start_afresh
+from mnist_core.runtime import reset
 from mnist_core.schedules import LearningRates, Plateau
 from mnist_core.training import train
 from mnist_core.weight_average import WeightAverage
@@ -90,7 +90,7 @@ def test_a_plateau_halves_the_rate_after_half_the_patience(
 
 
 def small_model(seed: int = 0, **values: object) -> keras.Model:
-    start_afresh(seed)
+    reset(seed)
     return build_model(Hyperparameters(hidden_size=8, learning_rate=0.01, **values))  # type: ignore[arg-type]
 
 

@@ -15,7 +15,7 @@ from mnist_core.errors import NonFiniteError, ParameterError
 from mnist_core.hyperparameters import EarlyStopping, Hyperparameters, TrainingConfig
 from mnist_core.metrics import MONITORED, EpochMetrics, Metric, StopReason, TrainingResult
 from mnist_core.model import build_model
-from mnist_core.runtime import start_afresh
+from mnist_core.runtime import reset
 from mnist_core.training import BestEpoch, train
 
 STEPS_PER_EPOCH = 8
@@ -28,7 +28,7 @@ def config(epochs: int, batch_size: int = BATCH, **stopping: object) -> Training
 
 def linear_model(optimizer: keras.optimizers.Optimizer) -> keras.Model:
     """Softmax regression, whose loss falls with every epoch at a moderate rate."""
-    start_afresh(0)
+    reset(0)
     model = build_model(Hyperparameters(hidden_layers=0))
     model.compile(optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
@@ -82,9 +82,9 @@ def plain_epoch(model: keras.Model, data: LabelledImages, batch_size: int, order
 def test_training_computes_what_a_plain_eager_loop_computes(small_split: Split, batch_size: int, l2: float) -> None:
     data = Split(small_split.train.take(np.arange(300)), small_split.validation)
     parameters = Hyperparameters(hidden_size=8, l2=l2)
-    start_afresh(1)
+    reset(1)
     model = build_model(parameters)
-    start_afresh(1)
+    reset(1)
     twin = build_model(parameters)
     seen: list[list[np.ndarray]] = []
 
@@ -110,7 +110,7 @@ def test_validation_covers_every_image_with_dropout_off_and_the_penalty_on(
 ) -> None:
     # 4,000 images and one more are three evaluation batches of 2,000, the last of a single image.
     data = Split(small_split.train, sample.take(np.arange(4001) % 4000))
-    start_afresh(0)
+    reset(0)
     model = build_model(Hyperparameters(hidden_size=16, dropout=0.5, l2=0.01))
     result = train(model, data, config(1), seed=0)
     assert sum(float(penalty) for penalty in model.losses) > 0.01
@@ -125,7 +125,7 @@ def test_validation_covers_every_image_with_dropout_off_and_the_penalty_on(
 def test_the_cross_entropy_of_the_validation_images_is_that_of_the_probabilities_alone(
     small_split: Split, values: dict[str, float]
 ) -> None:
-    start_afresh(0)
+    reset(0)
     model = build_model(Hyperparameters(hidden_size=16, **values))  # type: ignore[arg-type]
     result = train(model, small_split, config(2), seed=0)
     probabilities = model.predict(small_split.validation.images, verbose=0).astype(np.float64)
@@ -269,7 +269,7 @@ def test_an_infinite_weight_is_noticed_where_the_losses_are_finite(small_split: 
 
 
 def trained_with(order_seed: int, data: Split) -> tuple[TrainingResult, list[np.ndarray]]:
-    start_afresh(1)
+    reset(1)
     model = build_model(Hyperparameters(hidden_layers=1, hidden_size=16, dropout=0.3))
     return train(model, data, config(2, batch_size=64), seed=order_seed), model.get_weights()
 
@@ -320,7 +320,7 @@ def subclassed() -> keras.Model:
 
 @pytest.mark.parametrize("build", [two_branches, subclassed])
 def test_a_model_of_any_kind_is_trained(small_split: Split, build: Callable[[], keras.Model]) -> None:
-    start_afresh(0)
+    reset(0)
     model = build()
     model.compile(keras.optimizers.Adam(0.01), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     result = train(model, small_split, config(4), seed=0)
@@ -391,10 +391,10 @@ def test_the_best_epoch_agrees_with_a_search_through_all(
     gains = values if monitor.endswith("accuracy") else [-value for value in values]
     assert epoch == 1 + gains.index(max(gains))
     assert is_best == [all(gain > earlier for earlier in gains[:n]) for n, gain in enumerate(gains)]
-    counted = [0]
-    while later := [n for n in range(counted[-1], len(gains)) if gains[n] > gains[counted[-1]] + min_delta]:
-        counted.append(later[0])
-    assert is_out == [n - max(c for c in counted if c <= n) >= patience for n in range(len(gains))]
+    pluralize = [0]
+    while later := [n for n in range(pluralize[-1], len(gains)) if gains[n] > gains[pluralize[-1]] + min_delta]:
+        pluralize.append(later[0])
+    assert is_out == [n - max(c for c in pluralize if c <= n) >= patience for n in range(len(gains))]
 
 
 def test_a_value_that_is_not_a_number_is_never_the_best() -> None:
@@ -403,7 +403,7 @@ def test_a_value_that_is_not_a_number_is_never_the_best() -> None:
 
 
 def test_a_subclassed_model_that_has_seen_no_input_is_built_and_trained(small_split: Split) -> None:
-    start_afresh(0)
+    reset(0)
     model = Residual()
     model.compile(keras.optimizers.Adam(0.01), loss="sparse_categorical_crossentropy")
     assert train(model, small_split, config(4), seed=0).best.val_accuracy > 0.5

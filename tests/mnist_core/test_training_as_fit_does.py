@@ -12,7 +12,7 @@ from mnist_core.compiled import CompiledEpoch, ResidentImages, prepare
 from mnist_core.data import LabelledImages, Split
 from mnist_core.errors import ParameterError
 from mnist_core.hyperparameters import EarlyStopping, TrainingConfig
-from mnist_core.runtime import start_afresh
+from mnist_core.runtime import reset
 from mnist_core.training import train
 
 COUNT, BATCH, EPOCHS = 90, 20, 2  # five steps an epoch, the last of ten images
@@ -40,7 +40,7 @@ def model_of(
     optimizer: keras.optimizers.Optimizer | str, normalised: bool = False, policy: str = "float32", **settings: object
 ) -> keras.Model:
     """The same initial weights each time."""
-    start_afresh(3)
+    reset(3)
     keras.config.set_dtype_policy(policy)
     try:
         model = keras.Sequential(layers(normalised))

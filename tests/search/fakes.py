@@ -19,10 +19,10 @@ from mnist_core.sources import DataSource, Origin
 from search.domains import Choices
 from search.executor import Decide, Ended, Finished, Lost
 from search.objective import WorkerContext
-from search.searcher import Idle, Suggestion
+from search.searcher import NoSuggestion, Suggestion
 from search.space import Point, Space
 from search.spec import DataSpec, SweepSpec
-from search.sweep import History, PastTrial
+from search.sweep import ResumeState
 from search.trial import Outcome, SavedModel, Trial, TrialResult, TrialState
 
 DISK_FULL = 13
@@ -75,10 +75,10 @@ def outcome_of(value: float, state: TrialState = TrialState.COMPLETE) -> Outcome
 
 def history_of(
     spec: SweepSpec, finished: Mapping[int, tuple[Point, TrialResult]], unfinished: Sequence[Trial] = ()
-) -> History:
+) -> ResumeState:
     """A history by trial number."""
-    past = [PastTrial(spec.trial(number, point), result) for number, (point, result) in finished.items()]
-    return History(past, unfinished)
+    past = [Finished(spec.trial(number, point), result) for number, (point, result) in finished.items()]
+    return ResumeState(past, unfinished)
 
 
 def sizes(*values: int) -> Space:
@@ -94,7 +94,9 @@ class ListSearcher:
         keep_going: the answer to every report, by point.
     """
 
-    def __init__(self, script: Iterable[Point | Idle], keep_going: Callable[[Point, int], bool] | None = None) -> None:
+    def __init__(
+        self, script: Iterable[Point | NoSuggestion], keep_going: Callable[[Point, int], bool] | None = None
+    ) -> None:
         self._script = deque(script)
         self._keep_going = keep_going or (lambda point, epoch: True)
         self.points: dict[int, Point] = {}
@@ -109,9 +111,9 @@ class ListSearcher:
     def enqueue(self, point: Point) -> None:
         self.enqueued.append(point)
 
-    def ask(self) -> Suggestion | Idle:
-        following = self._script.popleft() if self._script else Idle.EXHAUSTED
-        if isinstance(following, Idle):
+    def ask(self) -> Suggestion | NoSuggestion:
+        following = self._script.popleft() if self._script else NoSuggestion.EXHAUSTED
+        if isinstance(following, NoSuggestion):
             return following
         suggestion = Suggestion(100 + len(self.points), following)
         self.points[suggestion.id] = following
@@ -143,7 +145,7 @@ class FakeExecutor:
         newest_first: bool = False,
     ) -> None:
         self._results = dict(results or {})
-        self._deaths = Counter(deaths or {})
+        self._lost_attempts = Counter(deaths or {})
         self._newest_first = newest_first
         self.capacity = capacity
         self.running: list[Trial] = []
@@ -161,8 +163,8 @@ class FakeExecutor:
     def poll(self, decide: Decide, timeout: float) -> Sequence[Ended]:
         trial = self.running.pop(-1 if self._newest_first else 0)
         result = self._results.get(trial.number, result_of(0.5))
-        if self._deaths[trial.number]:
-            self._deaths[trial.number] -= 1
+        if self._lost_attempts[trial.number]:
+            self._lost_attempts[trial.number] -= 1
             self._play(trial, result.history[:1], decide)
             return [Lost(trial, "the worker process was killed by SIGKILL")]
         epochs = self._play(trial, result.history, decide)
@@ -203,7 +205,7 @@ class Journal:
         self._standing = standing
         self.entries = entries
 
-    def sweep_started(self, spec: SweepSpec, history: History) -> None:
+    def sweep_started(self, spec: SweepSpec, history: ResumeState) -> None:
         self.entries.append((self._who, "sweep", len(history.finished)))
 
     def trial_started(self, trial: Trial) -> None:

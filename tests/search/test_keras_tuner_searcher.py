@@ -11,8 +11,8 @@ import keras_tuner
 import pytest
 
 from search.domains import Choices, Domain, FloatRange, IntRange
-from search.keras_tuner_searcher import KerasTunerSearcher, hyperparameters
-from search.searcher import Idle, Suggestion
+from search.keras_tuner_searcher import KerasTunerSearcher, to_keras_tuner
+from search.searcher import NoSuggestion, Suggestion
 from search.space import Point, Space
 from search.spec import Engine, SweepSpec
 from search.trial import Outcome, TrialState
@@ -58,7 +58,7 @@ def run(searcher: KerasTunerSearcher, trials: int, value: Any = lambda point: 0.
 def test_each_domain_has_its_counterpart(
     sampler: str, name: str, domain: Domain, kind: type, settings: dict[str, object]
 ) -> None:
-    (parameter,) = hyperparameters(spec_of(sampler, {name: domain})).space
+    (parameter,) = to_keras_tuner(spec_of(sampler, {name: domain})).space
     assert type(parameter) is kind
     assert parameter.name == name
     config = {key: list(value) if key == "values" else value for key, value in parameter.get_config().items()}
@@ -75,7 +75,7 @@ def test_each_domain_has_its_counterpart(
     ],
 )
 def test_in_a_grid_every_domain_is_a_list(name: str, domain: Domain) -> None:
-    (parameter,) = hyperparameters(spec_of("grid", {name: domain})).space
+    (parameter,) = to_keras_tuner(spec_of("grid", {name: domain})).space
     assert type(parameter) is Choice
     assert tuple(parameter.values) == domain.listed()
 
@@ -137,7 +137,7 @@ def test_no_trial_is_pruned() -> None:
 def test_a_grid_of_one_point_ends_after_it() -> None:
     searcher = KerasTunerSearcher(spec_of("grid", {"hidden_size": Choices((64,))}))
     assert run(searcher, 9) == [{"hidden_size": 64}]
-    assert searcher.ask() is Idle.EXHAUSTED
+    assert searcher.ask() is NoSuggestion.EXHAUSTED
 
 
 def test_what_the_oracle_writes_goes_with_the_searcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,13 +8,13 @@ import math
 import pytest
 from fakes import ListSearcher, outcome_of
 
-from search.searcher import MIN_DRAWS, Idle, KnownPoints, Suggestion, draws_to_meet_any
+from search.searcher import MIN_DRAWS, DeduplicatingSearcher, NoSuggestion, Suggestion, draws_to_meet_any
 from search.trial import TrialState
 
 A, B, C = ({"hidden_size": size} for size in (8, 16, 32))
 
 
-def asked(searcher: KnownPoints) -> Suggestion:
+def asked(searcher: DeduplicatingSearcher) -> Suggestion:
     suggestion = searcher.ask()
     assert isinstance(suggestion, Suggestion)
     return suggestion
@@ -22,7 +22,7 @@ def asked(searcher: KnownPoints) -> Suggestion:
 
 def test_a_point_known_from_before_is_answered_from_memory() -> None:
     inner = ListSearcher([A, B])
-    searcher = KnownPoints(inner)
+    searcher = DeduplicatingSearcher(inner)
     searcher.add(A, outcome_of(0.8))
     assert asked(searcher).point == B
     assert inner.added == [(A, outcome_of(0.8))]
@@ -32,7 +32,7 @@ def test_a_point_known_from_before_is_answered_from_memory() -> None:
 
 def test_a_point_that_has_ended_is_answered_from_memory() -> None:
     inner = ListSearcher([A, dict(A), B])
-    searcher = KnownPoints(inner)
+    searcher = DeduplicatingSearcher(inner)
     searcher.tell(asked(searcher).id, outcome_of(0.7, TrialState.PRUNED))
     assert asked(searcher).point == B
     assert inner.told == [(100, outcome_of(0.7, TrialState.PRUNED)), (101, outcome_of(0.7, TrialState.PRUNED))]
@@ -40,7 +40,7 @@ def test_a_point_that_has_ended_is_answered_from_memory() -> None:
 
 def test_a_failed_point_is_not_tried_again() -> None:
     inner = ListSearcher([A, dict(A), B])
-    searcher = KnownPoints(inner)
+    searcher = DeduplicatingSearcher(inner)
     searcher.tell(asked(searcher).id, outcome_of(0.7, TrialState.FAILED))
     assert asked(searcher).point == B
     assert inner.told[1] == (101, outcome_of(0.7, TrialState.FAILED))
@@ -48,14 +48,14 @@ def test_a_failed_point_is_not_tried_again() -> None:
 
 def test_the_order_of_parameters_does_not_make_another_point() -> None:
     one, same = {"hidden_size": 8, "dropout": 0.1}, {"dropout": 0.1, "hidden_size": 8}
-    searcher = KnownPoints(ListSearcher([same, B]))
+    searcher = DeduplicatingSearcher(ListSearcher([same, B]))
     searcher.add(one, outcome_of(0.8))
     assert asked(searcher).point == B
 
 
 def test_repeats_of_a_running_point_are_answered_when_it_ends() -> None:
     inner = ListSearcher([A, dict(A), dict(A), B])
-    searcher = KnownPoints(inner)
+    searcher = DeduplicatingSearcher(inner)
     first, second = asked(searcher), asked(searcher)
     assert (first.point, second.point) == (A, B)
     assert inner.told == []
@@ -67,7 +67,7 @@ def test_repeats_of_a_running_point_are_answered_when_it_ends() -> None:
 
 def test_repeats_are_answered_once() -> None:
     inner = ListSearcher([A, dict(A), B, dict(A), C])
-    searcher = KnownPoints(inner)
+    searcher = DeduplicatingSearcher(inner)
     first, second = asked(searcher), asked(searcher)
     searcher.tell(first.id, outcome_of(0.9))
     searcher.tell(second.id, outcome_of(0.3))
@@ -76,38 +76,38 @@ def test_repeats_are_answered_once() -> None:
 
 
 def test_endless_repeats_of_what_is_known_are_the_end() -> None:
-    searcher = KnownPoints(ListSearcher(itertools.repeat(A, 10_000)))
+    searcher = DeduplicatingSearcher(ListSearcher(itertools.repeat(A, 10_000)))
     searcher.add(A, outcome_of(0.8))
-    assert searcher.ask() is Idle.EXHAUSTED
+    assert searcher.ask() is NoSuggestion.EXHAUSTED
 
 
 def test_endless_repeats_wait_for_what_is_running() -> None:
-    searcher = KnownPoints(ListSearcher(itertools.repeat(A, 10_000)))
+    searcher = DeduplicatingSearcher(ListSearcher(itertools.repeat(A, 10_000)))
     first = asked(searcher)
-    assert searcher.ask() is Idle.WAIT
+    assert searcher.ask() is NoSuggestion.WAIT
     searcher.tell(first.id, outcome_of(0.8))
-    assert searcher.ask() is Idle.EXHAUSTED
+    assert searcher.ask() is NoSuggestion.EXHAUSTED
 
 
 def test_a_space_that_is_used_up_is_not_asked_for_more() -> None:
     inner = ListSearcher(itertools.chain([A, B], itertools.repeat(A, 10_000)))
-    searcher = KnownPoints(inner, size=3)
+    searcher = DeduplicatingSearcher(inner, size=3)
     searcher.add(C, outcome_of(0.8))
     first, second = asked(searcher), asked(searcher)
-    assert [searcher.ask(), searcher.ask()] == [Idle.EXHAUSTED, Idle.EXHAUSTED]
+    assert [searcher.ask(), searcher.ask()] == [NoSuggestion.EXHAUSTED, NoSuggestion.EXHAUSTED]
     searcher.tell(first.id, outcome_of(0.7))
     searcher.tell(second.id, outcome_of(0.6))
-    assert searcher.ask() is Idle.EXHAUSTED
+    assert searcher.ask() is NoSuggestion.EXHAUSTED
     assert len(inner.points) == 2
 
 
 def test_the_last_point_may_come_after_as_many_repeats_as_are_allowed() -> None:
-    searcher = KnownPoints(ListSearcher([*itertools.repeat(A, 500), B]), size=2, draws=500)
+    searcher = DeduplicatingSearcher(ListSearcher([*itertools.repeat(A, 500), B]), size=2, draws=500)
     searcher.add(A, outcome_of(0.8))
     assert asked(searcher).point == B
-    impatient = KnownPoints(ListSearcher([*itertools.repeat(A, 500), B]), size=2)
+    impatient = DeduplicatingSearcher(ListSearcher([*itertools.repeat(A, 500), B]), size=2)
     impatient.add(A, outcome_of(0.8))
-    assert impatient.ask() is Idle.EXHAUSTED
+    assert impatient.ask() is NoSuggestion.EXHAUSTED
 
 
 @pytest.mark.parametrize("size", [1, 4, 27, 1000, 99_000])
@@ -121,20 +121,20 @@ def test_draws_from_a_continuous_space_are_few() -> None:
 
 def test_a_long_history_may_be_replayed_whole() -> None:
     points = [{"hidden_size": size} for size in range(1, 301)]
-    searcher = KnownPoints(ListSearcher([*points, C | {"l2": 0.5}]))
+    searcher = DeduplicatingSearcher(ListSearcher([*points, C | {"l2": 0.5}]))
     for point in points:
         searcher.add(point, outcome_of(0.5))
     assert asked(searcher).point == {"hidden_size": 32, "l2": 0.5}
 
 
-@pytest.mark.parametrize("idle", list(Idle))
-def test_the_inner_searcher_says_why_there_is_no_suggestion(idle: Idle) -> None:
-    assert KnownPoints(ListSearcher([idle])).ask() is idle
+@pytest.mark.parametrize("inactive", list(NoSuggestion))
+def test_the_inner_searcher_says_why_there_is_no_suggestion(inactive: NoSuggestion) -> None:
+    assert DeduplicatingSearcher(ListSearcher([inactive])).ask() is inactive
 
 
 def test_enqueued_points_and_reports_are_passed_on() -> None:
     inner = ListSearcher([A], keep_going=lambda point, epoch: epoch < 2)
-    searcher = KnownPoints(inner)
+    searcher = DeduplicatingSearcher(inner)
     searcher.enqueue(B)
     suggestion = asked(searcher)
     assert [searcher.report(suggestion.id, epoch, 0.5) for epoch in (1, 2)] == [True, False]

@@ -20,7 +20,7 @@ import pytest
 from fakes import context_of, save_keras, small_trial
 
 from mnist_core.metrics import EpochMetrics
-from mnist_core.own import OwnModel
+from mnist_core.own import CustomModel
 from mnist_core.sources import DataSource, Origin
 from search import local_executor
 from search.executor import Ended, Finished, Lost
@@ -34,11 +34,11 @@ POLLS = 600
 posix_only = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no SIGKILL here")
 
 
-def go_on(trial: Trial, epoch: int, metrics: EpochMetrics) -> bool:
+def never_stop(trial: Trial, epoch: int, metrics: EpochMetrics) -> bool:
     return True
 
 
-def poll_until(executor: LocalExecutor, count: int, decide: Callable[..., bool] = go_on) -> list[Ended]:
+def poll_until(executor: LocalExecutor, count: int, decide: Callable[..., bool] = never_stop) -> list[Ended]:
     ended: list[Ended] = []
     for _ in range(POLLS):
         ended += executor.poll(decide, timeout=0.2)
@@ -295,7 +295,7 @@ def test_a_trial_that_reports_nothing_is_lost_and_its_worker_replaced(
     wait_for_model(tmp_path, 0)
     assert all(map(is_complete, poll_until(executor, 1)))
 
-    hung = replace(small_trial(1), hyperparameters=OwnModel("own_parts:sleeping", {"units": 4}))
+    hung = replace(small_trial(1), hyperparameters=CustomModel("own_parts:sleeping", {"units": 4}))
     executor.submit(hung)
     (end,) = poll_until(executor, 1)
     assert end == Lost(hung, "the trial reported nothing for 3 s, and its worker process was killed")
@@ -326,7 +326,7 @@ def test_a_worker_that_was_stopped_is_killed_and_nothing_it_has_to_say_is_heard_
     assert end.trial.number == 1
     assert "reported nothing" in end.cause
     assert not psutil.pid_exists(worker)
-    assert list(executor.poll(go_on, timeout=0.2)) == []
+    assert list(executor.poll(never_stop, timeout=0.2)) == []
     assert not (tmp_path / "1-1").exists()
 
 

@@ -15,7 +15,7 @@ from fakes import DISK_FULL, context_of, small_trial
 
 from mnist_core.hyperparameters import EarlyStopping, TrainingConfig
 from mnist_core.metrics import EpochMetrics, StopReason
-from search.objective import Bench, run_trial
+from search.objective import WorkerRuntime, run_trial
 from search.trial import SavedModel, TrialState
 
 pytestmark = [
@@ -24,15 +24,15 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def bench(small_npz: Path, tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    return Bench(context_of(small_npz, tmp_path_factory.mktemp("staging")))
+def bench(small_npz: Path, tmp_path_factory: pytest.TempPathFactory) -> WorkerRuntime:
+    return WorkerRuntime(context_of(small_npz, tmp_path_factory.mktemp("staging")))
 
 
-def go_on(epoch: int, metrics: EpochMetrics) -> bool:
+def never_stop(epoch: int, metrics: EpochMetrics) -> bool:
     return True
 
 
-def test_a_complete_trial_has_its_curves_its_times_and_its_model(bench: Bench) -> None:
+def test_a_complete_trial_has_its_curves_its_times_and_its_model(bench: WorkerRuntime) -> None:
     reported: list[tuple[int, EpochMetrics]] = []
 
     def report(epoch: int, metrics: EpochMetrics) -> bool:
@@ -50,10 +50,10 @@ def test_a_complete_trial_has_its_curves_its_times_and_its_model(bench: Bench) -
     assert result.best.val_accuracy == max(metrics.val_accuracy for metrics in result.history)
 
 
-def test_the_saved_model_is_that_of_the_best_epoch(bench: Bench) -> None:
+def test_the_saved_model_is_that_of_the_best_epoch(bench: WorkerRuntime) -> None:
     # With so large a step the last epoch is rarely the best.
     trial = small_trial(1, epochs=6, learning_rate=0.1)
-    result = run_trial(trial, bench, go_on)
+    result = run_trial(trial, bench, never_stop)
     assert result.model is not None
     assert result.best is not None
     model = keras.saving.load_model(result.model.folder / result.model.file, safe_mode=True)
@@ -62,9 +62,9 @@ def test_the_saved_model_is_that_of_the_best_epoch(bench: Bench) -> None:
     assert float(np.mean(right)) == pytest.approx(result.best.val_accuracy)
 
 
-def test_the_model_file_is_described_as_it_lies_on_disk(bench: Bench) -> None:
+def test_the_model_file_is_described_as_it_lies_on_disk(bench: WorkerRuntime) -> None:
     trial = replace(small_trial(2, epochs=1), attempt=3)
-    saved = run_trial(trial, bench, go_on).model
+    saved = run_trial(trial, bench, never_stop).model
     assert saved is not None
     assert saved.folder == bench.context.staging / "2-3"
     content = (saved.folder / saved.file).read_bytes()
@@ -72,7 +72,7 @@ def test_the_model_file_is_described_as_it_lies_on_disk(bench: Bench) -> None:
     assert saved.weights == 784 * 8 + 8 + 8 * 10 + 10
 
 
-def test_a_pruned_trial_has_a_model_too(bench: Bench) -> None:
+def test_a_pruned_trial_has_a_model_too(bench: WorkerRuntime) -> None:
     result = run_trial(small_trial(3, epochs=5), bench, lambda epoch, metrics: epoch < 2)
     assert (result.state, result.stop_reason, len(result.history)) == (TrialState.PRUNED, StopReason.PRUNED, 2)
     assert result.model is not None
@@ -80,7 +80,7 @@ def test_a_pruned_trial_has_a_model_too(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("error", [None, OSError("nobody listens")], ids=["complete", "failed"])
-def test_waiting_for_an_answer_is_no_part_of_the_training_time(bench: Bench, error: OSError | None) -> None:
+def test_waiting_for_an_answer_is_no_part_of_the_training_time(bench: WorkerRuntime, error: OSError | None) -> None:
     waited = 0.0
 
     def report(epoch: int, metrics: EpochMetrics) -> bool:
@@ -100,18 +100,18 @@ def test_waiting_for_an_answer_is_no_part_of_the_training_time(bench: Bench, err
     assert 0 < result.training_seconds <= took - waited
 
 
-def test_a_trial_that_ran_out_of_patience_is_complete(bench: Bench) -> None:
+def test_a_trial_that_ran_out_of_patience_is_complete(bench: WorkerRuntime) -> None:
     # No improvement is as large as 1, the first epoch's aside, which is one over nothing.
     stopping = EarlyStopping(patience=2, min_delta=1.0)
     trial = replace(small_trial(4), training=TrainingConfig(epochs=9, batch_size=200, early_stopping=stopping))
-    result = run_trial(trial, bench, go_on)
+    result = run_trial(trial, bench, never_stop)
     assert (result.state, result.stop_reason, len(result.history)) == (TrialState.COMPLETE, StopReason.PATIENCE, 3)
 
 
-def test_a_trial_that_leaves_the_finite_numbers_fails(bench: Bench) -> None:
+def test_a_trial_that_leaves_the_finite_numbers_fails(bench: WorkerRuntime) -> None:
     # Sixteen layers whose weights grow by ten a step multiply to more than a float32 holds.
     trial = small_trial(5, hidden_layers=16, hidden_size=64, learning_rate=10.0)
-    result = run_trial(trial, bench, go_on)
+    result = run_trial(trial, bench, never_stop)
     assert (result.state, result.stop_reason) == (TrialState.FAILED, StopReason.NON_FINITE)
     assert (result.best_epoch, result.model) == (None, None)
     assert result.error is not None
@@ -120,8 +120,8 @@ def test_a_trial_that_leaves_the_finite_numbers_fails(bench: Bench) -> None:
     assert not (bench.context.staging / "5-1").exists()
 
 
-def test_a_model_that_cannot_be_saved_fails_the_trial_and_leaves_no_files(bench: Bench) -> None:
-    result = run_trial(small_trial(DISK_FULL), bench, go_on)
+def test_a_model_that_cannot_be_saved_fails_the_trial_and_leaves_no_files(bench: WorkerRuntime) -> None:
+    result = run_trial(small_trial(DISK_FULL), bench, never_stop)
     assert (result.state, result.stop_reason, result.model) == (TrialState.FAILED, None, None)
     assert result.error == "OSError: [Errno 28] No space left on device"
     assert result.traceback is not None
@@ -130,7 +130,7 @@ def test_a_model_that_cannot_be_saved_fails_the_trial_and_leaves_no_files(bench:
     assert not (bench.context.staging / f"{DISK_FULL}-1").exists()
 
 
-def test_an_exception_in_a_report_keeps_the_epochs_until_then(bench: Bench) -> None:
+def test_an_exception_in_a_report_keeps_the_epochs_until_then(bench: WorkerRuntime) -> None:
     def report(epoch: int, metrics: EpochMetrics) -> bool:
         if epoch == 2:
             raise ConnectionResetError("nobody listens")
@@ -142,38 +142,41 @@ def test_an_exception_in_a_report_keeps_the_epochs_until_then(bench: Bench) -> N
     assert result.stop_reason is None
 
 
-def test_an_interrupt_while_saving_is_no_result_and_leaves_no_files(bench: Bench) -> None:
+def test_an_interrupt_while_saving_is_no_result_and_leaves_no_files(bench: WorkerRuntime) -> None:
     def interrupted(model: Any, folder: Path) -> SavedModel:
         folder.mkdir()
         raise KeyboardInterrupt
 
-    at_another = Bench(replace(bench.context, save=interrupted))
+    at_another = WorkerRuntime(replace(bench.context, save=interrupted))
     with pytest.raises(KeyboardInterrupt):
-        run_trial(small_trial(7, epochs=1), at_another, go_on)
+        run_trial(small_trial(7, epochs=1), at_another, never_stop)
     assert not (bench.context.staging / "7-1").exists()
 
 
-def test_the_same_trial_has_the_same_curves_again(bench: Bench) -> None:
+def test_the_same_trial_has_the_same_curves_again(bench: WorkerRuntime) -> None:
     trials = [small_trial(number, dropout=0.3) for number in (8, 9)]
-    first, second = (run_trial(trial, bench, go_on).history for trial in trials)
+    first, second = (run_trial(trial, bench, never_stop).history for trial in trials)
     assert first == second
 
 
-def test_another_seed_has_other_curves(bench: Bench) -> None:
+def test_another_seed_has_other_curves(bench: WorkerRuntime) -> None:
     trial = small_trial(10)
-    assert run_trial(trial, bench, go_on).history != run_trial(replace(trial, number=11, seed=8), bench, go_on).history
+    assert (
+        run_trial(trial, bench, never_stop).history
+        != run_trial(replace(trial, number=11, seed=8), bench, never_stop).history
+    )
 
 
-def test_data_that_cannot_be_read_fails_the_trial(bench: Bench, tmp_path: Path) -> None:
+def test_data_that_cannot_be_read_fails_the_trial(bench: WorkerRuntime, tmp_path: Path) -> None:
     gone = tmp_path / "gone.npz"
     context = replace(bench.context, source=replace(bench.context.source, path=gone))
-    result = run_trial(small_trial(12), Bench(context), go_on)
+    result = run_trial(small_trial(12), WorkerRuntime(context), never_stop)
     assert (result.state, result.history) == (TrialState.FAILED, ())
     assert result.error is not None
     assert result.error.startswith(f"DataError: {gone}")
 
 
-def test_a_bench_reads_its_data_once(bench: Bench) -> None:
+def test_a_bench_reads_its_data_once(bench: WorkerRuntime) -> None:
     split = bench.split
     assert bench.split is split
     assert (len(split.train), len(split.validation)) == (800, 200)

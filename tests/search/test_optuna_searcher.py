@@ -13,11 +13,11 @@ from mnist_core.hyperparameters import TrainingConfig
 from mnist_core.metrics import EpochMetrics
 from search.domains import Choices, Domain, FloatRange, IntRange
 from search.engines import make_searcher
-from search.optuna_searcher import distribution, startup_trials
-from search.searcher import KnownPoints, Suggestion
+from search.optuna_searcher import startup_trials, to_distribution
+from search.searcher import DeduplicatingSearcher, Suggestion
 from search.space import Point, Space
 from search.spec import Engine, SweepSpec
-from search.sweep import History, PastTrial
+from search.sweep import Finished, ResumeState
 from search.trial import Outcome, TrialResult, TrialState
 
 SPACE = Space({"learning_rate": FloatRange(1e-4, 1e-2, log=True), "dropout": FloatRange(0.0, 0.5)})
@@ -46,7 +46,7 @@ BETTER_THAN_ALL = (0.995,) * EPOCHS
 def test_domains_become_distributions_without_a_warning(domain: Domain, expected: BaseDistribution) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert distribution(domain) == expected
+        assert to_distribution(domain) == expected
 
 
 EVERY_KIND = Space(
@@ -94,23 +94,23 @@ def test_a_third_of_the_trials_is_drawn_at_random_within_bounds(trials: int, sta
     assert startup_trials(trials) == startup
 
 
-def searcher_with(pruner: str, sampler: str = "random") -> KnownPoints:
+def searcher_with(pruner: str, sampler: str = "random") -> DeduplicatingSearcher:
     spec = SweepSpec("prune", SPACE, sampler=sampler, pruner=pruner, trials=99, training=TrainingConfig(epochs=EPOCHS))
     return make_searcher(spec)
 
 
-def asked(searcher: KnownPoints) -> Suggestion:
+def asked(searcher: DeduplicatingSearcher) -> Suggestion:
     suggestion = searcher.ask()
     assert isinstance(suggestion, Suggestion)
     return suggestion
 
 
-def run(searcher: KnownPoints, curve: tuple[float, ...]) -> int:
+def run(searcher: DeduplicatingSearcher, curve: tuple[float, ...]) -> int:
     """Run one trial along a curve; the epochs that it was allowed."""
     return finish(searcher, asked(searcher).id, curve)
 
 
-def finish(searcher: KnownPoints, id: int, curve: tuple[float, ...]) -> int:
+def finish(searcher: DeduplicatingSearcher, id: int, curve: tuple[float, ...]) -> int:
     """Bring a trial along a curve to its end; the epochs that it was allowed."""
     for epoch, value in enumerate(curve, start=1):
         if not searcher.report(id, epoch, value) and epoch < EPOCHS:
@@ -254,8 +254,8 @@ def test_pruners_that_judge_by_rungs_remember_them_after_a_resume(pruner: str) -
     epochs = tuple(EpochMetrics(1.0, value, 1.0, value) for value in GOOD)
     good = TrialResult(TrialState.COMPLETE, epochs, best_epoch=EPOCHS)
     points = [{"learning_rate": 0.001 + 0.0001 * number, "dropout": 0.1} for number in range(12)]
-    past = [PastTrial(spec.trial(number, point), good) for number, point in enumerate(points)]
-    searcher = make_searcher(spec, History(past))
+    past = [Finished(spec.trial(number, point), good) for number, point in enumerate(points)]
+    searcher = make_searcher(spec, ResumeState(past))
     # Hyperband spares some brackets; most of the hopeless are stopped all the same.
     lengths = [run(searcher, HOPELESS) for _ in range(8)]
     assert sum(length < EPOCHS for length in lengths) >= 6

@@ -11,7 +11,7 @@ import pytest
 
 from mnist_core.errors import DataError, ParameterError, SpecError
 from mnist_core.model import build_model
-from mnist_core.own import OwnModel, load_function
+from mnist_core.own import CustomModel, load_function
 from mnist_core.own_data import load_arrays
 from mnist_core.sources import DataSource, Origin
 from search.domains import Choices, FloatRange, IntRange
@@ -36,7 +36,7 @@ def test_a_sweep_of_an_own_model_searches_its_arguments_and_the_trainers_setting
     check_function(spec)
     assert dict(spec.space.domains) == {"units": IntRange(4, 64, log=True), "batch_size": Choices((32, 64))}
     trial = spec.trial(0, {"units": 5, "batch_size": 32})
-    assert trial.hyperparameters == OwnModel("own_parts:softmax", {"rate": 0.1, "units": 5})
+    assert trial.hyperparameters == CustomModel("own_parts:softmax", {"rate": 0.1, "units": 5})
     assert trial.training.batch_size == 32
     assert parse_spec(to_toml(spec)) == spec
     assert spec.space.parse({"units": "5", "batch_size": "64", "filters": "3"}) == {"units": 5, "batch_size": 64}
@@ -45,7 +45,7 @@ def test_a_sweep_of_an_own_model_searches_its_arguments_and_the_trainers_setting
 def test_a_model_may_be_named_in_one_word() -> None:
     spec = parse_spec(HEAD + 'model = "own_parts:softmax"\n[space]\nunits = [4]\nrate = { low = 0.1, high = 1 }')
     check_function(spec)
-    assert spec.model == OwnModel("own_parts:softmax")
+    assert spec.model == CustomModel("own_parts:softmax")
     assert spec.space.domains["rate"] == FloatRange(0.1, 1.0)
     assert parse_spec(to_toml(spec)) == spec
 
@@ -70,7 +70,7 @@ def test_listed_points_of_an_own_model_come_back_from_their_text() -> None:
     )
     spec = parse_spec(text)
     check_function(spec)
-    assert spec.trial(1, spec.points[1]).hyperparameters == OwnModel("own_parts:softmax", {"units": 8, "rate": 1.0})
+    assert spec.trial(1, spec.points[1]).hyperparameters == CustomModel("own_parts:softmax", {"units": 8, "rate": 1.0})
     assert spec.trial(1, spec.points[1]).seed == 4
     assert parse_spec(to_toml(spec)) == spec
 
@@ -125,7 +125,7 @@ def test_what_is_no_sweep_of_an_own_model_is_refused_in_one_line(text: str, word
 
 
 def test_an_own_model_is_built_for_the_shape_of_the_images() -> None:
-    model = build_model(OwnModel("own_parts:softmax", {"units": 3}), (12, 12))
+    model = build_model(CustomModel("own_parts:softmax", {"units": 3}), (12, 12))
     assert model.input_shape == (None, 12, 12)
     assert isinstance(model.optimizer, keras.optimizers.SGD)
 
@@ -147,7 +147,7 @@ def test_an_own_model_is_built_for_the_shape_of_the_images() -> None:
 )
 def test_a_function_that_returns_something_else_is_named(name: str, words: list[str]) -> None:
     with pytest.raises(ParameterError) as refusal:
-        build_model(OwnModel(f"own_parts:{name}", {"units": 3}))
+        build_model(CustomModel(f"own_parts:{name}", {"units": 3}))
     assert [word for word in [f"function own_parts:{name}: ", *words] if word not in str(refusal.value)] == []
 
 

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from mnist_core.errors import SpecError
 from mnist_core.saved_model import load_model
 from search.engines import make_searcher
-from search.objective import Bench, run_trial
-from search.searcher import Idle, Suggestion
+from search.objective import WorkerRuntime, run_trial
+from search.searcher import NoSuggestion, Suggestion
 from search.space import Choices, Point
 from search.spec import Engine, SweepSpec
 from search.spec_file import parse_spec, to_toml
-from search.sweep import NO_HISTORY
+from search.sweep import NOTHING_DONE
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:keras")
 
@@ -30,7 +30,7 @@ def test_points_are_read_in_their_order_and_make_up_the_space() -> None:
     spec = parse_spec(HEAD + TWO)
     assert spec.points == ({"hidden_size": 8, "dropout": 0.1}, {"hidden_size": 16, "dropout": 0.0})
     assert spec.space.domains == {"hidden_size": Choices((8, 16)), "dropout": Choices((0.1, 0.0))}
-    assert spec.target == spec.largest_target == 2
+    assert spec.target == spec.max_target == 2
 
 
 def test_points_may_be_written_as_tables_of_their_own() -> None:
@@ -40,15 +40,15 @@ def test_points_may_be_written_as_tables_of_their_own() -> None:
 
 def test_fewer_trials_than_points_try_the_first_of_them() -> None:
     spec = parse_spec(HEAD + "trials = 1\n" + TWO)
-    assert (spec.target, spec.largest_target) == (1, 2)
+    assert (spec.target, spec.max_target) == (1, 2)
     assert handed_out(spec)[: spec.target] == [spec.points[0]]
 
 
 def handed_out(spec: SweepSpec) -> list[Point]:
-    searcher, points = make_searcher(spec, NO_HISTORY), []
+    searcher, points = make_searcher(spec, NOTHING_DONE), []
     while isinstance(suggestion := searcher.ask(), Suggestion):
         points.append(suggestion.point)
-    assert suggestion is Idle.EXHAUSTED
+    assert suggestion is NoSuggestion.EXHAUSTED
     return points
 
 
@@ -142,7 +142,7 @@ def test_a_space_that_is_not_that_of_its_points_is_refused() -> None:
 def test_seeds_decide_the_weights_and_nothing_else_does(small_npz: Path, tmp_path: Path) -> None:
     line = "points = [{ hidden_size = 8, seed = 3 }, { hidden_size = 8, seed = 4 }]\n"
     spec = parse_spec(f"{HEAD}{line}[training]\nepochs = 1\n[data]\nvalidation = 200")
-    bench = Bench(context_of(small_npz, tmp_path))
+    bench = WorkerRuntime(context_of(small_npz, tmp_path))
 
     def weights(number: int, point: Point) -> np.ndarray:
         model = run_trial(spec.trial(number, point), bench, lambda epoch, metrics: True).model

@@ -11,10 +11,10 @@ from fakes import history_of, outcome_of, result_of
 
 from search.domains import Choices, FloatRange, IntRange
 from search.engines import make_searcher
-from search.searcher import Idle, KnownPoints, Suggestion
+from search.searcher import DeduplicatingSearcher, NoSuggestion, Suggestion
 from search.space import SEARCHABLE, Point, Space, key_of
 from search.spec import Engine, SweepSpec
-from search.sweep import NO_HISTORY, History
+from search.sweep import NOTHING_DONE, ResumeState
 from search.trial import TrialState
 
 pytestmark = [
@@ -71,20 +71,20 @@ def value_of(point: Point) -> float:
 class Desk:
     """Asks a searcher for points and tells it what became of them, some being open at a time."""
 
-    def __init__(self, searcher: KnownPoints) -> None:
+    def __init__(self, searcher: DeduplicatingSearcher) -> None:
         self.searcher = searcher
         self.open: dict[int, Point] = {}
         self.points: list[Point] = []
         self.ids: list[int] = []
 
-    def ask(self) -> Suggestion | Idle:
+    def ask(self) -> Suggestion | NoSuggestion:
         suggestion = self.searcher.ask()
         if isinstance(suggestion, Suggestion):
             self.open[suggestion.id] = suggestion.point
             self.points.append(suggestion.point)
             self.ids.append(suggestion.id)
         else:
-            assert suggestion is Idle.EXHAUSTED or self.open, "told to wait with nothing to wait for"
+            assert suggestion is NoSuggestion.EXHAUSTED or self.open, "told to wait with nothing to wait for"
         return suggestion
 
     def tell(self, id: int, state: TrialState = TrialState.COMPLETE) -> None:
@@ -100,15 +100,15 @@ class Desk:
         at_a_time: int = 1,
         states: Iterable[TrialState] = (TrialState.COMPLETE,),
         order: random.Random | None = None,
-    ) -> Idle | None:
+    ) -> NoSuggestion | None:
         """Run this many more trials; what was answered instead of a suggestion where there were not so many."""
         states, end = tuple(states), None
         goal = len(self.points) + trials
-        while (end is not Idle.EXHAUSTED and len(self.points) < goal) or self.open:
+        while (end is not NoSuggestion.EXHAUSTED and len(self.points) < goal) or self.open:
             end = None
             while end is None and len(self.open) < at_a_time and len(self.points) < goal:
                 answer = self.ask()
-                end = answer if isinstance(answer, Idle) else None
+                end = answer if isinstance(answer, NoSuggestion) else None
             if self.open:
                 waiting = list(self.open)
                 self.tell(order.choice(waiting) if order else waiting[-1], states[len(self.points) % len(states)])
@@ -127,82 +127,82 @@ class SearcherContract:
         trials = 0 if self.sampler == "grid" else 50
         return SweepSpec("contract", self.space, self.engine, self.sampler, trials=trials, seed=seed)
 
-    def desk(self, history: History = NO_HISTORY, seed: int = 3) -> Desk:
+    def session(self, history: ResumeState = NOTHING_DONE, seed: int = 3) -> Desk:
         return Desk(make_searcher(self.spec(seed), history))
 
     def test_suggests_plain_values_of_the_space(self) -> None:
-        desk = self.desk()
-        desk.run(self.trials)
-        assert len(desk.points) == self.trials
-        assert all(point in self.space for point in desk.points)
+        session = self.session()
+        session.run(self.trials)
+        assert len(session.points) == self.trials
+        assert all(point in self.space for point in session.points)
         types = {**SEARCHABLE, "seed": int}
-        assert all(type(value) is types[name] for point in desk.points for name, value in point.items())
+        assert all(type(value) is types[name] for point in session.points for name, value in point.items())
 
     def test_gives_each_suggestion_an_id_and_a_point_of_its_own(self) -> None:
-        desk = self.desk()
-        desk.run(self.trials, at_a_time=3)
-        assert len(desk.ids) == len(set(desk.ids)) == self.trials
-        assert len({key_of(point) for point in desk.points}) == self.trials
+        session = self.session()
+        session.run(self.trials, at_a_time=3)
+        assert len(session.ids) == len(set(session.ids)) == self.trials
+        assert len({key_of(point) for point in session.points}) == self.trials
 
     @pytest.mark.parametrize("order", [0, 1])
     def test_lets_several_be_open_and_end_in_any_order(self, order: int) -> None:
-        desk = self.desk()
+        session = self.session()
         # How many can be open at a time is for the engine to say; two always can at the start.
-        assert all(isinstance(desk.ask(), Suggestion) for _ in range(2))
-        desk.tell(desk.ids[1])
-        desk.run(self.trials - 2, at_a_time=3, order=random.Random(order))
-        assert len({key_of(point) for point in desk.points}) == self.trials
+        assert all(isinstance(session.ask(), Suggestion) for _ in range(2))
+        session.tell(session.ids[1])
+        session.run(self.trials - 2, at_a_time=3, order=random.Random(order))
+        assert len({key_of(point) for point in session.points}) == self.trials
 
     def test_takes_failed_and_pruned_trials(self) -> None:
-        desk = self.desk()
-        desk.run(self.trials, at_a_time=2, states=(TrialState.FAILED, TrialState.COMPLETE, TrialState.PRUNED))
-        assert len({key_of(point) for point in desk.points}) == self.trials
+        session = self.session()
+        session.run(self.trials, at_a_time=2, states=(TrialState.FAILED, TrialState.COMPLETE, TrialState.PRUNED))
+        assert len({key_of(point) for point in session.points}) == self.trials
 
     def test_is_not_broken_by_failures_in_a_row(self) -> None:
-        desk = self.desk()
-        desk.run(12, states=(TrialState.FAILED,))
-        assert len({key_of(point) for point in desk.points}) == 12
+        session = self.session()
+        session.run(12, states=(TrialState.FAILED,))
+        assert len({key_of(point) for point in session.points}) == 12
 
     def test_repeats_itself_for_the_same_seed_and_events(self) -> None:
         states = (TrialState.COMPLETE, TrialState.COMPLETE, TrialState.FAILED)
-        desks = [self.desk(), self.desk()]
-        for desk in desks:
-            desk.run(self.trials, at_a_time=2, states=states)
+        desks = [self.session(), self.session()]
+        for session in desks:
+            session.run(self.trials, at_a_time=2, states=states)
         assert desks[0].points == desks[1].points
 
     @pytest.mark.parametrize("finished", [0, 1, 4])
     def test_resumes_from_any_prefix(self, finished: int) -> None:
-        before = self.desk()
+        before = self.session()
         before.run(finished + 1)
         past = {number: (point, result_of(value_of(point))) for number, point in enumerate(before.points[:finished])}
         lost = self.spec().trial(finished, before.points[finished])
-        desk = self.desk(history_of(self.spec(), past, [lost]))
-        desk.run(4, at_a_time=2)
-        assert lost.point in desk.points[:2]
+        session = self.session(history_of(self.spec(), past, [lost]))
+        session.run(4, at_a_time=2)
+        assert lost.point in session.points[:2]
         known = {key_of(point) for point in before.points[:finished]}
-        assert known.isdisjoint(key_of(point) for point in desk.points)
-        assert len({key_of(point) for point in desk.points}) == 4
+        assert known.isdisjoint(key_of(point) for point in session.points)
+        assert len({key_of(point) for point in session.points}) == 4
 
     def test_learns_from_failed_and_pruned_trials_of_a_resumed_sweep(self) -> None:
-        before = self.desk()
+        before = self.session()
         before.run(3)
         states = (TrialState.FAILED, TrialState.PRUNED, TrialState.COMPLETE)
         past = {
             number: (point, result_of(value_of(point), state))
             for number, (point, state) in enumerate(zip(before.points, states, strict=True))
         }
-        desk = self.desk(history_of(self.spec(), past))
-        desk.run(3)
+        session = self.session(history_of(self.spec(), past))
+        session.run(3)
         known = {key_of(point) for point in before.points}
-        assert len({key_of(point) for point in desk.points} - known) == 3
+        assert len({key_of(point) for point in session.points} - known) == 3
 
     def test_takes_values_at_the_very_ends_of_every_range(self) -> None:
         low, high = self.ends()
-        desk = self.desk(history_of(self.spec(), {0: (low, result_of(0.8)), 1: (high, result_of(0.6))}))
-        desk.run(4)
-        assert len(desk.points) == 4
-        assert low not in desk.points
-        assert high not in desk.points
+        session = self.session(history_of(self.spec(), {0: (low, result_of(0.8)), 1: (high, result_of(0.6))}))
+        session.run(4)
+        assert len(session.points) == 4
+        assert low not in session.points
+        assert high not in session.points
 
     def ends(self) -> tuple[Point, Point]:
         """The point of all lowest or first values, and that of all highest or last ones."""
@@ -217,18 +217,18 @@ class SeededContract(SearcherContract):
     """For samplers that draw."""
 
     def test_another_seed_suggests_other_points(self) -> None:
-        desks = [self.desk(seed=3), self.desk(seed=4)]
-        for desk in desks:
-            desk.run(3)
+        desks = [self.session(seed=3), self.session(seed=4)]
+        for session in desks:
+            session.run(3)
         assert desks[0].points != desks[1].points
 
     def test_goes_on_with_other_points_than_it_began_with(self) -> None:
-        before = self.desk()
+        before = self.session()
         before.run(4)
         past = {number: (point, result_of(value_of(point))) for number, point in enumerate(before.points)}
-        desk = self.desk(history_of(self.spec(), past))
-        desk.run(4)
-        assert {key_of(point) for point in before.points}.isdisjoint(key_of(point) for point in desk.points)
+        session = self.session(history_of(self.spec(), past))
+        session.run(4)
+        assert {key_of(point) for point in before.points}.isdisjoint(key_of(point) for point in session.points)
 
 
 class EnqueueingContract(SeededContract):
@@ -237,9 +237,9 @@ class EnqueueingContract(SeededContract):
     def test_suggests_a_lost_point_of_any_origin(self) -> None:
         low, high = self.ends()
         spec = self.spec()
-        desk = self.desk(history_of(spec, {0: (low, result_of(0.8))}, [spec.trial(1, high)]))
-        desk.run(2)
-        assert high in desk.points
+        session = self.session(history_of(spec, {0: (low, result_of(0.8))}, [spec.trial(1, high)]))
+        session.run(2)
+        assert high in session.points
 
 
 class GridContract(SearcherContract):
@@ -250,20 +250,20 @@ class GridContract(SearcherContract):
 
     @pytest.mark.parametrize("at_a_time", [1, 2, 3])
     def test_ends_after_every_point_was_tried_once(self, at_a_time: int) -> None:
-        desk = self.desk()
-        end = desk.run(100, at_a_time, order=random.Random(at_a_time))
-        assert end is Idle.EXHAUSTED
-        assert sorted(map(key_of, desk.points)) == sorted(map(key_of, self.space.grid()))
+        session = self.session()
+        end = session.run(100, at_a_time, order=random.Random(at_a_time))
+        assert end is NoSuggestion.EXHAUSTED
+        assert sorted(map(key_of, session.points)) == sorted(map(key_of, self.space.grid()))
 
     def test_ends_after_every_point_also_where_all_fail(self) -> None:
-        desk = self.desk()
-        assert desk.run(100, at_a_time=2, states=(TrialState.FAILED,)) is Idle.EXHAUSTED
-        assert sorted(map(key_of, desk.points)) == sorted(map(key_of, self.space.grid()))
+        session = self.session()
+        assert session.run(100, at_a_time=2, states=(TrialState.FAILED,)) is NoSuggestion.EXHAUSTED
+        assert sorted(map(key_of, session.points)) == sorted(map(key_of, self.space.grid()))
 
     def test_stays_at_its_end(self) -> None:
-        desk = self.desk()
-        desk.run(100)
-        assert [desk.ask(), desk.ask()] == [Idle.EXHAUSTED, Idle.EXHAUSTED]
+        session = self.session()
+        session.run(100)
+        assert [session.ask(), session.ask()] == [NoSuggestion.EXHAUSTED, NoSuggestion.EXHAUSTED]
 
     @pytest.mark.parametrize("at_a_time", [1, 2])
     @pytest.mark.parametrize("finished", range(0, len(LISTED.grid()), 2))
@@ -273,9 +273,9 @@ class GridContract(SearcherContract):
         spec = self.spec()
         past = {number: (point, result_of(value_of(point))) for number, point in enumerate(points[:finished])}
         lost = [spec.trial(number, point) for number, point in enumerate(points)][finished : finished + at_a_time]
-        desk = self.desk(history_of(spec, past, lost))
-        assert desk.run(100, at_a_time) is Idle.EXHAUSTED
-        assert sorted(map(key_of, desk.points)) == sorted(map(key_of, points[finished:]))
+        session = self.session(history_of(spec, past, lost))
+        assert session.run(100, at_a_time) is NoSuggestion.EXHAUSTED
+        assert sorted(map(key_of, session.points)) == sorted(map(key_of, points[finished:]))
 
 
 class TestOptunaTpe(EnqueueingContract):
@@ -388,9 +388,9 @@ FINITE = Space(
 @pytest.mark.parametrize(("engine", "sampler"), [*RANDOM, (Engine.OPTUNA, "tpe")])
 def test_a_space_with_no_more_points_is_exhausted(engine: Engine, sampler: str) -> None:
     space = Space({"hidden_size": Choices((8, 16)), "batch_size": Choices((32, 64))})
-    desk = Desk(make_searcher(SweepSpec("small", space, engine, sampler, trials=50)))
-    assert desk.run(50, at_a_time=2) is Idle.EXHAUSTED
-    assert len(desk.points) == len({key_of(point) for point in desk.points}) == 4
+    session = Desk(make_searcher(SweepSpec("small", space, engine, sampler, trials=50)))
+    assert session.run(50, at_a_time=2) is NoSuggestion.EXHAUSTED
+    assert len(session.points) == len({key_of(point) for point in session.points}) == 4
 
 
 @pytest.mark.parametrize("space", [FINITE, LISTED_CONDITIONAL], ids=["plain", "conditional"])
@@ -398,9 +398,9 @@ def test_a_space_with_no_more_points_is_exhausted(engine: Engine, sampler: str) 
 def test_random_points_do_not_end_before_every_point_was_tried(engine: Engine, sampler: str, space: Space) -> None:
     for seed in range(5):
         spec = SweepSpec("finite", space, engine, sampler, trials=500, seed=seed)
-        desk = Desk(make_searcher(spec))
-        assert desk.run(500, at_a_time=3) is Idle.EXHAUSTED
-        assert len({key_of(point) for point in desk.points}) == space.size
+        session = Desk(make_searcher(spec))
+        assert session.run(500, at_a_time=3) is NoSuggestion.EXHAUSTED
+        assert len({key_of(point) for point in session.points}) == space.size
 
 
 @pytest.mark.parametrize(("engine", "sampler"), RANDOM)
@@ -409,20 +409,20 @@ def test_a_resumed_sweep_of_random_points_finds_the_last_one(engine: Engine, sam
     before = Desk(make_searcher(spec))
     before.run(26)
     past = {number: (point, result_of(value_of(point))) for number, point in enumerate(before.points)}
-    desk = Desk(make_searcher(spec, history_of(spec, past)))
-    assert desk.run(500) is Idle.EXHAUSTED
-    assert len({key_of(point) for point in [*before.points, *desk.points]}) == len(past) + len(desk.points) == 27
+    session = Desk(make_searcher(spec, history_of(spec, past)))
+    assert session.run(500) is NoSuggestion.EXHAUSTED
+    assert len({key_of(point) for point in [*before.points, *session.points]}) == len(past) + len(session.points) == 27
 
 
 def test_the_last_of_many_points_is_found_too() -> None:
     space = Space({"hidden_size": IntRange(8, 160, step=8), "dropout": FloatRange(0.0, 0.45, step=0.05)})
-    desk = Desk(make_searcher(SweepSpec("many", space, Engine.OPTUNA, "random", trials=500, seed=1)))
-    assert desk.run(500) is Idle.EXHAUSTED
-    assert len(desk.points) == space.size == 200
+    session = Desk(make_searcher(SweepSpec("many", space, Engine.OPTUNA, "random", trials=500, seed=1)))
+    assert session.run(500) is NoSuggestion.EXHAUSTED
+    assert len(session.points) == space.size == 200
 
 
 def test_a_gaussian_process_tries_every_point_of_a_finite_space() -> None:
     space = Space({"hidden_size": Choices((64, 128, 256)), "dropout": Choices((0.0, 0.2, 0.4))})
-    desk = Desk(make_searcher(SweepSpec("finite", space, Engine.KERAS_TUNER, "bayesian", trials=50)))
-    assert desk.run(50) is Idle.EXHAUSTED
-    assert len(desk.points) == 9
+    session = Desk(make_searcher(SweepSpec("finite", space, Engine.KERAS_TUNER, "bayesian", trials=50)))
+    assert session.run(50) is NoSuggestion.EXHAUSTED
+    assert len(session.points) == 9

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mnist_core.errors import SpecError
 from search.domains import Choices, Domain, FloatRange, IntRange
-from search.space import LARGEST_GRID, SEARCHABLE, Space, key_of
+from search.space import MAX_GRID_POINTS, SEARCHABLE, Space, key_of
 from search.spec import SweepSpec
 
 seeded = settings(derandomize=True, database=None, deadline=None, max_examples=150)
@@ -141,7 +141,7 @@ class TestGrid:
         monkeypatch.setattr(Space, "grid", lambda space: pytest.fail("the grid was listed"))
         space = Space({"hidden_size": IntRange(1, 1000), "batch_size": IntRange(1, 99)})
         spec = SweepSpec("large", space, sampler="grid", trials=5)
-        assert (spec.target, spec.largest_target) == (5, 99_000)
+        assert (spec.target, spec.max_target) == (5, 99_000)
 
     def test_varies_the_last_parameter_fastest(self) -> None:
         space = Space({"hidden_size": Choices((1, 2)), "dropout": Choices((0.0, 0.5))})
@@ -169,7 +169,7 @@ class TestGrid:
         assert [tuple(point.values()) for point in space.grid()] == [(1, "mlp"), (1, "cnn"), (2, "mlp"), (2, "cnn")]
 
     def test_may_be_as_large_as_the_limit(self) -> None:
-        assert len(Space({"hidden_size": IntRange(1, LARGEST_GRID)}).grid()) == LARGEST_GRID
+        assert len(Space({"hidden_size": IntRange(1, MAX_GRID_POINTS)}).grid()) == MAX_GRID_POINTS
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ class TestPoints:
         space = Space(
             {"hidden_size": IntRange(1, 9, step=2), "dropout": FloatRange(0.0, 0.5), "l2": Choices((0.0, 1e-4))}
         )
-        assert list(space.corners()) == [
+        assert list(space.bounds()) == [
             ("hidden_size", 1),
             ("hidden_size", 9),
             ("dropout", 0.0),

@@ -14,7 +14,7 @@ from mnist_core.hyperparameters import Augmentation, EarlyStopping, Hyperparamet
 from search.domains import Choices, Domain, FloatRange, IntRange
 from search.space import Point, Space
 from search.spec import OBJECTIVES, PRUNERS, SAMPLERS, DataSpec, Engine, SweepSpec
-from search.spec_file import parse_spec, read_spec, to_toml
+from search.spec_file import parse_spec, read_spec_file, to_toml
 
 SWEEPS = Path(__file__).parents[2] / "experiments" / "sweeps"
 
@@ -111,7 +111,7 @@ def test_what_is_not_said_has_its_default() -> None:
 def test_whole_numbers_are_numbers_too() -> None:
     spec = parse_spec('name = "n"\ntrials = 1\n[space]\ndropout = { low = 0, high = 0.5 }\nl2 = [0, 1]')
     assert spec.space.domains == {"dropout": FloatRange(0.0, 0.5), "l2": Choices((0.0, 1.0))}
-    assert [type(value) for _, value in spec.space.corners()] == [float] * 4
+    assert [type(value) for _, value in spec.space.bounds()] == [float] * 4
 
 
 def test_trials_are_stopped_early_where_there_is_a_pruner() -> None:
@@ -174,28 +174,28 @@ def test_the_last_override_wins() -> None:
 def test_a_file_is_read_with_its_overrides_and_named_in_errors(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(MINIMAL, encoding="utf-8")
-    assert read_spec(path, ["trials=8"]).trials == 8
+    assert read_spec_file(path, ["trials=8"]).trials == 8
     with pytest.raises(SpecError, match=r"mine\.toml: sampler"):
-        read_spec(path, ["sampler=none"])
+        read_spec_file(path, ["sampler=none"])
 
 
 @pytest.mark.parametrize("path", sorted(SWEEPS.glob("*.toml")), ids=lambda path: path.stem)
 def test_every_sweep_that_ships_is_one(path: Path) -> None:
-    spec = read_spec(path)
+    spec = read_spec_file(path)
     assert spec.name == path.stem
     assert spec.target > 0
     assert parse_spec(to_toml(spec)) == spec
 
 
 def test_the_grid_that_ships_has_enough_points_on_keras_tuner() -> None:
-    spec = read_spec(SWEEPS / "grid.toml")
+    spec = read_spec_file(SWEEPS / "grid.toml")
     assert (spec.engine, spec.sampler) == (Engine.KERAS_TUNER, "grid")
     assert spec.target == len(spec.space.grid()) >= 18
     assert {"hidden_size", "learning_rate", "dropout"} <= spec.space.domains.keys()
 
 
 def test_the_bayesian_sweep_that_ships_searches_the_declared_ranges() -> None:
-    spec = read_spec(SWEEPS / "bayesian.toml")
+    spec = read_spec_file(SWEEPS / "bayesian.toml")
     assert (spec.engine, spec.sampler) == (Engine.OPTUNA, "tpe")
     assert spec.space.domains == {
         "hidden_size": IntRange(32, 512, log=True),
@@ -231,16 +231,16 @@ def test_what_is_fixed_for_one_architecture_leaves_the_other_alone() -> None:
     assert (convolutional.kernel_size, convolutional.filters) == (5, 4)
     plain = spec.trial(1, {"architecture": "mlp", "hidden_size": 8, "batch_normalization": False}).hyperparameters
     assert plain == Hyperparameters(hidden_size=8)
-    assert plain.idle == ()
+    assert plain.inactive == ()
 
 
 def test_a_list_of_points_of_one_architecture_drops_what_was_fixed_for_the_other() -> None:
     spec = parse_spec(CONDITIONAL)
     points: tuple[Point, ...] = ({"architecture": "mlp", "hidden_size": 8, "batch_normalization": False, "seed": 3},)
-    listed = spec.listing("few", points)
+    listed = spec.with_points("few", points)
     assert listed.trial(0, points[0]).hyperparameters == Hyperparameters(hidden_size=8)
     both = (*points, {"architecture": "cnn", "filters": 4, "hidden_size": 8, "batch_normalization": True, "seed": 3})
-    assert spec.listing("few", both).model == spec.model
+    assert spec.with_points("few", both).model == spec.model
 
 
 def test_a_conditional_sweep_comes_back_from_its_text() -> None:

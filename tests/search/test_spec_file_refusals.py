@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mnist_core.errors import SpecError
-from search.spec_file import parse_spec, read_spec
+from search.spec_file import parse_spec, read_spec_file
 
 SPACE = "[space]\ndropout = { low = 0.0, high = 0.5 }\n"
 HEAD = 'name = "bad"\ntrials = 3\n'
@@ -218,19 +218,19 @@ def test_an_override_that_is_none_is_refused_in_one_line(override: str, words: l
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"gone\.toml: cannot be read .*No such file"):
-        read_spec(tmp_path / "gone.toml")
+        read_spec_file(tmp_path / "gone.toml")
 
 
 def test_a_folder_is_no_sweep_file(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="cannot be read"):
-        read_spec(tmp_path)
+        read_spec_file(tmp_path)
 
 
 def test_a_binary_file_is_no_sweep_file(tmp_path: Path) -> None:
     path = tmp_path / "model.keras"
     path.write_bytes(b"PK\x03\x04\xff\xfe\x00")
     with pytest.raises(SpecError, match=r"model\.keras: cannot be read") as refusal:
-        read_spec(path)
+        read_spec_file(path)
     assert "\n" not in str(refusal.value)
 
 

@@ -12,10 +12,10 @@ from fakes import FakeExecutor, Journal, ListSearcher, history_of, outcome_of, r
 from mnist_core.hyperparameters import TrainingConfig
 from mnist_core.metrics import EpochMetrics
 from search.executor import Decide, Ended
-from search.searcher import Idle
+from search.searcher import NoSuggestion
 from search.space import Point
 from search.spec import SweepSpec
-from search.sweep import MOST_ATTEMPTS, NO_HISTORY, Ending, History, Sweep
+from search.sweep import MAX_ATTEMPTS, NOTHING_DONE, EndReason, ResumeState, Sweep
 from search.trial import Trial, TrialResult, TrialState
 
 POINTS: tuple[Point, ...] = tuple({"hidden_size": size} for size in (8, 16, 32, 64, 128, 256))
@@ -33,9 +33,9 @@ class Scene:
     def __init__(
         self,
         trials: int = 1,
-        script: Sequence[Point | Idle] = POINTS,
+        script: Sequence[Point | NoSuggestion] = POINTS,
         executor: FakeExecutor | None = None,
-        history: History = NO_HISTORY,
+        history: ResumeState = NOTHING_DONE,
         keep_going: Callable[[Point, int], bool] | None = None,
         standing: Callable[[Trial, TrialResult], TrialResult] = lambda trial, result: result,
     ) -> None:
@@ -55,7 +55,7 @@ class Scene:
 class TestNotifications:
     def test_come_in_the_order_of_events_and_to_the_recorder_first(self) -> None:
         scene = Scene(trials=1)
-        assert scene.sweep.run() is Ending.DONE
+        assert scene.sweep.run() is EndReason.DONE
         assert scene.journal == [
             ("observer", "sweep", 0),
             ("recorder", "started", 0, 1),
@@ -70,7 +70,7 @@ class TestNotifications:
 
     def test_of_a_lost_trial_say_so_before_it_starts_again(self) -> None:
         scene = Scene(trials=1, executor=FakeExecutor(deaths={0: 1}))
-        assert scene.sweep.run() is Ending.DONE
+        assert scene.sweep.run() is EndReason.DONE
         assert [entry[1:] for entry in scene.journal if entry[0] == "recorder"] == [
             ("started", 0, 1),
             ("epoch", 0, 1),
@@ -126,8 +126,10 @@ class TestSearcher:
         assert ("observer", "ended", 0, TrialState.FAILED) in scene.journal
 
     def test_is_asked_again_when_a_running_trial_has_ended(self) -> None:
-        scene = Scene(trials=3, script=[POINTS[0], Idle.WAIT, POINTS[1], POINTS[2]], executor=FakeExecutor(capacity=2))
-        assert scene.sweep.run() is Ending.DONE
+        scene = Scene(
+            trials=3, script=[POINTS[0], NoSuggestion.WAIT, POINTS[1], POINTS[2]], executor=FakeExecutor(capacity=2)
+        )
+        assert scene.sweep.run() is EndReason.DONE
         assert [trial.point for trial in scene.executor.submitted] == list(POINTS[:3])
 
     def test_that_said_wait_is_not_asked_before_a_trial_has_ended(self) -> None:
@@ -140,8 +142,8 @@ class TestSearcher:
                 self.polls += 1
                 return () if self.polls % 3 else super().poll(decide, timeout)
 
-        scene = Scene(trials=2, script=[POINTS[0], Idle.WAIT, POINTS[1]], executor=Slow(capacity=2))
-        assert scene.sweep.run() is Ending.DONE
+        scene = Scene(trials=2, script=[POINTS[0], NoSuggestion.WAIT, POINTS[1]], executor=Slow(capacity=2))
+        assert scene.sweep.run() is EndReason.DONE
         assert scene.executor.most_at_a_time == 1
         assert [entry[1] for entry in scene.journal if entry[0] == "recorder" and entry[1] in ("started", "ended")] == [
             "started",
@@ -150,7 +152,7 @@ class TestSearcher:
 
     def test_may_end_the_sweep_before_its_target(self) -> None:
         scene = Scene(trials=6, script=POINTS[:2])
-        assert scene.sweep.run() is Ending.EXHAUSTED
+        assert scene.sweep.run() is EndReason.EXHAUSTED
         assert len(scene.recorded("ended")) == 2
 
     def test_is_told_failed_trials_and_they_count(self) -> None:
@@ -164,7 +166,7 @@ class TestTarget:
     @pytest.mark.parametrize("capacity", [1, 2, 4])
     def test_is_reached_exactly_with_no_more_at_a_time_than_fit(self, capacity: int) -> None:
         scene = Scene(trials=5, executor=FakeExecutor(capacity=capacity))
-        assert scene.sweep.run() is Ending.DONE
+        assert scene.sweep.run() is EndReason.DONE
         assert [trial.number for trial in scene.executor.submitted] == [0, 1, 2, 3, 4]
         assert scene.executor.most_at_a_time == capacity
         assert len(scene.recorded("ended")) == 5
@@ -172,14 +174,14 @@ class TestTarget:
     def test_counts_what_was_finished_before(self) -> None:
         past = {number: (POINTS[number], result_of(0.5)) for number in range(2)}
         scene = Scene(trials=3, script=POINTS[2:], history=history_of(spec_of(3), past))
-        assert scene.sweep.run() is Ending.DONE
+        assert scene.sweep.run() is EndReason.DONE
         assert [trial.number for trial in scene.executor.submitted] == [2]
         assert scene.journal[0] == ("observer", "sweep", 2)
 
     def test_that_was_reached_before_starts_nothing(self) -> None:
         past = {number: (POINTS[number], result_of(0.5)) for number in range(2)}
         scene = Scene(trials=2, script=POINTS[2:], history=history_of(spec_of(2), past))
-        assert scene.sweep.run() is Ending.DONE
+        assert scene.sweep.run() is EndReason.DONE
         assert scene.executor.submitted == []
         assert scene.executor.closed
 
@@ -188,7 +190,7 @@ class TestLostTrials:
     @pytest.mark.parametrize("deaths", [1, 2])
     def test_are_tried_again_under_their_number(self, deaths: int) -> None:
         scene = Scene(trials=2, executor=FakeExecutor({0: result_of(0.9)}, deaths={0: deaths}))
-        assert scene.sweep.run() is Ending.DONE
+        assert scene.sweep.run() is EndReason.DONE
         attempts = [trial.attempt for trial in scene.executor.submitted if trial.number == 0]
         assert attempts == list(range(1, deaths + 2))
         assert len({trial.point["hidden_size"] for trial in scene.executor.submitted if trial.number == 0}) == 1
@@ -203,8 +205,8 @@ class TestLostTrials:
             return result
 
         scene = Scene(trials=1, executor=FakeExecutor(deaths={0: 99}), standing=keep)
-        assert scene.sweep.run() is Ending.DONE
-        assert len(scene.executor.submitted) == MOST_ATTEMPTS == 3
+        assert scene.sweep.run() is EndReason.DONE
+        assert len(scene.executor.submitted) == MAX_ATTEMPTS == 3
         assert scene.recorded("lost") == [(0, KILLED)] * 2
         (result,) = results
         assert result.state is TrialState.FAILED
@@ -214,7 +216,7 @@ class TestLostTrials:
 
     def test_leave_room_for_others_meanwhile(self) -> None:
         scene = Scene(trials=4, executor=FakeExecutor(deaths={0: 2}, capacity=2))
-        assert scene.sweep.run() is Ending.DONE
+        assert scene.sweep.run() is EndReason.DONE
         assert scene.executor.most_at_a_time == 2
         assert sorted(number for number, _ in scene.recorded("ended")) == [0, 1, 2, 3]
 
@@ -243,7 +245,7 @@ class TestResuming:
         spec = spec_of(4)
         history = history_of(spec, {0: (POINTS[0], result_of(0.5))}, [spec.trial(1, POINTS[1])])
         searcher = ListSearcher([])
-        history.teach(searcher, spec)
+        history.replay(searcher, spec)
         assert searcher.added == [(POINTS[0], outcome_of(0.5))]
         assert searcher.enqueued == [POINTS[1]]
 
@@ -262,13 +264,13 @@ class Countdown:
 class TestStopping:
     def test_at_once_starts_nothing(self) -> None:
         scene = Scene(trials=3)
-        assert scene.sweep.run(stop=lambda: True) is Ending.INTERRUPTED
+        assert scene.sweep.run(stop=lambda: True) is EndReason.INTERRUPTED
         assert scene.executor.submitted == []
         assert scene.executor.closed
 
     def test_loses_the_trials_that_run(self) -> None:
         scene = Scene(trials=6, executor=FakeExecutor(capacity=3))
-        assert scene.sweep.run(stop=Countdown(1)) is Ending.INTERRUPTED
+        assert scene.sweep.run(stop=Countdown(1)) is EndReason.INTERRUPTED
         assert scene.recorded("ended") == [(0, TrialState.COMPLETE)]
         assert scene.recorded("lost") == [(1, "the sweep was interrupted"), (2, "the sweep was interrupted")]
         assert [entry[2] for entry in scene.journal if entry[:2] == ("observer", "lost")] == [1, 2]
@@ -284,7 +286,7 @@ class TestStopping:
 class TestTimeout:
     def test_of_nothing_starts_nothing(self) -> None:
         scene = Scene(trials=3)
-        assert scene.sweep.run(timeout=0.0) is Ending.TIMED_OUT
+        assert scene.sweep.run(timeout=0.0) is EndReason.TIMED_OUT
         assert scene.executor.submitted == []
         assert scene.executor.closed
 
@@ -298,7 +300,7 @@ class TestTimeout:
             return result
 
         scene = Scene(trials=6, executor=FakeExecutor(capacity=2), standing=four_seconds)
-        assert scene.sweep.run(timeout=5.0) is Ending.TIMED_OUT
+        assert scene.sweep.run(timeout=5.0) is EndReason.TIMED_OUT
         # 0 and 1 start at once, 2 after four seconds, when 0 ends; after eight it is too late for 3.
         assert scene.recorded("ended") == [(number, TrialState.COMPLETE) for number in range(3)]
         assert scene.recorded("lost") == []
@@ -314,7 +316,7 @@ class TestTimeout:
                 return super().poll(decide, timeout)
 
         scene = Scene(trials=2, executor=Hanging(deaths={0: 99}))
-        assert scene.sweep.run(timeout=90.0) is Ending.TIMED_OUT
+        assert scene.sweep.run(timeout=90.0) is EndReason.TIMED_OUT
         assert scene.recorded("started") == [(0, 1), (0, 2)]
         assert scene.recorded("lost") == [(0, KILLED), (0, KILLED)]
         assert scene.recorded("ended") == []
@@ -329,10 +331,10 @@ class TestTimeout:
             return result
 
         scene = Scene(trials=1, standing=an_hour)
-        assert scene.sweep.run(timeout=5.0) is Ending.DONE
+        assert scene.sweep.run(timeout=5.0) is EndReason.DONE
 
     def test_that_is_long_changes_nothing(self) -> None:
-        assert Scene(trials=3).sweep.run(timeout=3600.0) is Ending.DONE
+        assert Scene(trials=3).sweep.run(timeout=3600.0) is EndReason.DONE
 
 
 class BrokenStoreError(Exception):
@@ -379,7 +381,7 @@ class TestTheExecutor:
 
 def test_an_observer_that_fails_at_the_start_leaves_no_worker_behind() -> None:
     class Broken(Journal):
-        def sweep_started(self, spec: SweepSpec, history: History) -> None:
+        def sweep_started(self, spec: SweepSpec, history: ResumeState) -> None:
             raise OSError("no terminal")
 
     scene = Scene()
@@ -392,7 +394,7 @@ def test_an_observer_that_fails_at_the_start_leaves_no_worker_behind() -> None:
 class TestAttempts:
     def test_of_a_sweep_that_was_interrupted_often_are_not_held_against_a_trial(self) -> None:
         before = replace(spec_of(1).trial(0, POINTS[0]), attempt=5)
-        scene = Scene(trials=1, executor=FakeExecutor(deaths={0: 1}), history=History(unfinished=[before]))
-        assert scene.sweep.run() is Ending.DONE
+        scene = Scene(trials=1, executor=FakeExecutor(deaths={0: 1}), history=ResumeState(unfinished=[before]))
+        assert scene.sweep.run() is EndReason.DONE
         assert scene.recorded("started") == [(0, 6), (0, 7)]
         assert scene.recorded("ended") == [(0, TrialState.COMPLETE)]

@@ -18,13 +18,13 @@ from mnist_core.hyperparameters import Hyperparameters, TrainingConfig
 from mnist_core.model import build_model
 from mnist_core.training import train
 from serving.app import Settings, create_app
-from serving.champion import Throne, load_predictor
+from serving.champion import ModelManager, load_predictor
 
 
 @pytest.fixture(scope="session")
 def trained_file(sample: LabelledImages, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A network of 64 units, trained for some seconds on the embedded sample."""
-    runtime.start_afresh(seed=0)
+    runtime.reset(seed=0)
     model = build_model(Hyperparameters(hidden_size=64))
     train(model, split(sample, 400, seed=0), TrainingConfig(epochs=8, batch_size=32), seed=0)
     path = tmp_path_factory.mktemp("trained") / "model.keras"
@@ -42,17 +42,19 @@ def shelf(trained_file: Path, tmp_path: Path) -> Shelf:
 
 
 @pytest.fixture
-def throne(shelf: Shelf) -> Throne:
+def manager(shelf: Shelf) -> ModelManager:
     """With version 1 on it."""
-    throne = Throne(shelf, load_predictor)
-    throne.check()
-    return throne
+    manager = ModelManager(shelf, load_predictor)
+    manager.check()
+    return manager
 
 
 @pytest.fixture
-def client(throne: Throne, tmp_path: Path) -> Iterator[TestClient]:
+def client(manager: ModelManager, tmp_path: Path) -> Iterator[TestClient]:
     """A service that collects feedback."""
-    with TestClient(create_app(throne, Settings(collect=tmp_path / "feedback")), base_url="http://127.0.0.1") as client:
+    with TestClient(
+        create_app(manager, Settings(collect=tmp_path / "feedback")), base_url="http://127.0.0.1"
+    ) as client:
         yield client
 
 

@@ -15,10 +15,10 @@ from serving_fakes import Shelf
 
 from serving import connections, server
 from serving.app import Settings, create_app
-from serving.champion import Throne
+from serving.champion import ModelManager
 
 if TYPE_CHECKING:
-    from mnist_core.prediction import Explanation
+    from mnist_core.prediction import PredictionExplanation
 
 
 class Undecided:
@@ -27,7 +27,7 @@ class Undecided:
     def probabilities(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         return np.full((len(images), 10), 0.1, np.float32)
 
-    def explain(self, image: npt.NDArray[np.uint8]) -> Explanation:
+    def explain(self, image: npt.NDArray[np.uint8]) -> PredictionExplanation:
         raise NotImplementedError
 
 
@@ -36,12 +36,12 @@ def main(folder: Path, head_seconds: float, stall_seconds: float, shutdown_secon
     shelf = Shelf(folder / "shelf")
     shelf.put("1", b"")
     shelf.name = "1"
-    throne = Throne(shelf, lambda file: Undecided())
-    throne.check()
+    manager = ModelManager(shelf, lambda file: Undecided())
+    manager.check()
     listener = server.listen("127.0.0.1", 0)
     print(listener.getsockname()[1], flush=True)
     settings = Settings(collect=folder / "feedback", stall_seconds=stall_seconds)
-    server.run(create_app(throne, settings), listener, shutdown_seconds)
+    server.run(create_app(manager, settings), listener, shutdown_seconds)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mnist_core.errors import ModelError, StoreError
-from serving.champion import Candidate, ModelFacts
+from serving.champion import ModelArtifact, ModelInfo
 
 
 class Shelf:
@@ -29,12 +29,12 @@ class Shelf:
             raise StoreError("shelf: out of reach")
         return self.name
 
-    def fetch(self, identity: str, folder: Path) -> Candidate:
+    def fetch(self, identity: str, folder: Path) -> ModelArtifact:
         if not (self._folder / identity).exists():
             raise ModelError(f"version {identity}: expected a file, found none")
         path = folder / "model.keras"
         path.write_bytes((self._folder / identity).read_bytes())
-        facts = ModelFacts(
+        facts = ModelInfo(
             name="digits",
             version=identity,
             run="quick/trial-003",
@@ -45,4 +45,4 @@ class Shelf:
             val_accuracy=0.92,
             run_url="http://127.0.0.1:5000/#/experiments/1/runs/0",
         )
-        return Candidate(path, facts)
+        return ModelArtifact(path, facts)

@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 import mnist_core.feedback
 from mnist_core.feedback import read_feedback
 from serving.app import Settings, create_app
-from serving.champion import Throne, load_predictor
+from serving.champion import ModelManager, load_predictor
 
 Bytes = npt.NDArray[np.uint8]
 PNG = {"Content-Type": "image/png"}
@@ -158,9 +158,9 @@ def test_every_answer_carries_the_security_headers(client: TestClient) -> None:
 
 def test_without_a_champion_it_says_how_to_get_one(shelf: Shelf, digits: Bytes) -> None:
     shelf.name = None
-    throne = Throne(shelf, load_predictor)
-    throne.check()
-    with TestClient(create_app(throne), base_url="http://127.0.0.1") as client:
+    manager = ModelManager(shelf, load_predictor)
+    manager.check()
+    with TestClient(create_app(manager), base_url="http://127.0.0.1") as client:
         for answer in (client.post("/predict", json=digits[0].tolist()), client.get("/model")):
             assert answer.status_code == 503
             assert "mnist-search promote" in answer.json()["detail"]
@@ -179,14 +179,14 @@ def test_feedback_is_appended_and_can_be_evaluated_on(client: TestClient, digits
 
 
 def test_feedback_names_the_version_that_guessed_though_another_serves_by_then(
-    client: TestClient, throne: Throne, shelf: Shelf, digits: Bytes, trained_file: Path, tmp_path: Path
+    client: TestClient, manager: ModelManager, shelf: Shelf, digits: Bytes, trained_file: Path, tmp_path: Path
 ) -> None:
     explained = client.post("/explain", content=encode(digits[0]), headers=PNG).json()
     body = {"pixels": explained["pixels"], "guess": explained["recognition"]["digit"], "truth": 7}
     shelf.put("2", trained_file.read_bytes())
     for serving, sent in (("2", {"version": explained["version"]}), ("2", {}), (None, {"version": "2"})):
         shelf.name = serving
-        throne.check()
+        manager.check()
         assert client.post("/feedback", json=body | sent).status_code == 204
     lines = (tmp_path / "feedback" / "feedback.jsonl").read_text().splitlines()
     # Whoever does not say which one it was is taken to mean the one that serves.
@@ -223,7 +223,7 @@ def test_feedback_that_cannot_be_stored_is_said_to_be_lost(
     assert (tmp_path / "feedback" / "feedback.jsonl").read_bytes() == b""
 
 
-def test_feedback_is_off_unless_asked_for(throne: Throne, digits: Bytes) -> None:
-    with TestClient(create_app(throne, Settings()), base_url="http://127.0.0.1") as client:
+def test_feedback_is_off_unless_asked_for(manager: ModelManager, digits: Bytes) -> None:
+    with TestClient(create_app(manager, Settings()), base_url="http://127.0.0.1") as client:
         answer = client.post("/feedback", json={"pixels": digits[0].tolist(), "guess": 3, "truth": 7})
         assert answer.status_code in (404, 405)

@@ -53,8 +53,8 @@ def test_two_large_pictures_are_decoded_at_a_time_and_others_are_answered_meanwh
     client: TestClient, digits: Bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert len(LARGE) <= bodies.SMALL_BYTES
-    go_on = threading.Event()
-    watched = Watched(monkeypatch, go_on)
+    never_stop = threading.Event()
+    watched = Watched(monkeypatch, never_stop)
     with ThreadPoolExecutor(8) as pool:
         asked = [pool.submit(client.post, "/predict", content=LARGE, headers=PNG) for _ in range(8)]
         while watched.running < 2:
@@ -63,7 +63,7 @@ def test_two_large_pictures_are_decoded_at_a_time_and_others_are_answered_meanwh
         assert client.get("/health").status_code == 200
         assert client.post("/predict", content=encode(digits[0]), headers=PNG).status_code == 200
         assert client.post("/predict", json=digits[:3].tolist()).status_code == 200
-        go_on.set()
+        never_stop.set()
         assert {answer.result().status_code for answer in asked} == {200}
     assert (watched.most, watched.done) == (2, 8)
 

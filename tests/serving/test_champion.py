@@ -18,7 +18,7 @@ from starlette.testclient import TestClient
 from mnist_core.hyperparameters import Hyperparameters
 from mnist_core.model import build_model
 from serving.app import Settings, create_app
-from serving.champion import Throne, load_predictor
+from serving.champion import ModelManager, load_predictor
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -31,19 +31,19 @@ def other_file(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return path.read_bytes()
 
 
-def test_the_champion_follows_the_alias(throne: Throne, shelf: Shelf, other_file: bytes) -> None:
+def test_the_champion_follows_the_alias(manager: ModelManager, shelf: Shelf, other_file: bytes) -> None:
     shelf.put("2", other_file)
-    before = throne.champion
-    throne.check()
-    assert throne.champion is before  # nothing is loaded again
+    before = manager.champion
+    manager.check()
+    assert manager.champion is before  # nothing is loaded again
     shelf.name = "2"
-    throne.check()
-    assert throne.champion is not None
-    assert throne.champion.facts.version == "2"
+    manager.check()
+    assert manager.champion is not None
+    assert manager.champion.facts.version == "2"
     shelf.name = None
-    throne.check()
-    assert throne.champion is None
-    assert throne.swaps == 1
+    manager.check()
+    assert manager.champion is None
+    assert manager.swaps == 1
 
 
 def wrong_shape(path: Path) -> None:
@@ -81,42 +81,46 @@ BAD = {
 
 @pytest.mark.parametrize(("write", "problem"), BAD.items(), ids=lambda value: getattr(value, "__name__", ""))
 def test_a_bad_version_is_refused_and_the_old_one_keeps_serving(
-    write: object, problem: str, throne: Throne, shelf: Shelf, digits: Bytes, tmp_path: Path
+    write: object, problem: str, manager: ModelManager, shelf: Shelf, digits: Bytes, tmp_path: Path
 ) -> None:
     assert callable(write)
     write(tmp_path / "bad.keras")
     shelf.put("2", (tmp_path / "bad.keras").read_bytes())
     shelf.name = "2"
-    throne.check()
-    with TestClient(create_app(throne), base_url="http://127.0.0.1") as client:
+    manager.check()
+    with TestClient(create_app(manager), base_url="http://127.0.0.1") as client:
         health = client.get("/health")
         assert (health.status_code, health.json()["status"], health.json()["version"]) == (200, "degraded", "1")
         assert problem in health.json()["problem"]
         assert client.post("/predict", json=digits[0].tolist()).json()["version"] == "1"
     shelf.name = "1"
-    throne.check()
-    assert throne.problem is None
+    manager.check()
+    assert manager.problem is None
 
 
-def test_a_missing_file_and_a_store_out_of_reach_change_nothing(throne: Throne, shelf: Shelf) -> None:
+def test_a_missing_file_and_a_store_out_of_reach_change_nothing(manager: ModelManager, shelf: Shelf) -> None:
     shelf.name = "7"
-    throne.check()
-    assert throne.problem == "version 7: expected a file, found none"
+    manager.check()
+    assert manager.problem == "version 7: expected a file, found none"
     shelf.reachable = False
-    throne.check()
-    assert throne.problem == "shelf: out of reach"
-    assert throne.champion is not None
-    assert throne.champion.facts.version == "1"
+    manager.check()
+    assert manager.problem == "shelf: out of reach"
+    assert manager.champion is not None
+    assert manager.champion.facts.version == "1"
 
 
 def test_a_full_disk_is_reported_and_the_registry_is_followed_on(
-    throne: Throne, shelf: Shelf, other_file: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    manager: ModelManager,
+    shelf: Shelf,
+    other_file: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     def full(*args: object, **keywords: object) -> str:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     shelf.put("2", other_file)
-    with TestClient(create_app(throne, Settings(check_seconds=0.01)), base_url="http://127.0.0.1") as client:
+    with TestClient(create_app(manager, Settings(check_seconds=0.01)), base_url="http://127.0.0.1") as client:
         with monkeypatch.context() as patch:
             patch.setattr(tempfile, "mkdtemp", full)
             shelf.name = "2"
@@ -142,12 +146,14 @@ def wait_for(client: TestClient, status: str) -> dict[str, object]:
     raise AssertionError(f"expected {status}, the last health was {health}")
 
 
-def test_swaps_under_load_lose_no_request(shelf: Shelf, throne: Throne, other_file: bytes, digits: Bytes) -> None:
+def test_swaps_under_load_lose_no_request(
+    shelf: Shelf, manager: ModelManager, other_file: bytes, digits: Bytes
+) -> None:
     shelf.put("2", other_file)
     answers: list[tuple[int, str]] = []
     over = threading.Event()
     body = digits[:2].tolist()
-    with TestClient(create_app(throne, Settings(check_seconds=0.01)), base_url="http://127.0.0.1") as client:
+    with TestClient(create_app(manager, Settings(check_seconds=0.01)), base_url="http://127.0.0.1") as client:
 
         def ask() -> None:
             while not over.is_set():
@@ -159,8 +165,8 @@ def test_swaps_under_load_lose_no_request(shelf: Shelf, throne: Throne, other_fi
             asker.start()
         for swap in range(1, 5):
             shelf.name = "2" if swap % 2 else "1"
-            while throne.swaps < swap:
-                assert throne.problem is None
+            while manager.swaps < swap:
+                assert manager.problem is None
                 over.wait(0.01)
         over.set()
         for asker in askers:
@@ -172,9 +178,9 @@ def test_swaps_under_load_lose_no_request(shelf: Shelf, throne: Throne, other_fi
 def test_a_network_without_hidden_layers_shows_no_activations(shelf: Shelf, other_file: bytes, png: bytes) -> None:
     shelf.put("2", other_file)
     shelf.name = "2"
-    throne = Throne(shelf, load_predictor)
-    throne.check()
-    with TestClient(create_app(throne), base_url="http://127.0.0.1") as client:
+    manager = ModelManager(shelf, load_predictor)
+    manager.check()
+    with TestClient(create_app(manager), base_url="http://127.0.0.1") as client:
         explained = client.post("/explain", content=png, headers={"Content-Type": "image/png"}).json()
     assert explained["activations"] == []
     assert len(explained["saliency"]) == 28

@@ -21,7 +21,7 @@ from serving_fakes import Shelf
 
 from mnist_core.feedback import read_feedback
 from serving.app import STATIC, Settings, create_app
-from serving.champion import Throne, load_predictor
+from serving.champion import ModelManager, load_predictor
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -50,9 +50,9 @@ def browser() -> Iterator[Any]:
 @pytest.fixture
 def url(shelf: Shelf, tmp_path: Path) -> Iterator[str]:
     """Address of a service that collects feedback."""
-    throne = Throne(shelf, load_predictor)
-    throne.check()
-    app = create_app(throne, Settings(collect=tmp_path / "feedback", check_seconds=0.1))
+    manager = ModelManager(shelf, load_predictor)
+    manager.check()
+    app = create_app(manager, Settings(collect=tmp_path / "feedback", check_seconds=0.1))
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
