@@ -20,20 +20,20 @@ from pathlib import Path
 from common import machine, whole_mnist
 
 from mnist_core import runtime
-from search.local_executor import usable_cores
+from search.executors.local import usable_cores
 
 runtime.configure(threads=usable_cores())
 
 import numpy as np
 import numpy.typing as npt
 
-from mnist_core.compiled import ResidentSplit
-from mnist_core.data import LabelledImages, split
-from mnist_core.evaluation import wilson
+from mnist_core.classification import wilson
+from mnist_core.data.images import LabelledImages, split
 from mnist_core.hyperparameters import Augmentation, EarlyStopping, Hyperparameters, TrainingConfig
-from mnist_core.model import build_model
-from mnist_core.saved_model import predict
-from mnist_core.training import train
+from mnist_core.models.factory import build_model
+from mnist_core.models.saved_model import predict
+from mnist_core.training.compiled_epoch import ResidentSplit
+from mnist_core.training.trainer import train
 
 
 @dataclass(frozen=True)

@@ -25,11 +25,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mnist_core.augmentation import augment
-from mnist_core.compiled import CompiledEpoch, ResidentImages
-from mnist_core.data import LabelledImages
+from mnist_core.data.images import LabelledImages
 from mnist_core.hyperparameters import Augmentation, Hyperparameters
-from mnist_core.model import build_model
+from mnist_core.models.factory import build_model
+from mnist_core.training.augmentation import augment
+from mnist_core.training.compiled_epoch import CompiledEpoch, ResidentImages
 
 IMAGES = 12_800
 BATCH = 128

@@ -7,8 +7,8 @@ import platform
 import sys
 from pathlib import Path
 
-from mnist_core.download import download_mnist
-from mnist_core.sources import DataSource, find_data, name_of
+from mnist_core.data.download import download_mnist
+from mnist_core.data.sources import DataSource, find_data, name_of
 
 SEED = 0
 
@@ -23,7 +23,7 @@ def whole_mnist() -> DataSource:
 
 def machine() -> str:
     """Processor, cores and versions in one line."""
-    from experiments.provenance import versions
+    from experiments.tracking.provenance import versions
 
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []

@@ -24,10 +24,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mnist_core.compiled import CompiledEpoch, CompiledEvaluation, ResidentSplit
-from mnist_core.data import Split, split
+from mnist_core.data.images import Split, split
 from mnist_core.hyperparameters import Hyperparameters
-from mnist_core.model import build_model
+from mnist_core.models.factory import build_model
+from mnist_core.training.compiled_epoch import CompiledEpoch, CompiledEvaluation, ResidentSplit
 
 BATCH = 128
 ROUNDS = 7

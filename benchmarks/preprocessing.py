@@ -25,11 +25,11 @@ from serving.preprocessing import Bytes, as_mnist
 with runtime.tensorflow_import():
     import keras
 
-    from mnist_core.data import LabelledImages, split
+    from mnist_core.data.images import LabelledImages, split
     from mnist_core.hyperparameters import Hyperparameters, TrainingConfig
-    from mnist_core.model import build_model
-    from mnist_core.saved_model import load_model, predict
-    from mnist_core.training import train
+    from mnist_core.models.factory import build_model
+    from mnist_core.models.saved_model import load_model, predict
+    from mnist_core.training.trainer import train
 
 ZOOM, CANVAS = 4, 280
 WANTED = 1.5

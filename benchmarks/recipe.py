@@ -13,8 +13,8 @@ import keras
 import mlflow
 import optuna
 
-from mnist_core.data import split
-from mnist_core.sources import DataSource, Origin
+from mnist_core.data.images import split
+from mnist_core.data.sources import DataSource, Origin
 
 
 def main() -> None:

@@ -48,7 +48,7 @@ runtime.configure(threads=1)
 import serving.app
 from serving import server
 from serving.app import Settings, create_app
-from serving.champion import Candidate, ModelFacts, Throne, load_predictor
+from serving.model_manager import Candidate, ModelFacts, Throne, load_predictor
 
 class Folder:
     def current(self):
@@ -71,12 +71,12 @@ server.run(create_app(throne, Settings(check_seconds=0.2)), server.listen("127.0
 
 def train_models(folder: Path, units: int) -> np.ndarray:
     """Two networks of one hidden layer as files 1.keras and 2.keras, the first also as an MLflow model; 200 digits."""
-    from experiments.model_files import MODEL_FILE, save_model
+    from experiments.tracking.artifacts import MODEL_FILE, save_model
     from mnist_core import runtime
-    from mnist_core.data import split
+    from mnist_core.data.images import split
     from mnist_core.hyperparameters import Hyperparameters, TrainingConfig
-    from mnist_core.model import build_model
-    from mnist_core.training import train
+    from mnist_core.models.factory import build_model
+    from mnist_core.training.trainer import train
 
     data = split(whole_mnist().load_training(), 6000, seed=SEED)
     for number in (1, 2):

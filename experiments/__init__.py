@@ -33,20 +33,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from experiments.choosing import find_candidate
+    from experiments.candidates import find_candidate
     from experiments.confirmation import confirm_sweep
-    from experiments.dataset import locate
-    from experiments.ensemble import combine, record_ensemble
+    from experiments.ensembling import combine, record_ensemble
     from experiments.evaluation import TestSet, evaluate_run
-    from experiments.explain import explain_run
-    from experiments.history import find_run, find_sweep, list_sweeps, read_runs
+    from experiments.explanation import explain_run
     from experiments.launch import LaunchOptions, SweepResult, resume_sweep, run_sweep
-    from experiments.promotion import PromotionPolicy, promote
-    from experiments.registry import champion, read_versions, rollback_champion
-    from experiments.report.making import report_sweep
+    from experiments.registry.promotion import PromotionPolicy, promote
+    from experiments.registry.versions import champion, read_versions, rollback_champion
+    from experiments.reporting.reports import report_sweep
     from experiments.reproduction import reproduce
-    from experiments.shipped import load_spec
-    from experiments.store import open_store, tracking_uri
+    from experiments.sweep_files import load_spec
+    from experiments.tracking.datasets import locate
+    from experiments.tracking.queries import find_run, find_sweep, list_sweeps, read_runs
+    from experiments.tracking.store import open_store, tracking_uri
     from search.spec_file import parse_spec
 
 __all__ = [
@@ -82,31 +82,31 @@ __all__ = [
 _HOMES = {
     "LaunchOptions": "experiments.launch",
     "SweepResult": "experiments.launch",
-    "PromotionPolicy": "experiments.promotion",
+    "PromotionPolicy": "experiments.registry.promotion",
     "TestSet": "experiments.evaluation",
-    "champion": "experiments.registry",
-    "combine": "experiments.ensemble",
+    "champion": "experiments.registry.versions",
+    "combine": "experiments.ensembling",
     "confirm_sweep": "experiments.confirmation",
     "evaluate_run": "experiments.evaluation",
-    "explain_run": "experiments.explain",
-    "find_candidate": "experiments.choosing",
-    "find_run": "experiments.history",
-    "find_sweep": "experiments.history",
-    "list_sweeps": "experiments.history",
-    "locate": "experiments.dataset",
-    "open_store": "experiments.store",
+    "explain_run": "experiments.explanation",
+    "find_candidate": "experiments.candidates",
+    "find_run": "experiments.tracking.queries",
+    "find_sweep": "experiments.tracking.queries",
+    "list_sweeps": "experiments.tracking.queries",
+    "locate": "experiments.tracking.datasets",
+    "open_store": "experiments.tracking.store",
     "parse_spec": "search.spec_file",
-    "promote": "experiments.promotion",
-    "read_runs": "experiments.history",
-    "load_spec": "experiments.shipped",
-    "read_versions": "experiments.registry",
-    "record_ensemble": "experiments.ensemble",
-    "report_sweep": "experiments.report.making",
+    "promote": "experiments.registry.promotion",
+    "read_runs": "experiments.tracking.queries",
+    "load_spec": "experiments.sweep_files",
+    "read_versions": "experiments.registry.versions",
+    "record_ensemble": "experiments.ensembling",
+    "report_sweep": "experiments.reporting.reports",
     "reproduce": "experiments.reproduction",
     "resume_sweep": "experiments.launch",
-    "rollback_champion": "experiments.registry",
+    "rollback_champion": "experiments.registry.versions",
     "run_sweep": "experiments.launch",
-    "tracking_uri": "experiments.store",
+    "tracking_uri": "experiments.tracking.store",
 }
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
-from experiments import history as past
 from experiments.launch import LaunchOptions, SweepResult, run_sweep
-from experiments.records import RunRecord, SweepRecord, Tag
 from experiments.selection import Configuration, configurations
-from experiments.store import Store, open_store, tracking_uri
+from experiments.tracking import queries
+from experiments.tracking.records import RunRecord, SweepRecord, Tag
+from experiments.tracking.store import Store, open_store, tracking_uri
 from mnist_core.errors import NotFoundError, SpecError, StoreError
 from search.space import SEED
 from search.spec import SweepSpec
@@ -36,10 +36,12 @@ def confirm_sweep(name: str, top: int = 3, seeds: int = 5, launch: LaunchOptions
         if value < least:
             raise SpecError(f"{option}: expected {least} or more, received {value}")
     store = open_store(tracking_uri(launch.tracking_uri))
-    sweep = past.find_sweep(store, name)
-    past.check_has_trials(sweep)
-    runs = past.read_runs(store, sweep)
-    spec = replace(past.read_recorded_spec(store, sweep), name=sweep.name)  # its file has the name that was asked for
+    sweep = queries.find_sweep(store, name)
+    queries.check_has_trials(sweep)
+    runs = queries.read_runs(store, sweep)
+    spec = replace(
+        queries.read_recorded_spec(store, sweep), name=sweep.name
+    )  # its file has the name that was asked for
     best = configurations(runs, spec.objective)[:top]
     if not best:
         raise NotFoundError(f"sweep {sweep.name}: no trial that may win, so there is nothing to confirm")
@@ -61,7 +63,7 @@ def planned_seeds(store: Store, sweep: SweepRecord) -> set[int]:
     Raises:
         StoreError: the store cannot be read.
     """
-    confirmations = [one for one in past.list_sweeps(store) if Tag.CONFIRMS in one.tags]
+    confirmations = [one for one in queries.list_sweeps(store) if Tag.CONFIRMS in one.tags]
     related = {sweep.run_id}
     # As often as there are confirmations, for one may confirm another.
     for _ in confirmations:
@@ -73,9 +75,9 @@ def planned_seeds(store: Store, sweep: SweepRecord) -> set[int]:
 
 def _seeds_of(store: Store, confirmation: SweepRecord) -> set[int]:
     try:
-        points = past.read_recorded_spec(store, confirmation).points
+        points = queries.read_recorded_spec(store, confirmation).points
     except StoreError:  # killed before its file was written, and before its first trial
-        return {int(run.params[SEED]) for run in past.read_runs(store, confirmation) if SEED in run.params}
+        return {int(run.params[SEED]) for run in queries.read_runs(store, confirmation) if SEED in run.params}
     return {int(point[SEED]) for point in points if SEED in point}
 
 

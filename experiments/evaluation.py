@@ -1,6 +1,6 @@
 """The test set, once for a run: read, predicted, recorded with the run and its model, and read back afterwards.
 
-What is kept are the probabilities; every figure follows from them by :mod:`mnist_core.evaluation`.
+What is kept are the probabilities; every figure follows from them by :mod:`mnist_core.classification`.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
-from experiments.dataset import SHOWN_DIGEST, check_trained_on, dataset_input
-from experiments.history import search_runs
-from experiments.model_files import fetch_file, fetch_model
-from experiments.records import RunRecord, Tag
-from experiments.store import Store
-from mnist_core.data import LabelledImages
+from experiments.tracking.artifacts import fetch_file, fetch_model
+from experiments.tracking.datasets import SHOWN_DIGEST, check_trained_on, dataset_input
+from experiments.tracking.queries import search_runs
+from experiments.tracking.records import RunRecord, Tag
+from experiments.tracking.store import Store
+from mnist_core.classification import CONFIDENCE, RESAMPLES, Evaluation, evaluate_predictions
+from mnist_core.data.images import LabelledImages
+from mnist_core.data.sources import DataSource, name_of
 from mnist_core.errors import DataError, StoreError
-from mnist_core.evaluation import CONFIDENCE, RESAMPLES, Evaluation, evaluate_predictions
 from mnist_core.runtime import tensorflow_import
-from mnist_core.sources import DataSource, name_of
 
 if TYPE_CHECKING:
-    from mnist_core.saved_model import Latency
+    from mnist_core.models.saved_model import Latency
 
 FOLDER = "evaluation"
 # Digest where a test set has no training images beside it.
@@ -144,7 +144,7 @@ def evaluate_model_file(store: Store, run: RunRecord, path: Path, test: TestSet)
         NonFiniteError: its probabilities are not all finite.
     """
     with tensorflow_import():
-        from mnist_core import saved_model
+        from mnist_core.models import saved_model
 
     model = saved_model.load_model(path)
     try:
@@ -304,7 +304,7 @@ def _facts(record: EvaluationRecord) -> Mapping[str, object]:
 
 
 def _files(test: TestSet, record: EvaluationRecord) -> dict[str, bytes]:
-    from mnist_core.gallery.evaluation import render_evaluation_plots
+    from mnist_core.interpretation.evaluation_plots import render_evaluation_plots
 
     predictions = BytesIO()
     np.savez_compressed(predictions, probabilities=record.probabilities, labels=record.labels)

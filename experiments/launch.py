@@ -11,24 +11,25 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experiments import history as past
-from experiments import selection, tracking
-from experiments.credentials import credentials
-from experiments.dataset import describe, locate
-from experiments.interrupts import StopRequest, stop_on_signals
-from experiments.lease import HeldLease, claim, free_generation
-from experiments.model_files import save_model
-from experiments.records import RunRecord, SweepRecord, Tag
-from experiments.store import Store, open_store, probe, tracking_uri
+from experiments import selection
+from experiments.signals import StopRequest, stop_on_signals
+from experiments.tracking import queries, recorder
+from experiments.tracking.artifacts import save_model
+from experiments.tracking.credentials import credentials
+from experiments.tracking.datasets import describe, locate
+from experiments.tracking.lease import HeldLease, claim, free_generation
+from experiments.tracking.recorder import SweepRecorder
+from experiments.tracking.records import RunRecord, SweepRecord, Tag
+from experiments.tracking.store import Store, open_store, probe, tracking_uri
 from mnist_core.errors import SpecError, StoreError
-from search.engines import make_searcher
-from search.executor import Executor
-from search.local_executor import LocalExecutor, default_workers, usable_cores
-from search.objective import WorkerContext
+from search.executors.base import Executor
+from search.executors.local import LocalExecutor, default_workers, usable_cores
 from search.preflight import check_function, check_sampler, unmodelled
+from search.searchers.factory import make_searcher
 from search.spec import SweepSpec
 from search.spec_file import parse_spec, to_toml
 from search.sweep import NOTHING_DONE, EndReason, Observer, ResumeState, Sweep
+from search.worker import WorkerContext
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -167,7 +168,7 @@ def run_sweep(
         store = open_store(uri, create=True)
         with stop_on_signals() as stop:
             workers, confirmed = session.executor.capacity, confirms.run_id if confirms else None
-            lease = tracking.begin_sweep(store, spec, spec.name, session.data, workers, confirmed)
+            lease = recorder.begin_sweep(store, spec, spec.name, session.data, workers, confirmed)
             with HeldLease(store, lease) as held:
                 return session.drive(store, held, NOTHING_DONE, stop)
 
@@ -190,14 +191,14 @@ def resume_sweep(
         SpecError: the overrides change anything but ``MAY_CHANGE``, or ask for fewer trials than are done.
     """
     store = open_store(tracking_uri(launch.tracking_uri))
-    sweep = past.find_sweep(store, name)
-    past.check_has_trials(sweep)
+    sweep = queries.find_sweep(store, name)
+    queries.check_has_trials(sweep)
     generation = free_generation(store, sweep, take_over, launch.say)
-    sweep = past.find_sweep(store, sweep.run_id)  # as its last driver left it
-    old = past.read_recorded_spec(store, sweep)
+    sweep = queries.find_sweep(store, sweep.run_id)  # as its last driver left it
+    old = queries.read_recorded_spec(store, sweep)
     spec = parse_spec(to_toml(old), overrides, source=f"sweep {sweep.name}")
     _check_unchanged(old, spec)
-    done = past.count_finished(past.read_runs(store, sweep))
+    done = queries.count_finished(queries.read_runs(store, sweep))
     if spec.target < done:
         raise SpecError(f"trials: expected {done} or more, which are done, received {spec.target}")
     # Whatever path is given, it has to hold the data of the first trial.
@@ -206,9 +207,9 @@ def resume_sweep(
         session = SweepSession(spec, launch, stack, spec.target - done, sweep)
         with stop_on_signals() as stop, HeldLease(store, claim(store, sweep.run_id, generation)) as held:
             # Only now: whoever held the lease before may have recorded more until this moment.
-            tracking.close_orphans(store, past.read_all_runs(store, sweep), held.generation)
-            history = past.read_history(store, past.read_runs(store, sweep), spec)
-            tracking.reopen_sweep(store, held, spec, session.executor.capacity)
+            recorder.close_orphans(store, queries.read_all_runs(store, sweep), held.generation)
+            history = queries.read_history(store, queries.read_runs(store, sweep), spec)
+            recorder.reopen_sweep(store, held, spec, session.executor.capacity)
             return session.drive(store, held, history, stop)
 
 
@@ -248,13 +249,13 @@ class SweepSession:
         """
         sweep_id = lease.run_id
         ending: EndReason | None = None
-        recorder: tracking.SweepRecorder | None = None
+        writer: SweepRecorder | None = None
         try:
-            sweep = past.find_sweep(store, sweep_id)
+            sweep = queries.find_sweep(store, sweep_id)
             self._launch.say(f"sweep {sweep.name}, run {sweep.run_id}")
-            recorder = tracking.SweepRecorder(store, sweep.run_id, sweep.name, self.data, lease)
+            writer = SweepRecorder(store, sweep.run_id, sweep.name, self.data, lease)
             searcher = make_searcher(self._spec, history)
-            loop = Sweep(self._spec, searcher, self.executor, recorder, self._launch.observers, history)
+            loop = Sweep(self._spec, searcher, self.executor, writer, self._launch.observers, history)
             ending = loop.run(lambda: stop() or self._launch.stop() or lease.is_lost, self._launch.timeout)
         except (KeyboardInterrupt, SystemExit):
             ending = EndReason.INTERRUPTED
@@ -263,25 +264,25 @@ class SweepSession:
             self.executor.close()
             # A store that failed may fail again; what it holds is put in order by the next --resume.
             with suppress(StoreError) if isinstance(sys.exception(), StoreError) else nullcontext():
-                self._close(store, lease, ending, recorder.seconds if recorder else 0.0)
-        sweep, runs = past.find_sweep(store, sweep_id), past.read_runs(store, sweep)
+                self._close(store, lease, ending, writer.seconds if writer else 0.0)
+        sweep, runs = queries.find_sweep(store, sweep_id), queries.read_runs(store, sweep)
         if self._launch.report and ending is not EndReason.INTERRUPTED:
             self._report(store, sweep, lambda: stop() or self._launch.stop())
-        return SweepResult(store.uri, sweep, self._spec, ending, runs, stop.exit_code, recorder.seconds)
+        return SweepResult(store.uri, sweep, self._spec, ending, runs, stop.exit_code, writer.seconds)
 
     def _close(self, store: Store, lease: HeldLease, ending: EndReason | None, tracking_seconds: float) -> None:
         lease.verify()
-        sweep = past.find_sweep(store, lease.run_id)
-        tracking.close_orphans(store, past.read_all_runs(store, sweep), lease.generation)
-        runs = past.read_runs(store, sweep)
-        tracking.end_sweep(store, lease.run_id, ending, selection.best(runs, self._spec.objective), tracking_seconds)
+        sweep = queries.find_sweep(store, lease.run_id)
+        recorder.close_orphans(store, queries.read_all_runs(store, sweep), lease.generation)
+        runs = queries.read_runs(store, sweep)
+        recorder.end_sweep(store, lease.run_id, ending, selection.best(runs, self._spec.objective), tracking_seconds)
         lease.release()
 
     def _report(self, store: Store, sweep: SweepRecord, stop: Callable[[], bool]) -> None:
         """Draw what was found. Whatever goes wrong is said, and is no fault of the sweep."""
         try:
             # Late: what draws takes a second to import, and a sweep that is to begin has no use for it.
-            from experiments.report.making import report_sweep
+            from experiments.reporting.reports import report_sweep
 
             missing = report_sweep(store, sweep, stop).missing
         except Exception as error:

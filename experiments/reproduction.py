@@ -9,21 +9,20 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments import history as past
-from experiments import provenance
-from experiments.credentials import credentials
-from experiments.dataset import describe, split_of
-from experiments.model_files import fetch_model, save_model
-from experiments.records import RunRecord, SweepRecord, Tag
-from experiments.store import Store
+from experiments.tracking import provenance, queries
+from experiments.tracking.artifacts import fetch_model, save_model
+from experiments.tracking.credentials import credentials
+from experiments.tracking.datasets import describe, split_of
+from experiments.tracking.records import RunRecord, SweepRecord, Tag
+from experiments.tracking.store import Store
+from mnist_core.data.sources import DataSource
 from mnist_core.errors import NotFoundError, WorkerError
 from mnist_core.metrics import EpochMetrics, StopReason
 from mnist_core.runtime import tensorflow_import
-from mnist_core.sources import DataSource
-from search.executor import Ended, Executor, Finished, Lost
-from search.local_executor import LocalExecutor, usable_cores
-from search.objective import WorkerContext
+from search.executors.base import Ended, Executor, Finished, Lost
+from search.executors.local import LocalExecutor, usable_cores
 from search.trial import Trial, TrialResult
+from search.worker import WorkerContext
 
 POLL_SECONDS = 0.2
 
@@ -83,11 +82,11 @@ def reproduce(store: Store, run: RunRecord, source: DataSource, progress: Progre
         ModelError: the recorded model was altered.
         WorkerError: the training failed, or its process died.
     """
-    recorded = past.read_result(store, run)
+    recorded = queries.read_result(store, run)
     if not recorded.history or recorded.best_epoch is None:
         raise NotFoundError(f"run {run.title}: {run.state.value}, with no result to reproduce")
-    sweep = past.find_sweep(store, run.tags["mlflow.parentRunId"])
-    spec = past.read_recorded_spec(store, sweep)
+    sweep = queries.find_sweep(store, run.tags["mlflow.parentRunId"])
+    spec = queries.read_recorded_spec(store, sweep)
     data = describe(source, replace(spec, data=split_of(run.tags)))
     trial = spec.trial(run.number, run.point, run.attempt)
     if run.stop_reason == StopReason.PRUNED.value:
@@ -148,7 +147,7 @@ def _train(trial: Trial, executor: Executor, progress: Progress) -> TrialResult:
 
 def _largest_difference(first: Path, second: Path) -> float:
     with tensorflow_import():
-        from mnist_core.saved_model import load_model
+        from mnist_core.models.saved_model import load_model
 
     pairs = zip(load_model(first).get_weights(), load_model(second).get_weights(), strict=True)
     return max((float(np.abs(one - other).max()) for one, other in pairs if one.size), default=0.0)

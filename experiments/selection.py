@@ -9,10 +9,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from experiments.records import RunRecord
+from experiments.tracking.records import RunRecord
 from mnist_core.errors import NotFoundError
 from mnist_core.metrics import Direction, Metric
-from search.pareto import PARAMETERS, name_of, pareto_front
+from search.objectives import PARAMETERS, name_of, pareto_front
 from search.space import SEED
 from search.trial import TrialState
 

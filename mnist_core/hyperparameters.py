@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import get_type_hints
 
-from mnist_core.checks import check_bool, check_choice, check_integer, check_number
+from mnist_core.argument_checks import check_bool, check_choice, check_integer, check_number
 from mnist_core.errors import ParameterError
 from mnist_core.metrics import MONITORED
 

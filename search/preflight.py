@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from mnist_core.errors import ParameterError, SpecError
 from mnist_core.hyperparameters import Hyperparameters, check_blocks
-from mnist_core.own import CustomModel, check_arguments
+from mnist_core.models.custom import CustomModel, check_arguments
 from search.domains import Choices
 from search.spec import SweepSpec, is_models
 

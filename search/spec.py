@@ -11,10 +11,10 @@ from enum import Enum
 from mnist_core.errors import MnistSearchError, SpecError, did_you_mean
 from mnist_core.hyperparameters import CONDITIONS, TRAINER_TYPES, Hyperparameters, TrainingConfig, is_active
 from mnist_core.metrics import Metric
-from mnist_core.own import CustomModel
+from mnist_core.models.custom import CustomModel
 from search.domains import Choices
 from search.durations import parse_duration
-from search.pareto import ALL_OBJECTIVES, PARAMETERS, RANKING, name_of
+from search.objectives import ALL_OBJECTIVES, PARAMETERS, RANKING, name_of
 from search.space import ARCHITECTURE, SEED, Point, Space
 from search.trial import Trial
 

@@ -19,9 +19,9 @@ from mnist_core.hyperparameters import (
     Hyperparameters,
     TrainingConfig,
 )
-from mnist_core.own import CustomModel
+from mnist_core.models.custom import CustomModel
 from search.durations import parse_duration
-from search.pareto import ALL_OBJECTIVES, name_of
+from search.objectives import ALL_OBJECTIVES, name_of
 from search.space import ARCHITECTURE, FACTORY
 from search.space_file import Table, check_keys, domain_table, parameters_of, point_tables, read_points, read_space
 from search.spec import DataSpec, Engine, SweepSpec

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, create_trial
 from optuna.trial import TrialState as OptunaState
 
 from search.domains import Choices, Domain
-from search.optuna_searcher import STATES, STUDY_NAME, to_distribution
+from search.searchers.optuna_searcher import STATES, STUDY_NAME, to_distribution
 from search.space import Point, Space
 from search.spec import SweepSpec
 from search.trial import Outcome, TrialState

@@ -10,8 +10,8 @@ from enum import Enum
 from typing import Protocol
 
 from mnist_core.metrics import EpochMetrics
-from search.executor import Ended, Executor, Finished, Lost
-from search.searcher import NoSuggestion, Searcher
+from search.executors.base import Ended, Executor, Finished, Lost
+from search.searchers.base import NoSuggestion, Searcher
 from search.space import PointKey, key_of
 from search.spec import SweepSpec
 from search.trial import Trial, TrialResult, TrialState

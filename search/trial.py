@@ -10,8 +10,8 @@ from pathlib import Path
 
 from mnist_core.hyperparameters import Hyperparameters, TrainingConfig
 from mnist_core.metrics import EpochMetrics, Metric, StopReason
-from mnist_core.own import CustomModel
-from search.pareto import PARAMETERS, name_of
+from mnist_core.models.custom import CustomModel
+from search.objectives import PARAMETERS, name_of
 from search.space import Point
 
 

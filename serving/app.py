@@ -20,10 +20,16 @@ from pydantic import TypeAdapter
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect
 
-from mnist_core.feedback import Feedback, append_feedback
+from mnist_core.data.feedback import Feedback, append_feedback
 from serving import recognition
 from serving.batching import Batcher
-from serving.bodies import (
+from serving.connections import STALL_SECONDS, UPLOAD_SECONDS, TimedUploads
+from serving.middleware import OwnOriginWrites, SecurityHeaders
+from serving.model_manager import CHECK_SECONDS, LoadedModel, ModelInfo, ModelManager
+from serving.preprocessing import Bytes, as_mnist
+from serving.prometheus import CountRequests, Metrics
+from serving.recognition import Explained, Recognition
+from serving.schemas import (
     DECODERS,
     MAX_BYTES,
     PICTURE,
@@ -33,12 +39,6 @@ from serving.bodies import (
     read_file,
     read_pictures,
 )
-from serving.champion import CHECK_SECONDS, LoadedModel, ModelInfo, ModelManager
-from serving.connections import STALL_SECONDS, UPLOAD_SECONDS, TimedUploads
-from serving.guards import OwnOriginWrites, SecurityHeaders
-from serving.metrics import CountRequests, Metrics
-from serving.preprocessing import Bytes, as_mnist
-from serving.recognition import Explained, Recognition
 
 STATIC = Path(__file__).parent / "static"
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from serving.preprocessing import Bytes, as_mnist
 
 if TYPE_CHECKING:
-    from mnist_core.prediction import PredictionExplanation
+    from mnist_core.models.predictor import PredictionExplanation
 
 SURE = 0.7
 """Confidence below which the answer is "not sure"."""

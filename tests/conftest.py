@@ -13,8 +13,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_LOGGING_LEVEL": "ERROR"}
 
-from mnist_core.data import LabelledImages, Split, split
-from mnist_core.sources import DataSource, Origin
+from mnist_core.data.images import LabelledImages, Split, split
+from mnist_core.data.sources import DataSource, Origin
 
 # No test is to find it by chance; under another name the processes of `pytest -n` get it from the one that starts them.
 FULL_MNIST = os.environ.pop("MNIST_DATA", "") or os.environ.get("MNIST_DATA_OF_THE_TESTS", "")

@@ -10,8 +10,8 @@ import pytest
 import typer.main
 
 from experiments import LaunchOptions, run_sweep
-from experiments.cli import app
-from experiments.shipped import SHIPPED
+from experiments.cli.main import app
+from experiments.sweep_files import SHIPPED
 from search.spec import PRUNERS, SAMPLERS
 from search.spec_file import parse_spec
 

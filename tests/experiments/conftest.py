@@ -17,14 +17,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mlflow import MlflowClient
-from running import Run, here
-from small_sweeps import CONTEST, SMALL
-from stores import copy_store, folder_of
 
-from experiments import LaunchOptions, SweepResult, cli, parse_spec, run_sweep
+from experiments import LaunchOptions, SweepResult, parse_spec, run_sweep
+from experiments.cli import main
 from experiments.evaluation import TestSet, evaluate_run
-from experiments.store import Store
-from mnist_core.sources import DataSource, Origin
+from experiments.tracking.store import Store
+from mnist_core.data.sources import DataSource, Origin
+from tests.helpers.stores import copy_store, folder_of
+from tests.helpers.sweep_texts import CONTEST, SMALL
+from tests.helpers.sweeps import Run, here
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         monkeypatch.setattr(sys, "argv", ["mnist-search", *words])
         code = 0
         try:
-            cli.main()
+            main.main()
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 0
         out, err = capsys.readouterr()

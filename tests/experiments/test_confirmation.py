@@ -6,19 +6,19 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from handmade import run
-from running import Run, Watcher, here
-from small_sweeps import CONTEST
 
 from experiments import SweepResult, parse_spec, resume_sweep, run_sweep
 from experiments.confirmation import confirm_sweep, fresh_seeds, planned_seeds
-from experiments.history import find_run
-from experiments.registry import read_versions
+from experiments.registry.versions import read_versions
 from experiments.selection import configurations
-from experiments.store import Store
+from experiments.tracking.queries import find_run
+from experiments.tracking.store import Store
 from mnist_core.errors import DataError, SpecError
 from search.sweep import EndReason
 from search.trial import TrialState
+from tests.helpers.factories import run
+from tests.helpers.sweep_texts import CONTEST
+from tests.helpers.sweeps import Run, Watcher, here
 
 SHORT = ["training.epochs=1"]
 

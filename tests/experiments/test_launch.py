@@ -9,17 +9,18 @@ from typing import Any
 
 import pytest
 from mlflow import MlflowClient
-from running import EVERY_GRID_POINT_ONCE, Watcher, here, points, states, stored_sweep
-from small_sweeps import SMALL, SMALL_GRID
 
-from experiments import LaunchOptions, SweepResult, dataset, parse_spec, resume_sweep, run_sweep
-from experiments.records import SweepState, Tag
-from experiments.store import tracking_uri
+from experiments import LaunchOptions, SweepResult, parse_spec, resume_sweep, run_sweep
+from experiments.tracking import datasets
+from experiments.tracking.records import SweepState, Tag
+from experiments.tracking.store import tracking_uri
 from mnist_core.errors import DataError, SpecError
-from search.executor import InProcessExecutor
-from search.objective import WorkerContext
+from search.executors.base import InProcessExecutor
 from search.sweep import EndReason
 from search.trial import TrialState
+from search.worker import WorkerContext
+from tests.helpers.sweep_texts import SMALL, SMALL_GRID
+from tests.helpers.sweeps import EVERY_GRID_POINT_ONCE, Watcher, here, points, states, stored_sweep
 
 pytestmark = pytest.mark.usefixtures("store_at_hand")
 
@@ -96,7 +97,7 @@ def test_parameters_that_a_sampler_leaves_to_chance_are_named(small_npz: Path) -
 
 
 def test_without_any_data_the_embedded_sample_is_used_and_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dataset, "download_mnist", lambda folder: "no network")
+    monkeypatch.setattr(datasets, "download_mnist", lambda folder: "no network")
     said: list[str] = []
     spec = parse_spec(SMALL, ["trials=1", "training.epochs=1", "data.validation=0.1"])
     settings = {"say": said.append, "executor": lambda context, workers: InProcessExecutor(context)}

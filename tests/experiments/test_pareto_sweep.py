@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from experiments import LaunchOptions, SweepResult, confirm_sweep, parse_spec, resume_sweep, run_sweep
-from experiments.cli import app
-from experiments.records import RunRecord
+from experiments.cli.main import app
+from experiments.tracking.records import RunRecord
 
 FRONT = """
 name = "front"

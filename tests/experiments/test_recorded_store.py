@@ -9,13 +9,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from recorded_store import FIXTURES, make_store
-from running import Run, here, stored_sweep
-from stores import aliases_of
 
 from experiments import open_store, resume_sweep, tracking_uri
 from search.sweep import EndReason
 from search.trial import TrialState
+from tests.helpers.recorded_store import FIXTURES, make_store
+from tests.helpers.stores import aliases_of
+from tests.helpers.sweeps import Run, here, stored_sweep
 
 pytestmark = pytest.mark.usefixtures("old_store")
 

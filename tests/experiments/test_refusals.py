@@ -7,16 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from running import Run, here
-from small_sweeps import CONTEST
-from stores import aliases_of, evaluations_of, model_file, registry_of
 
 from experiments import parse_spec, run_sweep
-from experiments.history import find_run
-from experiments.model_files import sha256_of
-from experiments.promotion import PromotionPolicy
-from experiments.store import Store
+from experiments.registry.promotion import PromotionPolicy
+from experiments.tracking.artifacts import sha256_of
+from experiments.tracking.queries import find_run
+from experiments.tracking.store import Store
 from mnist_core.errors import ParameterError
+from tests.helpers.stores import aliases_of, evaluations_of, model_file, registry_of
+from tests.helpers.sweep_texts import CONTEST
+from tests.helpers.sweeps import Run, here
 
 ABLE, ABLE_TOO, POOR, FAILED = (f"contest/trial-{number:03d}" for number in range(4))
 LOW = ("--yes", "--no-explain", "--floor", "0.5")

@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy
 import optuna
 import pytest
-from running import Run
-from small_sweeps import SMALL
-from stores import as_recorded_before_the_crossentropy, model_file
 
 from experiments import LaunchOptions, parse_spec, run_sweep
-from experiments.history import find_run, read_epochs
 from experiments.reproduction import reproduce
-from experiments.store import Store, open_store, tracking_uri
+from experiments.tracking.queries import find_run, read_epochs
+from experiments.tracking.store import Store, open_store, tracking_uri
+from mnist_core.data.sources import DataSource, Origin
 from mnist_core.errors import DataError, ModelError, NotFoundError
 from mnist_core.metrics import EpochMetrics, Metric
-from mnist_core.sources import DataSource, Origin
 from search.trial import TrialState
+from tests.helpers.stores import as_recorded_before_the_crossentropy, model_file
+from tests.helpers.sweep_texts import SMALL
+from tests.helpers.sweeps import Run
 
 ABLE, FAILED = "contest/trial-000", "contest/trial-003"
 

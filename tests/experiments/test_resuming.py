@@ -11,18 +11,18 @@ from pathlib import Path
 import psutil
 import pytest
 from mlflow import MlflowClient
-from running import EVERY_GRID_POINT_ONCE, Watcher, here, points, stored_sweep
-from small_sweeps import SMALL, SMALL_GRID
-from stores import as_recorded_before_the_crossentropy
 
 from experiments import parse_spec, resume_sweep, run_sweep
-from experiments.provenance import Driver
-from experiments.records import SPEC_FILE, SweepState, Tag
 from experiments.selection import tie_breaker
-from experiments.store import open_store, tracking_uri
+from experiments.tracking.provenance import Driver
+from experiments.tracking.records import SPEC_FILE, SweepState, Tag
+from experiments.tracking.store import open_store, tracking_uri
 from mnist_core.errors import DataError, NotFoundError, SpecError, SweepInUseError
 from search.sweep import EndReason
 from search.trial import TrialState
+from tests.helpers.stores import as_recorded_before_the_crossentropy
+from tests.helpers.sweep_texts import SMALL, SMALL_GRID
+from tests.helpers.sweeps import EVERY_GRID_POINT_ONCE, Watcher, here, points, stored_sweep
 
 pytestmark = pytest.mark.usefixtures("store_at_hand")
 

@@ -13,17 +13,17 @@ import matplotlib as mpl
 import matplotlib.image
 import numpy as np
 import pytest
-from running import Run
-from stores import evaluations_of, model_file
 
 from experiments.evaluation import NO_TRAINING, TestSet, evaluate_run, read_evaluation
-from experiments.history import find_run, read_epochs
-from experiments.model_files import sha256_of
-from experiments.records import RunRecord, Tag
-from experiments.store import Store
+from experiments.tracking.artifacts import sha256_of
+from experiments.tracking.queries import find_run, read_epochs
+from experiments.tracking.records import RunRecord, Tag
+from experiments.tracking.store import Store
+from mnist_core.classification import evaluate_predictions
 from mnist_core.errors import DataError, StoreError
-from mnist_core.evaluation import evaluate_predictions
-from mnist_core.saved_model import load_model, predict
+from mnist_core.models.saved_model import load_model, predict
+from tests.helpers.stores import evaluations_of, model_file
+from tests.helpers.sweeps import Run
 
 ABLE = "contest/trial-000"
 

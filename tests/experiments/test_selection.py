@@ -6,14 +6,14 @@ import math
 from dataclasses import replace
 
 import pytest
-from handmade import run, sized
 from scipy import stats
 
 from experiments import selection
-from experiments.records import RunRecord
 from experiments.selection import Selection, SelectionRule, configurations, select
+from experiments.tracking.records import RunRecord
 from mnist_core.errors import NotFoundError
 from search.trial import TrialState
+from tests.helpers.factories import run, sized
 
 MLFLOW_INFINITY = 1.7976931348623157e308
 

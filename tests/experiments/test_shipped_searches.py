@@ -8,9 +8,9 @@ from typing import Any
 import optuna
 import pytest
 
-from experiments.shipped import SHIPPED, load_spec
-from search.engines import make_searcher
-from search.searcher import DeduplicatingSearcher, Suggestion
+from experiments.sweep_files import SHIPPED, load_spec
+from search.searchers.base import DeduplicatingSearcher, Suggestion
+from search.searchers.factory import make_searcher
 from search.spec import SweepSpec
 from search.trial import Outcome, TrialState
 

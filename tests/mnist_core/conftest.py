@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from mnist_core.data import LabelledImages
-from mnist_core.sources import FILES
+from mnist_core.data.images import LabelledImages
+from mnist_core.data.sources import FILES
 
 Bytes = npt.NDArray[np.uint8]
 EncodeIdx = Callable[[Bytes], bytes]

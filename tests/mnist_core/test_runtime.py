@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from mnist_core.hyperparameters import Hyperparameters
-from mnist_core.model import build_model
+from mnist_core.models.factory import build_model
 from mnist_core.runtime import configure, reset, tensorflow_import
 
 ROOT = Path(__file__).parents[2]

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fakes import context_of
 
-from search.local_executor import LocalExecutor
+from search.executors.local import LocalExecutor
+from tests.helpers.search_fakes import context_of
 
 
 @pytest.fixture(scope="session")

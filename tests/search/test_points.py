@@ -6,19 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fakes import context_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mnist_core.errors import SpecError
-from mnist_core.saved_model import load_model
-from search.engines import make_searcher
-from search.objective import WorkerRuntime, run_trial
-from search.searcher import NoSuggestion, Suggestion
+from mnist_core.models.saved_model import load_model
+from search.searchers.base import NoSuggestion, Suggestion
+from search.searchers.factory import make_searcher
 from search.space import Choices, Point
 from search.spec import Engine, SweepSpec
 from search.spec_file import parse_spec, to_toml
 from search.sweep import NOTHING_DONE
+from search.worker import WorkerRuntime, run_trial
+from tests.helpers.search_fakes import context_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:keras")
 

@@ -32,8 +32,8 @@ def test_more_blocks_than_the_images_can_be_halved_are_refused(text: str, key: s
     [
         CNN + "[space]\nblocks = [1, 4]",
         HEAD + "[space]\ndropout = [0.1]",
-        HEAD + 'model = "own_parts:anything"\n[space]\nblocks = [50]',
-        HEAD + 'model = "own_parts:anything"\n[space]\nblocks = ["few", "many"]',
+        HEAD + 'model = "tests.helpers.custom_parts:anything"\n[space]\nblocks = [50]',
+        HEAD + 'model = "tests.helpers.custom_parts:anything"\n[space]\nblocks = ["few", "many"]',
     ],
 )
 def test_what_fits_or_is_the_business_of_the_users_function_is_let_through(text: str) -> None:

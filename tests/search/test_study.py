@@ -9,8 +9,8 @@ import pytest
 from matplotlib import style as matplotlib_style
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from mnist_core.pictures import style
-from search import study_pictures
+from experiments.reporting import optuna_plots
+from mnist_core.plotting import style
 from search.spec import SweepSpec
 from search.spec_file import parse_spec
 from search.study import importances, shown_distributions, to_study
@@ -98,7 +98,7 @@ def study() -> optuna.Study:
 
 def test_parallel_coordinates_have_true_log_axes(study: optuna.Study) -> None:
     with style():
-        figure = study_pictures.draw_parallel_coordinates(study, "validation accuracy")
+        figure = optuna_plots.draw_parallel_coordinates(study, "validation accuracy")
         labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
     scales = [axes.get_yscale() for axes in figure.axes if axes.get_label() != "<colorbar>"]
     assert labels == ["validation accuracy", "dropout", "hidden_size", "learning_rate"]
@@ -107,7 +107,7 @@ def test_parallel_coordinates_have_true_log_axes(study: optuna.Study) -> None:
 
 def test_slices_share_the_values_and_show_each_parameter_on_its_scale(study: optuna.Study) -> None:
     with style():
-        axes = study_pictures.draw_slices(study, "validation accuracy").axes[:3]
+        axes = optuna_plots.draw_slices(study, "validation accuracy").axes[:3]
     assert [(each.get_xlabel(), each.get_xscale()) for each in axes] == [
         ("dropout", "linear"),
         ("hidden_size", "log"),
@@ -117,7 +117,7 @@ def test_slices_share_the_values_and_show_each_parameter_on_its_scale(study: opt
 
 def test_contours_show_each_pair_once(study: optuna.Study) -> None:
     with style():
-        figure = study_pictures.draw_contours(study, "value", ["learning_rate", "hidden_size", "dropout"])
+        figure = optuna_plots.draw_contours(study, "value", ["learning_rate", "hidden_size", "dropout"])
     shown = [{axes.get_xlabel(), axes.get_ylabel()} for axes in figure.axes[:9] if axes.get_visible()]
     assert len(shown) == 3
     assert all(pair in shown for pair in ({"learning_rate", "hidden_size"}, {"learning_rate", "dropout"}))
@@ -125,7 +125,7 @@ def test_contours_show_each_pair_once(study: optuna.Study) -> None:
 
 def test_the_best_so_far_never_gets_worse(study: optuna.Study) -> None:
     with style():
-        (line,) = study_pictures.draw_history(study, "value").axes[0].lines
+        (line,) = optuna_plots.draw_history(study, "value").axes[0].lines
     values = list(line.get_ydata())
     assert values == sorted(values)
     assert values[-1] == study.best_value
@@ -136,7 +136,7 @@ def test_drawing_leaves_neither_figures_nor_another_style_nor_another_backend(st
     figures, theirs = plt.get_fignums(), dict(matplotlib_style.library["ggplot"])
     with style():
         face = mpl.rcParams["axes.facecolor"]
-        study_pictures.draw_importances(study, "value")
+        optuna_plots.draw_importances(study, "value")
         assert mpl.rcParams["axes.facecolor"] == face
     assert mpl.get_backend() == "svg"
     assert plt.get_fignums() == figures

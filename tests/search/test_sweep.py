@@ -7,16 +7,16 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from fakes import FakeExecutor, Journal, ListSearcher, history_of, outcome_of, result_of, sizes
 
 from mnist_core.hyperparameters import TrainingConfig
 from mnist_core.metrics import EpochMetrics
-from search.executor import Decide, Ended
-from search.searcher import NoSuggestion
+from search.executors.base import Decide, Ended
+from search.searchers.base import NoSuggestion
 from search.space import Point
 from search.spec import SweepSpec
 from search.sweep import MAX_ATTEMPTS, NOTHING_DONE, EndReason, ResumeState, Sweep
 from search.trial import Trial, TrialResult, TrialState
+from tests.helpers.search_fakes import FakeExecutor, Journal, ListSearcher, history_of, outcome_of, result_of, sizes
 
 POINTS: tuple[Point, ...] = tuple({"hidden_size": size} for size in (8, 16, 32, 64, 128, 256))
 SPACE = sizes(8, 16, 32, 64, 128, 256)

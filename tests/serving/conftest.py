@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from picture_files import encode
-from serving_fakes import Shelf
 from starlette.testclient import TestClient
 
 from mnist_core import runtime
-from mnist_core.data import LabelledImages, split
+from mnist_core.data.images import LabelledImages, split
 from mnist_core.hyperparameters import Hyperparameters, TrainingConfig
-from mnist_core.model import build_model
-from mnist_core.training import train
+from mnist_core.models.factory import build_model
+from mnist_core.training.trainer import train
 from serving.app import Settings, create_app
-from serving.champion import ModelManager, load_predictor
+from serving.model_manager import ModelManager, load_predictor
+from tests.helpers.picture_files import encode
+from tests.helpers.serving_fakes import Shelf
 
 
 @pytest.fixture(scope="session")

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from picture_files import encode, encode_huge
-from serving_fakes import Shelf
 from starlette.testclient import TestClient
 
-import mnist_core.feedback
-from mnist_core.feedback import read_feedback
+import mnist_core.data.feedback
+from mnist_core.data.feedback import read_feedback
 from serving.app import Settings, create_app
-from serving.champion import ModelManager, load_predictor
+from serving.model_manager import ModelManager, load_predictor
+from tests.helpers.picture_files import encode, encode_huge
+from tests.helpers.serving_fakes import Shelf
 
 Bytes = npt.NDArray[np.uint8]
 PNG = {"Content-Type": "image/png"}
@@ -215,7 +215,7 @@ def test_wrong_feedback_is_refused_without_echo(client: TestClient, digits: Byte
 def test_feedback_that_cannot_be_stored_is_said_to_be_lost(
     client: TestClient, digits: Bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(mnist_core.feedback, "MAX_BYTES", 1000)
+    monkeypatch.setattr(mnist_core.data.feedback, "MAX_BYTES", 1000)
     answer = client.post("/feedback", json={"pixels": digits[0].tolist(), "guess": 3, "truth": 7})
     assert answer.status_code == 507
     detail = "feedback is not stored: it would grow beyond 1,000 bytes: move it away"

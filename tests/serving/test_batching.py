@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 
 from serving.batching import Batcher
-from serving.champion import load_predictor
+from serving.model_manager import load_predictor
 from serving.recognition import Predictor
 
 Bytes = npt.NDArray[np.uint8]

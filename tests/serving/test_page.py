@@ -16,12 +16,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import uvicorn
-from picture_files import encode
-from serving_fakes import Shelf
 
-from mnist_core.feedback import read_feedback
+from mnist_core.data.feedback import read_feedback
 from serving.app import STATIC, Settings, create_app
-from serving.champion import ModelManager, load_predictor
+from serving.model_manager import ModelManager, load_predictor
+from tests.helpers.picture_files import encode
+from tests.helpers.serving_fakes import Shelf
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

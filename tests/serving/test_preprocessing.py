@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from serving.champion import load_predictor
+from serving.model_manager import load_predictor
 from serving.preprocessing import as_mnist
 from serving.recognition import Predictor
 

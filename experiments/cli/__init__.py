@@ -1,0 +1,1 @@
+"""The command line: a command is options, one call, and what is printed."""

@@ -1,0 +1,181 @@
+"""The best few runs of a sweep as one classifier: what their mean probabilities are worth, and its record."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from experiments import selection
+from experiments.tracking import queries, recorder
+from experiments.tracking.artifacts import fetch_model, save_model
+from experiments.tracking.datasets import describe, split_of
+from experiments.tracking.records import RunRecord, SweepRecord
+from experiments.tracking.store import Store
+from mnist_core.classification import Estimate, PairedTest, mcnemar, wilson
+from mnist_core.data.images import split
+from mnist_core.data.sources import DataSource
+from mnist_core.errors import NotFoundError, StoreError
+from mnist_core.metrics import EpochMetrics, StopReason
+from mnist_core.models.custom import CustomModel
+from mnist_core.runtime import tensorflow_import
+from search.space import key_of
+from search.spec import SweepSpec
+from search.sweep import EndReason
+from search.trial import Trial, TrialResult, TrialState
+
+Probabilities = npt.NDArray[np.float32]
+
+# The function that makes one model of the members, as the record names it.
+AVERAGE = "mnist_core.models.averaging:average_model"
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """The best runs of a sweep, and what each and all say of the validation images.
+
+    Args:
+        sweep: that they are of.
+        members: best first.
+        probabilities: of each member, shape ``(members, n, 10)``, float32.
+        labels: shape ``(n,)``, uint8.
+    """
+
+    sweep: SweepRecord
+    members: Sequence[RunRecord]
+    probabilities: Probabilities
+    labels: npt.NDArray[np.uint8]
+
+    @property
+    def mean(self) -> Probabilities:
+        """Mean probabilities of the members, shape ``(n, 10)``."""
+        return np.asarray(self.probabilities.mean(axis=0))
+
+    @property
+    def accuracy(self) -> Estimate:
+        """Share that the mean recognises, with Wilson's interval."""
+        return self._accuracy(self.mean)
+
+    @property
+    def best_accuracy(self) -> Estimate:
+        """The same of the best member alone."""
+        return self._accuracy(self.probabilities[0])
+
+    @property
+    def against_the_best(self) -> PairedTest:
+        """The mean and the best member on the same images."""
+        return mcnemar(self.mean.argmax(axis=1), self.probabilities[0].argmax(axis=1), self.labels)
+
+    @property
+    def loss(self) -> float:
+        """Mean negative log probability of the truth, in nats."""
+        truth = self.mean[np.arange(len(self.labels)), self.labels].astype(np.float64)
+        return float(-np.log(np.maximum(truth, np.finfo(np.float32).eps)).mean())
+
+    def _accuracy(self, probabilities: Probabilities) -> Estimate:
+        return wilson(int((probabilities.argmax(axis=1) == self.labels).sum()), len(self.labels))
+
+
+def combine(store: Store, sweep: SweepRecord, top: int, source: DataSource) -> Ensemble:
+    """Let the best runs of a sweep see the validation images; the test set is not read.
+
+    Args:
+        store: that holds the sweep.
+        sweep: any that is no ensemble itself.
+        top: how many of its runs, best first; 2 or more.
+        source: of its data.
+
+    Raises:
+        NotFoundError: it has fewer runs that may win.
+        DataError: the data is not that of the sweep.
+        ModelError: a model is missing or not the one that was logged.
+    """
+    queries.check_has_trials(sweep)
+    spec = queries.read_recorded_spec(store, sweep)
+    members = selection.rank(queries.read_runs(store, sweep), sweep.objective)[:top]
+    if len(members) < max(2, top):
+        raise NotFoundError(
+            f"sweep {sweep.name}: expected {max(2, top)} runs or more that may win, found {len(members)}"
+        )
+    division = split_of(sweep.tags)
+    describe(source, replace(spec, data=division))
+    validation = split(source.load_training(), division.validation, division.seed).validation
+    with tensorflow_import():
+        from mnist_core.models.saved_model import load_model, predict
+
+    with tempfile.TemporaryDirectory(prefix="mnist-search-") as folder:
+        paths = [fetch_model(store, run, Path(folder) / run.run_id) for run in members]
+        said = np.stack([predict(load_model(path), validation.images) for path in paths])
+    return Ensemble(sweep, members, said, validation.labels)
+
+
+def record_ensemble(store: Store, ensemble: Ensemble, source: DataSource) -> RunRecord:
+    """Keep an ensemble as one Keras model, in a run that can be evaluated and promoted as any other.
+
+    Its parent run is named ``SWEEP-ensemble`` and tagged with the sweep that it is made of.
+
+    Raises:
+        ModelError: a member's model is missing or not the one that was logged.
+        StoreError: the store cannot be written.
+    """
+    spec = queries.read_recorded_spec(store, ensemble.sweep)
+    data = describe(source, replace(spec, data=split_of(ensemble.sweep.tags)))
+    with tempfile.TemporaryDirectory(prefix="mnist-search-") as folder:
+        result = _average(store, ensemble, Path(folder))
+        spec = _spec_of(spec, ensemble.members)
+        wanted, source_id = f"{ensemble.sweep.name}-ensemble", ensemble.sweep.run_id
+        sweep_id = recorder.begin_sweep(store, spec, wanted, data, workers=1, ensemble_of=source_id).run_id
+        try:
+            name = queries.find_sweep(store, sweep_id).name
+            writer = recorder.SweepRecorder(store, sweep_id, name, data)
+            trial = _trial_of(spec, ensemble.members)
+            writer.trial_started(trial)
+            kept = writer.trial_ended(trial, result)
+            (run,) = queries.read_runs(store, queries.find_sweep(store, sweep_id))
+            if kept.error:
+                raise StoreError(f"ensemble {name}: its model could not be kept: {kept.error}")
+        except BaseException:
+            _give_up(store, sweep_id)
+            raise
+    recorder.end_sweep(store, sweep_id, EndReason.DONE, run)
+    return run
+
+
+def _give_up(store: Store, sweep_id: str) -> None:
+    """Close what was begun: an ensemble is not resumed but made again."""
+    recorder.close_orphans(store, queries.read_all_runs(store, queries.find_sweep(store, sweep_id)))
+    recorder.end_sweep(store, sweep_id, None, None)
+
+
+def _average(store: Store, ensemble: Ensemble, folder: Path) -> TrialResult:
+    from mnist_core.models.averaging import average_model
+    from mnist_core.models.saved_model import load_model
+
+    paths = [fetch_model(store, run, folder / run.run_id) for run in ensemble.members]
+    saved = save_model(average_model([load_model(path) for path in paths]), folder / "ensemble")
+    # Nothing was trained, so there are no curves; its one epoch is the look at the validation images.
+    figures = EpochMetrics(math.nan, math.nan, ensemble.loss, ensemble.accuracy.value, ensemble.loss)
+    return TrialResult(
+        TrialState.COMPLETE,
+        history=(figures,),
+        best_epoch=1,
+        stop_reason=StopReason.BUDGET,
+        model=saved,
+        weights=saved.weights,
+    )
+
+
+def _spec_of(spec: SweepSpec, members: Sequence[RunRecord]) -> SweepSpec:
+    """The sweep of just the members' points."""
+    points = tuple({key_of(run.point): run.point for run in members}.values())
+    return spec.with_points(f"{spec.name}-ensemble", points)
+
+
+def _trial_of(spec: SweepSpec, members: Sequence[RunRecord]) -> Trial:
+    model = CustomModel(AVERAGE, {"members": ", ".join(run.title for run in members)})
+    return Trial(0, {}, model, spec.training, spec.seed)

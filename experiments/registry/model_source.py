@@ -1,0 +1,105 @@
+"""The registry's champion for the service: who it is, its checked file, what is shown of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from experiments.registry import versions
+from experiments.tracking.artifacts import fetch_version
+from experiments.tracking.queries import find_run
+from experiments.tracking.records import REGISTERED_MODEL, Alias, Tag, VersionRecord, VersionTag
+from experiments.tracking.store import Store, open_store
+from mnist_core.errors import NotFoundError
+from serving.model_manager import ModelArtifact, ModelInfo
+
+if TYPE_CHECKING:
+    from mlflow.exceptions import MlflowException
+
+LOCAL_UI = "http://127.0.0.1:5000"
+"""Where ``mnist-search ui`` shows a store that has no server of its own."""
+
+
+class RegistryModelSource:
+    """The registered model's champion. A :class:`serving.model_manager.ModelSource`.
+
+    Args:
+        uri: of the store, which need not be there yet.
+        name: of the registered model.
+    """
+
+    def __init__(self, uri: str, name: str = REGISTERED_MODEL) -> None:
+        self._uri = uri
+        self._name = name
+        self._opened: Store | None = None
+
+    def current(self) -> str | None:
+        """Number of the version that is champion now; None where there is none, or no store yet.
+
+        One call of the store, however many versions there are: this is asked every few seconds.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            store = self._store()
+        except NotFoundError:
+            return None
+        with store.errors(f"reading the champion of {self._name}"):
+            try:
+                version = store.client.get_model_version_by_alias(self._name, Alias.CHAMPION)
+            except MlflowException as error:
+                if _says_none(error):
+                    return None
+                raise
+        return str(version.version)
+
+    def fetch(self, identity: str, folder: Path) -> ModelArtifact:
+        """Copy a version's model file into the folder and see that it is the one that was logged.
+
+        Raises:
+            ModelError: it is missing, or another.
+            NotFoundError: the version or its run was deleted meanwhile.
+            StoreError: the store cannot be read.
+        """
+        store = self._store()
+        version = versions.read_version(store, self._name, int(identity))
+        run = find_run(store, version.run_id)
+        path = fetch_version(store, version, folder)
+        facts = ModelInfo(
+            name=version.name,
+            version=identity,
+            run=run.title,
+            sweep=version.tags.get(VersionTag.SWEEP, ""),
+            created=version.created.isoformat(timespec="seconds"),
+            sha256=version.tags.get(VersionTag.MODEL_SHA256) or run.tags[Tag.MODEL_SHA256],
+            test_accuracy=_number(version, VersionTag.TEST_ACCURACY),
+            val_accuracy=_number(version, VersionTag.VAL_ACCURACY),
+            run_url=f"{ui_of(store)}/#/experiments/{store.experiment_id}/runs/{run.run_id}",
+        )
+        return ModelArtifact(path, facts)
+
+    def _store(self) -> Store:
+        self._opened = self._opened or open_store(self._uri)
+        return self._opened
+
+
+def ui_of(store: Store) -> str:
+    """Address of the UI that shows the store, without credentials: its server's own, or that of ``mnist-search ui``."""
+    return store.shown.rstrip("/") if store.uri.startswith(("http://", "https://")) else LOCAL_UI
+
+
+def _says_none(error: MlflowException) -> bool:
+    """Whether it says that there is no such registered model, or none of its versions has the alias."""
+    no_model = error.error_code == "RESOURCE_DOES_NOT_EXIST"
+    no_alias = error.error_code == "INVALID_PARAMETER_VALUE" and "alias" in str(error) and "not found" in str(error)
+    return no_model or no_alias
+
+
+def _number(version: VersionRecord, tag: VersionTag) -> float | None:
+    try:
+        return float(version.tags[tag])
+    except (KeyError, ValueError):
+        return None

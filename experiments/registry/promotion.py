@@ -1,0 +1,221 @@
+"""A run on its way to champion: checked, evaluated, registered, compared, and if the gate opens, crowned."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from experiments.candidates import Candidate
+from experiments.cli.console import format_number, format_params, short_text
+from experiments.evaluation import EvaluationRecord, TestSet, count_evaluated, evaluate_model_file, read_evaluation
+from experiments.registry import gate, versions
+from experiments.registry.champion_history import ChampionChange, ChangeKind, champion_stack, utc_now
+from experiments.registry.gate import Check, EvaluatedRun, FormerChampions, Verdict
+from experiments.registry.model_card import Subject, model_card
+from experiments.tracking import provenance, queries
+from experiments.tracking.artifacts import fetch_model
+from experiments.tracking.records import FLOOR, REGISTERED_MODEL, Tag, VersionRecord, VersionTag
+from experiments.tracking.store import Store
+from mnist_core.errors import DataError, NotFoundError, ParameterError, StoreError
+
+CARD_FILE = "model_card.md"
+MAX_TRIES = 5
+
+
+@dataclass(frozen=True)
+class PromotionPolicy:
+    """On what terms a run is promoted.
+
+    Args:
+        name: of the registered model.
+        floor: least test accuracy, in [0, 1].
+        force: the user's reason to promote what the gate refuses; None lets the gate decide.
+        margin: how much less accurate than a champion the run may be, as a share, in [0, 1]; None takes the default of
+            :func:`experiments.registry.gate.run_checks`.
+
+    Raises:
+        ParameterError: the floor or the margin is no share.
+        SpecError: the name cannot be one.
+    """
+
+    name: str = REGISTERED_MODEL
+    floor: float = FLOOR
+    force: str | None = None
+    margin: float | None = None
+
+    def __post_init__(self) -> None:
+        versions.check_name(self.name)
+        if not 0 <= self.floor <= 1:
+            raise ParameterError(f"--floor: expected a share in [0, 1], received {self.floor}")
+        if self.margin is not None and not 0 <= self.margin <= 1:
+            raise ParameterError(f"--margin: expected a share in [0, 1], received {self.margin}")
+        if self.force is not None and not self.force.strip():
+            raise ParameterError("--force: expected a reason, received none")
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What came of a promotion.
+
+    Args:
+        version: of the candidate.
+        verdict: of the gate.
+        checks: that it made.
+        before: the champion until then.
+        evaluation: of the candidate.
+    """
+
+    version: VersionRecord
+    verdict: Verdict
+    checks: Sequence[Check]
+    before: VersionRecord | None
+    evaluation: EvaluationRecord
+
+    @property
+    def already_champion(self) -> bool:
+        """Whether there was nothing to do."""
+        return self.before is not None and self.before.version == self.version.version
+
+
+def promote(store: Store, chosen: Candidate, test: TestSet, terms: PromotionPolicy) -> Promotion:
+    """Promote a run if the gate lets it pass; a refused one stays as a version with the alias ``challenger``.
+
+    The test set is read for this run once: where it is recorded on these images already, that record counts.
+
+    Raises:
+        ModelError: the run's model is missing or not the one that was logged; nothing was changed.
+        DataError: the test set is not that of the run, or the champion was not evaluated on it.
+        StoreError: the store cannot be written.
+    """
+    run = chosen.run
+    test.check_belongs_to(run)
+    with tempfile.TemporaryDirectory(prefix="mnist-search-") as folder:
+        path = fetch_model(store, run, Path(folder))
+        _evaluated_champion(
+            store, versions.champion(store, terms.name), test
+        )  # what would refuse it in the end does so first
+        evaluation = read_evaluation(store, run, test.data.digest) or evaluate_model_file(store, run, path, test)
+    candidate = EvaluatedRun(run, evaluation)
+    former_of = _former(store, terms.name, test)
+    with store.exclusively():
+        for _ in range(MAX_TRIES):
+            versions.settle(store, terms.name)
+            current = versions.champion(store, terms.name)
+            rival, former = _evaluated_champion(store, current, test), former_of(current)
+            checks = gate.run_checks(candidate, rival, former, terms.floor, terms.margin)
+            verdict = gate.verdict(checks, terms.force)
+            if current is not None and current.run_id == run.run_id:
+                return Promotion(current, verdict, checks, current, evaluation)
+            version = _register(store, chosen, candidate, checks, terms)
+            # A server's registry cannot be locked: who finds another champion than was compared with compares again.
+            if _version_of(versions.champion(store, terms.name)) == _version_of(current):
+                _set_alias(store, version, verdict, terms)
+                version = versions.read_version(store, terms.name, version.version)
+                return Promotion(version, verdict, checks, current, evaluation)
+    raise StoreError(f"{terms.name}: its champion changed {MAX_TRIES} times meanwhile; try again")
+
+
+def _version_of(record: VersionRecord | None) -> int | None:
+    return record.version if record else None
+
+
+def _evaluated_champion(store: Store, current: VersionRecord | None, test: TestSet) -> EvaluatedRun | None:
+    """The champion with its record on these images.
+
+    Raises:
+        DataError: it has none.
+    """
+    if current is None:
+        return None
+    try:
+        run = queries.find_run(store, current.run_id)
+    except NotFoundError as error:
+        raise NotFoundError(
+            f"champion {current.title}: its run {current.run_id} is gone, so nothing can be compared with it. "
+            "Promote under another name (--as NAME), or take the alias from it"
+        ) from error
+    evaluation = read_evaluation(store, run, test.data.digest)
+    if evaluation is None:
+        known = f"{current.tags.get(VersionTag.TEST_DATASET)} {current.tags.get(VersionTag.TEST_DIGEST)}"
+        raise DataError(
+            f"champion {current.title} was evaluated on another test set ({known}) than this one ({test.name} "
+            f"{test.data.digest}). Evaluate it on this one too: mnist-search evaluate {run.run_id} --data "
+            f"{test.location}; or promote under another name: --as NAME"
+        )
+    return EvaluatedRun(run, evaluation)
+
+
+def _former(store: Store, name: str, test: TestSet) -> Callable[[VersionRecord | None], FormerChampions]:
+    """Reads the champions before a given one with their records on these images, each once."""
+
+    @cache
+    def recorded(run_id: str) -> EvaluatedRun | None:
+        try:
+            run = queries.find_run(store, run_id)
+        except NotFoundError:
+            return None
+        evaluation = read_evaluation(store, run, test.data.digest)
+        return EvaluatedRun(run, evaluation) if evaluation else None
+
+    def former(current: VersionRecord | None) -> FormerChampions:
+        known = {version.version: version for version in versions.read_versions(store, name)}
+        changes = versions.read_changes(store, name)
+        # Those that were deleted or whose runs are gone are named all the same.
+        numbers = [number for number in dict.fromkeys(champion_stack(changes)) if number != _version_of(current)]
+        found = {number: recorded(known[number].run_id) if number in known else None for number in numbers}
+        return FormerChampions(
+            [one for one in found.values() if one],
+            [f"version {number}" for number, one in found.items() if one is None],
+        )
+
+    return former
+
+
+def _register(
+    store: Store, chosen: Candidate, candidate: EvaluatedRun, checks: Sequence[Check], terms: PromotionPolicy
+) -> VersionRecord:
+    run, evaluation = candidate.run, candidate.evaluation
+    sweep = queries.find_sweep(store, run.tags["mlflow.parentRunId"])
+    spec, verdict = queries.read_recorded_spec(store, sweep), gate.verdict(checks, terms.force)
+    trials = sum(one.state.is_finished for one in queries.read_runs(store, sweep))
+    others = count_evaluated(store, run, evaluation.digest)
+    card = model_card(Subject(run, sweep, spec, trials, evaluation, checks, others))
+    searched = {name: short_text(run.params[name]) for name in spec.space.domains if name in run.params}
+    tags: dict[str, str] = {
+        VersionTag.RUN: run.title,
+        VersionTag.SWEEP: sweep.name,
+        VersionTag.SWEEP_RUN_ID: sweep.run_id,
+        VersionTag.MODEL_ID: run.model_id or "",
+        VersionTag.MODEL_SHA256: run.tags[Tag.MODEL_SHA256],
+        VersionTag.PARAMETERS: format_params(searched),
+        VersionTag.VAL_ACCURACY: format_number(run.value("val_accuracy")),
+        VersionTag.TEST_ACCURACY: f"{evaluation.figures.accuracy.value:.4f}",
+        VersionTag.TEST_DATASET: evaluation.dataset,
+        VersionTag.TEST_DIGEST: evaluation.digest,
+        VersionTag.GATE: verdict.value,
+        VersionTag.REASON: chosen.reason,
+        VersionTag.FORCED_BECAUSE: (terms.force or "") if verdict is Verdict.FORCED else "",
+        VersionTag.BY: provenance.user(),
+        VersionTag.AT: utc_now(),
+        **{f"{VersionTag.CHECK}.{check.name}": _outcome(check) for check in checks},
+    }
+    with store.errors(f"recording the model card of {run.title}"):
+        store.client.log_text(run.run_id, card, CARD_FILE)
+    return versions.register(store, terms.name, run.run_id, run.model_id or "", tags, card)
+
+
+def _outcome(check: Check) -> str:
+    return f"{'passed' if check.passed else 'failed'}: {check.figure}"
+
+
+def _set_alias(store: Store, version: VersionRecord, verdict: Verdict, terms: PromotionPolicy) -> None:
+    if verdict is Verdict.REFUSED:
+        versions.set_challenger(store, version)
+        return
+    change = ChampionChange.now(version.version, ChangeKind.PROMOTED)
+    if verdict is Verdict.FORCED:
+        change = ChampionChange.now(version.version, ChangeKind.FORCED, terms.force or "")
+    versions.set_champion(store, version, change)

@@ -1,0 +1,329 @@
+"""The MLflow model registry: versions, the aliases on them, and the history of the champion.
+
+A change of champion is written into the history first. The aliases follow from it by :func:`settle`, which may be
+repeated: what was interrupted between the two is completed by the next ``promote`` or ``rollback``. An alias is moved,
+never removed and set again, so there is no moment at which ``champion`` points to nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from experiments.registry.champion_history import ChampionChange, ChangeKind, champion_stack, champions_left
+from experiments.tracking.artifacts import fetch_version
+from experiments.tracking.queries import all_pages
+from experiments.tracking.records import REGISTERED_MODEL, Alias, VersionRecord, VersionTag
+from experiments.tracking.store import Store
+from mnist_core.errors import NotFoundError, SpecError, StoreError
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+
+# Tags of the registered model, one for each time that its champion changed; the rest of the key is the moment.
+HISTORY_PREFIX = "champion."
+# Tag of the registered model: key of the last change that the aliases show. Registries of before have none.
+SHOWN = "aliases_show"
+NO_CHANGE = "none"
+MOVED_BY_OTHERS = "the alias was found moved"
+# Verdicts of the gate after which a version is a challenger no longer.
+ACCEPTED = ("passed", "forced")
+
+
+def check_name(name: str) -> str:
+    """The name itself, if a registered model may have it.
+
+    Raises:
+        SpecError: it may not.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise SpecError(f"--as: expected letters, digits, '.', '-' and '_', received {name!r}")
+    return name
+
+
+def read_versions(store: Store, name: str) -> list[VersionRecord]:
+    """Every version, newest first; none where there is no such registered model."""
+    with store.errors(f"reading the versions of {name}"):
+        registered = _registered(store, name)
+        if registered is None:
+            return []
+        found = all_pages(lambda token: store.client.search_model_versions(f"name = '{name}'", page_token=token))
+    # A search may leave aliases out; the registered model has them all.
+    aliases = {alias: int(version) for alias, version in registered.aliases.items()}
+    versions = [_version(version, aliases) for version in found]
+    return sorted(versions, key=lambda version: -version.version)
+
+
+def read_version(store: Store, name: str, number: int) -> VersionRecord:
+    """One version as it is now.
+
+    Raises:
+        NotFoundError: there is none of that number.
+    """
+    for version in read_versions(store, name):
+        if version.version == number:
+            return version
+    raise NotFoundError(f"{name}: no version {number} in {store.shown}; see: mnist-search registry --as {name}")
+
+
+def champion(store: Store, name: str = REGISTERED_MODEL) -> VersionRecord | None:
+    """The version with the alias ``champion``, if there is one; asked for by its alias, in one call.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    return _called(store, name, Alias.CHAMPION)
+
+
+def read_changes(store: Store, name: str) -> list[ChampionChange]:
+    """The history of the champion, oldest first.
+
+    Raises:
+        StoreError: it cannot be read, or was altered.
+    """
+    return list(_read_history(store, name).changes.values())
+
+
+def read_pending(store: Store, name: str) -> ChampionChange | None:
+    """The change that was noted last, where the aliases do not show it yet; None where they do.
+
+    Raises:
+        StoreError: the history cannot be read, or was altered.
+    """
+    return _read_history(store, name).pending
+
+
+def register(
+    store: Store, name: str, run_id: str, model_id: str, tags: Mapping[str, str], description: str
+) -> VersionRecord:
+    """A version of this model with these tags: the one there is, or a new one."""
+    with store.errors(f"registering a version of {name}"):
+        if _registered(store, name) is None:
+            _create_registered(store, name)
+    # By run: an answer that was lost, or a challenger that comes again, is no second version.
+    known = [version for version in read_versions(store, name) if version.tags.get(VersionTag.MODEL_ID) == model_id]
+    with store.errors(f"registering a version of {name}"):
+        if known:
+            number = known[0].version
+            for key, value in tags.items():
+                store.client.set_model_version_tag(name, str(number), key, value)
+            store.client.update_model_version(name, str(number), description)
+        else:
+            with store.as_default():
+                created = store.client.create_model_version(
+                    name, f"models:/{model_id}", run_id, dict(tags), description=description, model_id=model_id
+                )
+            number = int(created.version)
+    return read_version(store, name, number)
+
+
+def set_champion(store: Store, version: VersionRecord, change: ChampionChange) -> None:
+    """Make a version the champion and the one until then ``previous``.
+
+    Args:
+        store: to be written.
+        version: that the change names.
+        change: a promotion.
+    """
+    # A change that was left incomplete could not be told from this one any more.
+    settle(store, version.name)
+    _carry_out(store, version.name, change)
+
+
+def settle(store: Store, name: str) -> ChampionChange | None:
+    """Make the aliases what the history says; repeated, it changes nothing. Needs :meth:`Store.exclusively`.
+
+    ``champion`` that was moved by other means, as by hand in MLflow's UI, is right: it is noted in the history. One
+    that was taken away stays away.
+
+    Returns:
+        The change whose aliases had not been moved, if it was completed here.
+
+    Raises:
+        StoreError: the store cannot be written, or its history was altered.
+    """
+    history = _read_history(store, name)
+    if not history.exists:
+        return None
+    versions = {version.version: version for version in read_versions(store, name)}
+    pending, now = history.pending, history.aliases.get(Alias.CHAMPION)
+    left = champions_left(history.changes.values(), versions)
+    with store.errors(f"moving the aliases of {name}"):
+        if pending is None and now is not None and left[-1:] != [now]:
+            act = ChangeKind.REINSTATED if now in left else ChangeKind.PROMOTED
+            history = history.with_change(_note(store, name, ChampionChange.now(now, act, MOVED_BY_OTHERS)))
+            left = champions_left(history.changes.values(), versions)
+        if left and (pending or now is not None):
+            _move(store, name, Alias.CHAMPION, now, left[-1])
+            _move(store, name, Alias.PREVIOUS, history.aliases.get(Alias.PREVIOUS), left[-2] if len(left) > 1 else None)
+        challenger = versions.get(history.aliases.get(Alias.CHALLENGER, 0))
+        if challenger and challenger.tags.get(VersionTag.GATE) in ACCEPTED:
+            _move(store, name, Alias.CHALLENGER, challenger.version, None)
+        if history.shown != history.last:
+            store.client.set_registered_model_tag(name, SHOWN, history.last)
+    return pending
+
+
+def set_challenger(store: Store, version: VersionRecord) -> None:
+    """Call a refused version ``challenger``; the champion stays."""
+    with store.errors(f"moving the alias {Alias.CHALLENGER} of {version.name}"):
+        _point(store, version.name, Alias.CHALLENGER, version.version)
+
+
+def rollback_champion(store: Store, name: str, reason: str = "") -> tuple[VersionRecord, VersionRecord]:
+    """Give ``champion`` back to ``previous``, and ``previous`` to the one before that if there was one.
+
+    Where an earlier call was interrupted, this one completes it and goes no further back.
+
+    Returns:
+        The new champion and the one that stepped down.
+
+    Raises:
+        NotFoundError: no champion, or none before it.
+        ModelError: the model of the one before is missing or not the one that was logged; the champion stays.
+    """
+    with store.exclusively():
+        completed = settle(store, name)
+        if completed is not None and completed.act is ChangeKind.REINSTATED:
+            before = champion_stack(read_changes(store, name)[:-1])[-1]
+            return read_version(store, name, completed.version), read_version(store, name, before)
+        now = _called(store, name, Alias.CHAMPION)
+        then = _called(store, name, Alias.PREVIOUS)
+        if now is None:
+            raise NotFoundError(f"{name}: no champion in {store.shown}; promote one first (mnist-search promote SWEEP)")
+        if then is None or then.version == now.version:
+            raise NotFoundError(f"{name}: no previous champion to go back to; version {now.version} stays")
+        with tempfile.TemporaryDirectory(prefix="mnist-search-") as folder:
+            fetch_version(store, then, Path(folder))
+        _carry_out(store, name, ChampionChange.now(then.version, ChangeKind.REINSTATED, reason))
+    return then, now
+
+
+@dataclass(frozen=True)
+class _History:
+    """What a registered model says of its champions.
+
+    Args:
+        exists: whether there is such a registered model.
+        changes: by the key of their tag, oldest first.
+        aliases: the version that each names.
+        shown: key of the last change that the aliases show; None in a registry of before.
+    """
+
+    exists: bool
+    changes: Mapping[str, ChampionChange]
+    aliases: Mapping[str, int]
+    shown: str | None
+
+    @property
+    def last(self) -> str:
+        """Key of the newest change."""
+        return list(self.changes)[-1] if self.changes else NO_CHANGE
+
+    @property
+    def pending(self) -> ChampionChange | None:
+        """The newest change, if the aliases do not show it."""
+        return self.changes.get(self.last) if self.shown not in (None, self.last) else None
+
+    def with_change(self, change: ChampionChange) -> _History:
+        """The same and one change more."""
+        return replace(self, changes={**self.changes, _key(change): change})
+
+
+def _read_history(store: Store, name: str) -> _History:
+    with store.errors(f"reading the history of {name}"):
+        registered = _registered(store, name)
+    if registered is None:
+        return _History(False, {}, {}, None)
+    tags = registered.tags
+    changes = {key: _change(name, key, tags[key]) for key in sorted(tags) if key.startswith(HISTORY_PREFIX)}
+    aliases = {alias: int(version) for alias, version in registered.aliases.items()}
+    return _History(True, changes, aliases, tags.get(SHOWN))
+
+
+def _carry_out(store: Store, name: str, change: ChampionChange) -> None:
+    with store.errors(f"noting the change of champion of {name}"):
+        _note(store, name, change)
+    settle(store, name)
+
+
+def _called(store: Store, name: str, alias: Alias) -> VersionRecord | None:
+    from mlflow.exceptions import MlflowException
+
+    with store.errors(f"reading the version {alias} of {name}"):
+        try:
+            version = store.client.get_model_version_by_alias(name, alias)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST" or f"alias {alias} not found" in str(error):
+                return None
+            raise
+    return _version(version, {other: int(version.version) for other in version.aliases})
+
+
+def _point(store: Store, name: str, alias: Alias, version: int) -> None:
+    store.client.set_registered_model_alias(name, alias, str(version))
+
+
+def _move(store: Store, name: str, alias: Alias, now: int | None, then: int | None) -> None:
+    if then is None:
+        if now is not None:
+            store.client.delete_registered_model_alias(name, alias)
+    elif now != then:
+        _point(store, name, alias, then)
+
+
+def _key(change: ChampionChange) -> str:
+    return f"{HISTORY_PREFIX}{change.at.replace(':', '.')}"
+
+
+def _note(store: Store, name: str, change: ChampionChange) -> ChampionChange:
+    text = json.dumps({**asdict(change), "act": change.act.value})
+    store.client.set_registered_model_tag(name, _key(change), text)
+    return change
+
+
+def _change(name: str, key: str, text: str) -> ChampionChange:
+    try:
+        fields = json.loads(text)
+        return ChampionChange(**{**fields, "act": ChangeKind(fields["act"])})
+    except (ValueError, TypeError, KeyError) as error:
+        raise StoreError(f"{name}: tag {key!r}: expected a change of champion, received {text}") from error
+
+
+def _registered(store: Store, name: str) -> RegisteredModel | None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return store.client.get_registered_model(name)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
+
+
+def _create_registered(store: Store, name: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        store.client.create_registered_model(name)
+    except MlflowException as error:  # another process was quicker
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _version(version: ModelVersion, aliases: Mapping[str, int]) -> VersionRecord:
+    number = int(version.version)
+    return VersionRecord(
+        name=version.name,
+        version=number,
+        run_id=version.run_id or "",
+        aliases=tuple(sorted(alias for alias, named in aliases.items() if named == number)),
+        created=datetime.fromtimestamp(version.creation_timestamp / 1000, UTC),
+        tags=version.tags,
+    )

@@ -1,0 +1,1 @@
+"""The report of a sweep: plots, tables and captions on one page."""

@@ -1,0 +1,1 @@
+"""The MLflow store: opened, written by one recorder, read by queries."""

@@ -1,0 +1,355 @@
+"""MLflow read back: which sweeps there are, their runs, and what a sweep is resumed from. Reads, never writes."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from experiments.tracking.records import SPEC_FILE, CurvePoint, Kind, RunRecord, SweepRecord, SweepState, Tag
+from experiments.tracking.store import Store
+from mnist_core.errors import NotFoundError, SpecError, did_you_mean
+from mnist_core.metrics import MONITORED, EpochMetrics, Metric, StopReason
+from search.executors.base import Finished
+from search.space import Point, Space
+from search.spec import SweepSpec
+from search.spec_file import parse_spec
+from search.sweep import ResumeState
+from search.trial import Trial, TrialResult, TrialState
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+PAGE = 1000
+MIN_ID_LENGTH = 6
+RUN_ID = "[0-9a-f]{32}"
+
+
+def list_sweeps(store: Store) -> list[SweepRecord]:
+    """All sweeps of the store, newest first."""
+    with store.errors("reading the sweeps"):
+        return [_sweep(run) for run in search_runs(store, f"tags.{Tag.KIND} = '{Kind.SWEEP}'")]
+
+
+def find_sweep(store: Store, name: str) -> SweepRecord:
+    """The sweep of that name, or whose run id begins so.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    if re.fullmatch(RUN_ID, name) and (found := _sweep_of_id(store, name)):
+        return found
+    sweeps = list_sweeps(store)
+    by_name = [sweep for sweep in sweeps if sweep.name == name]
+    by_id = [sweep for sweep in sweeps if len(name) >= MIN_ID_LENGTH and sweep.run_id.startswith(name)]
+    if by_name or len(by_id) == 1:
+        return (by_name or by_id)[0]
+    if by_id:
+        raise NotFoundError(f"{name!r} is the beginning of {len(by_id)} sweeps' run ids; give more of it")
+    raise NotFoundError(f"no sweep {name!r} in {store.shown}{did_you_mean(name, {sweep.name for sweep in sweeps})}")
+
+
+def _sweep_of_id(store: Store, run_id: str) -> SweepRecord | None:
+    from mlflow.exceptions import MlflowException
+
+    with store.errors(f"reading sweep {run_id}"):
+        try:
+            run = store.client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return None
+    is_here = run.info.experiment_id == store.experiment_id and run.info.lifecycle_stage == "active"
+    return _sweep(run) if is_here and run.data.tags.get(Tag.KIND) == Kind.SWEEP else None
+
+
+def free_name(store: Store, name: str) -> str:
+    """A free name: ``name``, or where a sweep of the store has it, the first of ``name-2``, ``name-3`` and so on."""
+    taken = {sweep.name for sweep in list_sweeps(store)}
+    candidates = (name if count == 1 else f"{name}-{count}" for count in range(1, len(taken) + 2))
+    return next(candidate for candidate in candidates if candidate not in taken)
+
+
+def read_recorded_spec(store: Store, sweep: SweepRecord) -> SweepSpec:
+    """The sweep as it was begun, or last resumed.
+
+    Raises:
+        StoreError: its sweep file is not in the store.
+        SpecError: it is not one.
+    """
+    text = sweep.tags.get(Tag.SPEC)
+    if not text:  # too long for a tag, or of an earlier version
+        with store.errors(f"reading {SPEC_FILE} of sweep {sweep.name}"), tempfile.TemporaryDirectory() as folder:
+            path = Path(store.client.download_artifacts(sweep.run_id, SPEC_FILE, folder))
+            text = path.read_text(encoding="utf-8")
+    return parse_spec(text, source=f"{SPEC_FILE} of sweep {sweep.name}")
+
+
+def check_has_trials(sweep: SweepRecord) -> None:
+    """See that a sweep holds trials, which can be resumed, tried again or combined.
+
+    Raises:
+        SpecError: it holds an ensemble.
+    """
+    if Tag.ENSEMBLE_OF in sweep.tags:
+        raise SpecError(f"sweep {sweep.name}: holds an ensemble and no trials; name the sweep that it was made of")
+
+
+def read_runs(store: Store, sweep: SweepRecord) -> list[RunRecord]:
+    """Every attempt at every trial of a sweep, by trial number, each once.
+
+    Left out are runs that were never begun, and all but one of those that MLflow opened for the same attempt.
+    """
+    runs, points = _read(store, sweep)
+    attempts: dict[str, RunRecord] = {}
+    for run in runs:
+        if run.run_id in points:
+            uid = run.tags.get(Tag.TRIAL_UID, run.run_id)
+            attempts[uid] = max(attempts.get(uid, run), run, key=_evidence)
+    return list(attempts.values())
+
+
+def read_all_runs(store: Store, sweep: SweepRecord) -> list[RunRecord]:
+    """The runs of :func:`read_runs` and those that it leaves out, by trial number."""
+    return _read(store, sweep)[0]
+
+
+def _read(store: Store, sweep: SweepRecord) -> tuple[list[RunRecord], Mapping[str, Point]]:
+    """All runs of a sweep's trials by number, and the points of those that were begun by run id."""
+    with store.errors(f"reading the runs of sweep {sweep.name}"):
+        ready = _ready_models(store, sweep.run_id)
+        found = search_runs(store, f"tags.`mlflow.parentRunId` = '{sweep.run_id}'")
+    runs = [run for run in found if _is_of_a_trial(run)]  # anybody may nest a run of their own
+    points = _points(store, sweep, runs)
+    records = [_run(run, ready, points.get(run.info.run_id, {})) for run in runs]
+    return sorted(records, key=lambda run: (run.number, run.attempt)), points
+
+
+def _evidence(run: RunRecord) -> tuple[bool, int, int, str]:
+    """How much was recorded of a run: of two for one attempt, the driver knew of the one that has more."""
+    return run.state.is_finished, len(run.metrics), len(run.params), run.run_id
+
+
+def find_run(store: Store, text: str) -> RunRecord:
+    """One run: by the beginning of its id, or by the number of its trial.
+
+    ``SWEEP/trial-007`` and ``SWEEP/7`` are the last attempt at it, ``SWEEP/trial-007 (attempt 1)`` is that one.
+
+    Raises:
+        NotFoundError: there is none, or more than one.
+    """
+    name, slash, trial = text.rpartition("/")
+    if slash:
+        sweep = find_sweep(store, name)
+        runs = [run for run in read_runs(store, sweep) if _is_called(run, trial)]
+        if not runs:
+            raise NotFoundError(f"no run {trial!r} in sweep {sweep.name!r}; see: mnist-search runs {sweep.name}")
+        return runs[-1]
+    found: list[Run] = []
+    if len(text) >= MIN_ID_LENGTH and text.isalnum():
+        with store.errors(f"reading run {text}"):
+            query = f"tags.{Tag.KIND} = '{Kind.TRIAL}' AND attributes.run_id LIKE '{text}%'"
+            found = [run for run in search_runs(store, query) if _is_of_a_trial(run)]
+    if len(found) > 1:
+        raise NotFoundError(f"{text!r} is the beginning of {len(found)} run ids; give more of it")
+    if not found:
+        raise NotFoundError(
+            f"no run {text!r} in {store.shown}; expected {MIN_ID_LENGTH} or more digits of a run id, or SWEEP/trial-007"
+        )
+    run, sweep_id = found[0], found[0].data.tags["mlflow.parentRunId"]
+    points: Mapping[str, Point] = {}
+    if (point := _tagged_point(run)) is not None:
+        points = {run.info.run_id: point}
+    else:
+        # A champion outlives its sweep: a run without that is served as before, and just not trained again.
+        with suppress(NotFoundError, SpecError):
+            points = _points(store, find_sweep(store, sweep_id), [run])
+    with store.errors(f"reading the model of run {text}"):
+        return _run(run, _ready_models(store, sweep_id), points.get(run.info.run_id, {}))
+
+
+def _is_called(run: RunRecord, trial: str) -> bool:
+    named = re.fullmatch(r"(?:trial-)?([0-9]+)(?: \(attempt ([0-9]+)\))?", trial)
+    if named is None:
+        return trial == run.name
+    number, attempt = named.groups()
+    return int(number) == run.number and (attempt is None or int(attempt) == run.attempt)
+
+
+def read_history(store: Store, runs: Iterable[RunRecord], spec: SweepSpec) -> ResumeState:
+    """What a sweep is resumed from: finished trials with their curves, and the last attempt at each other one.
+
+    Trials that failed for another reason than their numbers are tried again: a disk may have space by now.
+    """
+    finished: dict[int, Finished] = {}
+    lost: dict[int, Trial] = {}
+    with store.errors("reading the history of the sweep"):
+        for run in runs:
+            trial = spec.trial(run.number, run.point, run.attempt)
+            if run.state.is_finished and not _may_be_retried(run):
+                finished[run.number] = Finished(trial, read_result(store, run))
+            else:
+                lost[run.number] = trial
+    unfinished = [trial for number, trial in lost.items() if number not in finished]
+    return ResumeState(tuple(finished.values()), tuple(unfinished))
+
+
+def _may_be_retried(run: RunRecord) -> bool:
+    """Whether a failure may have been the machine's, such as a full disk; numbers that overflow would again."""
+    return run.state is TrialState.FAILED and run.stop_reason != StopReason.NON_FINITE.value
+
+
+def count_finished(runs: Iterable[RunRecord]) -> int:
+    """Number of trials that a resumed sweep does not try again; the length of the history, which is costly to read."""
+    return len({run.number for run in runs if run.state.is_finished and not _may_be_retried(run)})
+
+
+def read_curve(store: Store, run: RunRecord, metric: Metric) -> tuple[CurvePoint, ...]:
+    """One metric of a run, epoch by epoch."""
+    with store.errors(f"reading {metric.value} of run {run.title}"):
+        points = store.client.get_metric_history(run.run_id, metric.value)
+    # Step 0 is no epoch: an evaluation on data called "val" was once recorded there.
+    ordered = sorted((point for point in points if point.step > 0), key=lambda point: point.step)
+    return tuple(CurvePoint(point.value, moment_of(point.timestamp)) for point in ordered)
+
+
+def read_epochs(store: Store, run: RunRecord) -> tuple[EpochMetrics, ...]:
+    """Every epoch of a run; those recorded before there was a curve of the cross-entropy, without it."""
+    recorded = [metric for metric in Metric if metric in MONITORED or metric.value in run.metrics]
+    curves = [[point.value for point in read_curve(store, run, metric)] for metric in recorded]
+    names = [metric.value for metric in recorded]
+    return tuple(EpochMetrics(**dict(zip(names, values, strict=True))) for values in zip(*curves, strict=False))
+
+
+def read_result(store: Store, run: RunRecord) -> TrialResult:
+    """A run's curves and best epoch, as the worker reported them; without its files."""
+    history, weights = read_epochs(store, run), run.metrics.get("weights")
+    return TrialResult(
+        run.state,
+        history,
+        best_epoch=run.best_epoch if history else None,
+        weights=None if weights is None else int(weights),
+    )
+
+
+def _ready_models(store: Store, sweep_id: str) -> set[str]:
+    def page(token: str | None) -> Any:
+        return store.client.search_logged_models(
+            [store.experiment_id], f"tags.{Tag.SWEEP_RUN_ID} = '{sweep_id}'", page_token=token
+        )
+
+    return {model.model_id for model in all_pages(page) if model.status.value == "READY"}
+
+
+def search_runs(store: Store, filter_string: str) -> list[Run]:
+    """Every run that MLflow's search finds, newest first."""
+
+    def page(token: str | None) -> Any:
+        return store.client.search_runs([store.experiment_id], filter_string, max_results=PAGE, page_token=token)
+
+    return all_pages(page)
+
+
+def all_pages(page: Callable[[str | None], Any]) -> list[Any]:
+    """Every item of a search of MLflow's, which answers in pages."""
+    items: list[Any] = []
+    token = None
+    while True:
+        found = page(token)
+        items += found
+        token = found.token
+        if not token:
+            return items
+
+
+def moment_of(milliseconds: int) -> datetime:
+    """A time of MLflow's, milliseconds since the epoch, in UTC: local time would repeat an hour each autumn."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def _sweep(run: Run) -> SweepRecord:
+    return SweepRecord(
+        run_id=run.info.run_id,
+        name=run.data.tags.get(Tag.SWEEP, run.info.run_name),
+        state=SweepState(run.info.status),
+        started=moment_of(run.info.start_time),
+        tags=run.data.tags,
+        metrics=run.data.metrics,
+    )
+
+
+def _is_of_a_trial(run: Run) -> bool:
+    numbers = (run.data.tags.get(tag, "") for tag in (Tag.TRIAL_NUMBER, Tag.ATTEMPT))
+    return run.data.tags.get(Tag.KIND) == Kind.TRIAL and all(number.isdecimal() for number in numbers)
+
+
+def _points(store: Store, sweep: SweepRecord, runs: Sequence[Run]) -> dict[str, Point]:
+    """What each run tries, by run id; a run that was never begun has none.
+
+    Runs of earlier versions have no tag for it: theirs is read from the parameters that were logged.
+    """
+    found = {run.info.run_id: _tagged_point(run) for run in runs}
+    if None in found.values():
+        space = None if Tag.ENSEMBLE_OF in sweep.tags else read_recorded_spec(store, sweep).space
+        for run in runs:
+            if found[run.info.run_id] is None:
+                # An ensemble searches nothing.
+                found[run.info.run_id] = _logged_point(space, run.data.params) if space else {}
+    return {run_id: point for run_id, point in found.items() if point is not None}
+
+
+def _tagged_point(run: Run) -> Point | None:
+    try:
+        point = json.loads(run.data.tags[Tag.POINT])
+    except (KeyError, ValueError):
+        return None
+    is_one = isinstance(point, dict) and all(isinstance(value, int | float | str) for value in point.values())
+    return point if is_one else None
+
+
+def _logged_point(space: Space, params: Mapping[str, str]) -> Point | None:
+    try:
+        return space.parse(params)
+    except (KeyError, ValueError):
+        return None
+
+
+def _run(run: Run, ready: set[str], point: Point) -> RunRecord:
+    tags = run.data.tags
+    model_id = tags.get(Tag.MODEL_ID)
+    return RunRecord(
+        run_id=run.info.run_id,
+        name=run.info.run_name,
+        number=int(tags[Tag.TRIAL_NUMBER]),
+        attempt=int(tags[Tag.ATTEMPT]),
+        state=_state(run),
+        params=run.data.params,
+        point=point,
+        metrics=run.data.metrics,
+        model_id=model_id if model_id in ready else None,
+        stop_reason=tags.get(Tag.STOP_REASON),
+        error=tags.get(Tag.ERROR),
+        tags=tags,
+        started=moment_of(run.info.start_time),
+        ended=moment_of(run.info.end_time) if run.info.end_time else None,
+    )
+
+
+def _state(run: Run) -> TrialState:
+    """The state tag is written just before the run is closed: an open run is running, whatever its tag says.
+
+    Where somebody removed or changed the tag, it follows from the status and from why the training ended.
+    """
+    tags, status = run.data.tags, run.info.status
+    if status == "RUNNING":
+        return TrialState.RUNNING
+    with suppress(ValueError):
+        return TrialState(tags.get(Tag.STATE))
+    if status == "FINISHED" and Tag.STOP_REASON in tags:
+        return TrialState.PRUNED if tags[Tag.STOP_REASON] == StopReason.PRUNED.value else TrialState.COMPLETE
+    return TrialState.FAILED if status == "FAILED" else TrialState.KILLED

@@ -1,0 +1,396 @@
+"""The only writer to MLflow: parent run = sweep, child run = trial, one logged model each.
+
+It works through the client alone: no active run, no autologging, nothing inferred. Metrics of the saved weights
+are logged once, under their own names; the curves by step, live.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from experiments.tracking import provenance
+from experiments.tracking.datasets import DataRecord
+from experiments.tracking.lease import FIRST_GENERATION, HeldLease, Lease, claim, release
+from experiments.tracking.queries import free_name, search_runs
+from experiments.tracking.records import SPEC_FILE, TRACEBACK_FILE, TRACKING_SECONDS, Kind, RunRecord, SweepState, Tag
+from experiments.tracking.store import Store
+from experiments.tracking.sweep_names import settle_name
+from mnist_core.errors import StoreError, SweepInUseError
+from mnist_core.metrics import EpochMetrics
+from search.spec import SweepSpec
+from search.spec_file import to_toml
+from search.sweep import EndReason
+from search.trial import SavedModel, Trial, TrialResult, TrialState
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric
+
+FLUSH_SECONDS = 1.0
+MAX_TAG_LENGTH = 4000
+# MLflow cuts what is longer without a word: after 8,000 characters, earlier servers after 5,000.
+LONGEST_SPEC = 5000
+
+_RUN_STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.PRUNED: "FINISHED", TrialState.FAILED: "FAILED"}
+_SWEEP_STATE = {
+    EndReason.DONE: SweepState.FINISHED,
+    EndReason.EXHAUSTED: SweepState.FINISHED,
+    EndReason.TIMED_OUT: SweepState.FINISHED,
+    EndReason.INTERRUPTED: SweepState.KILLED,
+}
+
+
+def begin_sweep(
+    store: Store,
+    spec: SweepSpec,
+    name: str,
+    data: DataRecord,
+    workers: int,
+    confirms: str | None = None,
+    ensemble_of: str | None = None,
+) -> Lease:
+    """Open the parent run of a new sweep, with all that is known of it before its first trial; its first lease.
+
+    The run is whole from its first write on: one that was left after that is resumed like any other. A beginning that
+    fails closes its run as FAILED, if the store lets it.
+
+    Args:
+        store: open for writing.
+        spec: what to search.
+        name: for the sweep; where a sweep of the store has it, the next free one is taken.
+        data: the sweep's data set.
+        workers: trials at a time.
+        confirms: run id of the sweep that it confirms.
+        ensemble_of: run id of the sweep whose runs it combines.
+
+    Raises:
+        StoreError: the store cannot be written.
+    """
+    git, uid = provenance.git_state(), uuid4().hex
+    tags: dict[str, str] = {
+        Tag.KIND: Kind.SWEEP,
+        Tag.SWEEP_UID: uid,
+        Tag.ENGINE: spec.engine.value,
+        Tag.SAMPLER: spec.sampler,
+        Tag.PRUNER: spec.pruner,
+        Tag.OBJECTIVE: spec.objective,
+        Tag.SEED: str(spec.seed),
+        "mlflow.user": provenance.user(),
+        "mlflow.source.name": "mnist-search sweep",
+        "mlflow.source.type": "PROJECT",
+        **data.tags(),
+        **_driving(spec, workers),
+        **{f"version.{package}": version for package, version in provenance.versions().items()},
+    }
+    if confirms:
+        tags[Tag.CONFIRMS] = confirms
+    if ensemble_of:
+        tags[Tag.ENSEMBLE_OF] = ensemble_of
+    if git:
+        tags |= {"mlflow.source.git.commit": git[0], Tag.GIT_DIRTY: str(git[1]).lower()}
+    lease: Lease | None = None
+    try:
+        with store.errors(f"beginning sweep {name}"):
+            run_id = _create_parent(store, name, tags)
+            lease = claim(store, run_id, FIRST_GENERATION)
+            store.client.log_inputs(run_id, datasets=[data.as_input()])
+            store.client.log_text(run_id, to_toml(spec), SPEC_FILE)
+    except SweepInUseError:
+        raise
+    except BaseException:
+        with suppress(StoreError):
+            _close_begun(store, uid, lease)
+        raise
+    return lease
+
+
+def _create_parent(store: Store, wanted: str, tags: Mapping[str, str]) -> str:
+    """The parent run under a name of its own; its run id."""
+    with store.naming():
+        name = free_name(store, wanted)
+        tags = {**tags, Tag.SWEEP: name}
+        run_id: str = store.client.create_run(store.experiment_id, tags=tags, run_name=name).info.run_id
+        _delete_twins(store, run_id, tags[Tag.SWEEP_UID])
+    if not store.is_embedded:
+        settle_name(store, run_id, wanted, name)
+    return run_id
+
+
+def _delete_twins(store: Store, run_id: str, uid: str) -> None:
+    """Close and delete what a repeated request, whose reply was lost, made of the same sweep and nobody ever drove.
+
+    MLflow keeps a deleted run, out of sight, until ``mlflow gc``.
+    """
+    for run in search_runs(store, f"tags.{Tag.SWEEP_UID} = '{uid}'"):
+        if run.info.run_id != run_id and f"lease_{FIRST_GENERATION}" not in run.data.params:
+            store.client.set_terminated(run.info.run_id, SweepState.FAILED.value)
+            store.client.delete_run(run.info.run_id)
+
+
+def _close_begun(store: Store, uid: str, lease: Lease | None) -> None:
+    """Close as FAILED the run of a beginning that failed, whose id may have been lost with a reply."""
+    with store.errors("closing a sweep that could not be begun"):
+        for run in search_runs(store, f"tags.{Tag.SWEEP_UID} = '{uid}'"):
+            _set_tags(store, run.info.run_id, {Tag.ENDING: "error"})
+            store.client.set_terminated(run.info.run_id, SweepState.FAILED.value)
+        if lease:
+            release(store, lease)
+
+
+def close_orphans(store: Store, runs: Iterable[RunRecord], generation: int = 0) -> None:
+    """Close, as KILLED, the runs that are open although nobody is running them.
+
+    Args:
+        store: open for writing.
+        runs: of a sweep.
+        generation: of the caller's lease on it; what a later one started is left alone.
+    """
+    with store.errors("closing runs that were left open"):
+        for run in runs:
+            if run.state is TrialState.RUNNING and int(run.tags.get(Tag.LEASE, 0)) <= generation:
+                _set_tags(store, run.run_id, {Tag.STATE: TrialState.KILLED.value})
+                store.client.set_terminated(run.run_id, "KILLED")
+
+
+def reopen_sweep(store: Store, lease: HeldLease, spec: SweepSpec, workers: int) -> None:
+    """Open the parent run of a sweep that was left, whose lease this process holds."""
+    with store.errors("reopening the sweep"):
+        uid = store.client.get_run(lease.run_id).data.tags.get(Tag.SWEEP_UID)
+        if uid:
+            _delete_twins(store, lease.run_id, uid)
+        store.client.log_text(lease.run_id, to_toml(spec), SPEC_FILE)
+        _set_tags(store, lease.run_id, _driving(spec, workers))
+        store.client.update_run(lease.run_id, status=SweepState.RUNNING.value)
+
+
+def end_sweep(
+    store: Store, run_id: str, ending: EndReason | None, winner: RunRecord | None, tracking_seconds: float = 0.0
+) -> None:
+    """Close the parent run.
+
+    Args:
+        store: open for writing.
+        run_id: of the parent run.
+        ending: None where an error ended the sweep.
+        winner: the best run so far.
+        tracking_seconds: wall time that went into recording; added to that of earlier calls.
+    """
+    state = _SWEEP_STATE[ending] if ending else SweepState.FAILED
+    tags: dict[str, str] = {Tag.ENDING: ending.value if ending else "error"}
+    if winner:
+        tags |= {Tag.BEST_RUN_ID: winner.run_id, Tag.BEST_RUN: winner.name}
+    with store.errors("ending the sweep"):
+        earlier = store.client.get_run(run_id).data.metrics.get(TRACKING_SECONDS, 0.0)
+        store.client.log_batch(run_id, metrics=_points({TRACKING_SECONDS: earlier + tracking_seconds}))
+        _set_tags(store, run_id, tags)
+        store.client.set_terminated(run_id, state.value)
+
+
+def _driving(spec: SweepSpec, workers: int) -> dict[str, str]:
+    text = to_toml(spec)
+    return {
+        Tag.DRIVER: str(provenance.Driver.this()),
+        Tag.WORKERS: str(workers),
+        Tag.TARGET: str(spec.target),
+        Tag.SPEC: text if len(text) <= LONGEST_SPEC else "",
+    }
+
+
+class SweepRecorder:
+    """Writes the child runs of one sweep. A :class:`search.sweep.Recorder`.
+
+    Args:
+        store: open for writing.
+        sweep_id: run id of the parent.
+        sweep_name: its name.
+        data: the sweep's data set.
+        lease: asked before each run is opened or closed and before curves are written, which is once a second; None
+            for what nobody can resume.
+    """
+
+    def __init__(
+        self, store: Store, sweep_id: str, sweep_name: str, data: DataRecord, lease: HeldLease | None = None
+    ) -> None:
+        self._store = store
+        self._client = store.client
+        self._sweep_id = sweep_id
+        self._sweep_name = sweep_name
+        self._data = data
+        self._lease = lease
+        self._runs: dict[int, str] = {}
+        self._unwritten: dict[str, list[Metric]] = {}
+        self._flushed = time.monotonic()
+        self.seconds = 0.0
+        """Wall time spent here, which is what tracking costs a sweep."""
+
+    def trial_started(self, trial: Trial) -> None:
+        """Open a child run with its parameters and data set."""
+        from mlflow.entities import Param
+
+        tags = {
+            "mlflow.parentRunId": self._sweep_id,
+            "mlflow.user": provenance.user(),
+            Tag.KIND: Kind.TRIAL,
+            Tag.SWEEP: self._sweep_name,
+            Tag.TRIAL_UID: f"{self._sweep_id}/{trial.number}/{trial.attempt}",
+            Tag.TRIAL_NUMBER: str(trial.number),
+            Tag.ATTEMPT: str(trial.attempt),
+            # With the run itself, in one write: a process that dies right after it leaves a run that can be read.
+            Tag.POINT: json.dumps(dict(trial.point)),
+            Tag.STATE: TrialState.RUNNING.value,
+            **self._data.tags(),
+        }
+        if self._lease:
+            tags[Tag.LEASE] = str(self._lease.generation)
+        with self._writing(f"recording {trial.name}"):
+            self._verify()
+            run = self._client.create_run(self._store.experiment_id, tags=tags, run_name=trial.name)
+            self._runs[trial.number] = run.info.run_id
+            params = [Param(name, str(value)) for name, value in trial_params(trial).items()]
+            self._client.log_batch(run.info.run_id, params=params)
+            self._client.log_inputs(run.info.run_id, datasets=[self._data.as_input()])
+
+    def epoch_ended(self, trial: Trial, epoch: int, metrics: EpochMetrics) -> None:
+        """Put an epoch on the curves; written about once a second, all in one batch for each run."""
+        with self._writing(f"recording {trial.name}"):
+            batch = self._unwritten.setdefault(self._runs[trial.number], [])
+            recorded = {name: value for name, value in asdict(metrics).items() if value is not None}
+            batch += _points(recorded, step=epoch)
+            if time.monotonic() - self._flushed >= FLUSH_SECONDS:
+                self._flush()
+
+    def trial_lost(self, trial: Trial, cause: str) -> None:
+        """Close the run of an attempt that came to nothing."""
+        run_id = self._runs.pop(trial.number)
+        with self._writing(f"recording {trial.name}"):
+            self._flush()
+            _set_tags(self._store, run_id, {Tag.STATE: TrialState.KILLED.value, Tag.ERROR: cause[:MAX_TAG_LENGTH]})
+            self._client.set_terminated(run_id, "KILLED")
+
+    def trial_ended(self, trial: Trial, result: TrialResult) -> TrialResult:
+        """Keep the model, log what belongs to its weights, close the run.
+
+        A model that cannot be kept makes the trial FAILED: there is no run without the model it is judged by.
+        """
+        run_id = self._runs.pop(trial.number)
+        with self._writing(f"recording {trial.name}"):
+            self._flush()
+            tags: dict[str, str] = {}
+            if result.model:
+                try:
+                    tags = self._keep_model(run_id, trial, result, result.model)
+                except StoreError as error:
+                    result = replace(result, state=TrialState.FAILED, best_epoch=None, model=None, error=str(error))
+                self._verify()  # once more: an upload may have taken minutes
+            self._client.log_batch(run_id, metrics=_points(trial_metrics(result), model_id=tags.get(Tag.MODEL_ID)))
+            tags |= {Tag.STATE: result.state.value}
+            if result.stop_reason:
+                tags[Tag.STOP_REASON] = result.stop_reason.value
+            if result.error:
+                tags[Tag.ERROR] = result.error[:MAX_TAG_LENGTH]
+                self._client.log_text(run_id, result.traceback or result.error, TRACEBACK_FILE)
+            _set_tags(self._store, run_id, tags)
+            self._client.set_terminated(run_id, _RUN_STATUS[result.state])
+        return result
+
+    def _keep_model(self, run_id: str, trial: Trial, result: TrialResult, saved: SavedModel) -> dict[str, str]:
+        from mlflow.entities import LoggedModelOutput
+        from mlflow.models import Model
+
+        tags: dict[str, str] = {
+            Tag.SWEEP: self._sweep_name,
+            Tag.SWEEP_RUN_ID: self._sweep_id,
+            Tag.MODEL_SHA256: saved.sha256,
+            Tag.MODEL_BYTES: str(saved.size),
+        }
+        params = {name: str(value) for name, value in trial_params(trial).items()}
+        model = self._client.create_logged_model(
+            self._store.experiment_id, name=trial.name, source_run_id=run_id, params=params, tags=tags
+        )
+        try:
+            with self._store.errors(f"keeping the model of {trial.name}"):
+                # The worker knew neither run nor model: the ids are put into its MLmodel here.
+                description = Model.load(str(saved.folder / "MLmodel"))
+                description.run_id, description.artifact_path = run_id, model.artifact_location
+                description.model_id = description.model_uuid = model.model_id
+                description.save(str(saved.folder / "MLmodel"))
+                self._client.log_model_artifacts(model.model_id, str(saved.folder))
+        except StoreError:
+            self._client.finalize_logged_model(model.model_id, "FAILED")
+            raise
+        finally:
+            shutil.rmtree(saved.folder, ignore_errors=True)
+        self._client.finalize_logged_model(model.model_id, "READY")
+        self._client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=result.best_epoch or 0)])
+        return {
+            Tag.MODEL_ID: model.model_id,
+            Tag.MODEL_SHA256: saved.sha256,
+            Tag.MODEL_BYTES: str(saved.size),
+        }
+
+    def _verify(self) -> None:
+        if self._lease:
+            self._lease.verify()
+
+    def _flush(self) -> None:
+        self._verify()
+        unwritten, self._unwritten = self._unwritten, {}
+        for run_id, metrics in unwritten.items():
+            self._client.log_batch(run_id, metrics=metrics)
+        self._flushed = time.monotonic()
+
+    @contextmanager
+    def _writing(self, doing: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            with self._store.errors(doing):
+                yield
+        finally:
+            self.seconds += time.perf_counter() - started
+
+
+def trial_params(trial: Trial) -> dict[str, object]:
+    """The flat parameters of a trial, by the model factory's and the trainer's own names; the same for each engine.
+
+    What does not exist for the trial's architecture is left out: an empty cell where runs are compared.
+    """
+    return {**trial.hyperparameters.active_values(), **trial.training.flat(), "seed": trial.seed}
+
+
+def trial_metrics(result: TrialResult) -> dict[str, float]:
+    """What is logged once of a finished trial: the figures of the saved weights, and what it cost."""
+    figures: dict[str, float] = {
+        "epochs_run": len(result.history),
+        "seconds": result.training_seconds + result.saving_seconds,
+        "training_seconds": result.training_seconds,
+        "saving_seconds": result.saving_seconds,
+    }
+    if result.best and result.model and result.best_epoch:
+        figures |= {
+            "best_epoch": result.best_epoch,
+            "best_val_accuracy": result.best.val_accuracy,
+            "best_val_loss": result.best.val_loss,
+            "weights": result.model.weights,
+        }
+        if result.best.val_crossentropy is not None:
+            figures["best_val_crossentropy"] = result.best.val_crossentropy
+    return figures
+
+
+def _points(values: Mapping[str, float], step: int = 0, model_id: str | None = None) -> list[Metric]:
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    return [Metric(name, float(value), now, step, model_id=model_id) for name, value in values.items()]
+
+
+def _set_tags(store: Store, run_id: str, tags: Mapping[str, str]) -> None:
+    from mlflow.entities import RunTag
+
+    store.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])

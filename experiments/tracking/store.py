@@ -1,0 +1,289 @@
+"""The MLflow store: where it is, whether it can be reached, and its errors in one line."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+
+from experiments.tracking.redaction import redact, redact_of
+from mnist_core.errors import MissingLibraryError, MnistSearchError, NotFoundError, StoreError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Experiment
+
+EXPERIMENT = "mnist-search"
+# Which of its faces the UI shows: the one for training runs.
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+SQLITE = "sqlite:///"
+URI_VARIABLE = "MLFLOW_TRACKING_URI"
+PROBE_SECONDS = 5.0
+# Of the databases that MLflow knows, by the module that SQLAlchemy imports: the package that has it.
+DRIVERS = {
+    "psycopg": "psycopg[binary]",
+    "psycopg2": "psycopg2-binary",
+    "MySQLdb": "mysqlclient",
+    "pymysql": "pymysql",
+    "pyodbc": "pyodbc",
+    "pymssql": "pymssql",
+}
+
+
+@dataclass(frozen=True)
+class Store:
+    """An open store.
+
+    Args:
+        uri: MLflow tracking URI.
+        client: connected to it.
+        experiment_id: of the experiment that holds all sweeps.
+    """
+
+    uri: str
+    client: MlflowClient
+    experiment_id: str
+
+    @property
+    def shown(self) -> str:
+        """The URI as it may be shown: without credentials."""
+        return redact(self.uri)
+
+    @contextmanager
+    def errors(self, doing: str) -> Iterator[None]:
+        """Turn whatever MLflow and what is beneath it raise into a StoreError that says what was being done."""
+        with _translated(self.uri, doing):
+            yield
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether its database is a file that this process opens itself."""
+        return database_of(self.uri) is not None
+
+    @contextmanager
+    def exclusively(self) -> Iterator[None]:
+        """Keep other processes of this machine from deciding on the registry of an embedded store meanwhile."""
+        with _one_at_a_time(database_of(self.uri), ".registry.lock"):
+            yield
+
+    @contextmanager
+    def naming(self) -> Iterator[None]:
+        """Keep other processes of this machine from naming a sweep of an embedded store meanwhile."""
+        with _one_at_a_time(database_of(self.uri), ".names.lock"):
+            yield
+
+    @contextmanager
+    def as_default(self) -> Iterator[None]:
+        """Make this MLflow's default store meanwhile.
+
+        Its SQL registry looks a logged model up in the default store, whichever store it is itself.
+        """
+        import mlflow
+
+        kept = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None  # type: ignore[no-untyped-call]
+        environment = os.environ.get(URI_VARIABLE)
+        mlflow.set_tracking_uri(self.uri)
+        try:
+            yield
+        finally:
+            mlflow.set_tracking_uri(kept)  # type: ignore[arg-type]  # None unsets it
+            # MLflow writes what it is told into the environment as well.
+            os.environ.pop(URI_VARIABLE, None)
+            if environment is not None:
+                os.environ[URI_VARIABLE] = environment
+
+
+def tracking_uri(uri: str | None = None) -> str:
+    """The URI asked for, else ``MLFLOW_TRACKING_URI``, else ``mlruns/mlflow.db`` in the working directory."""
+    uri = uri or os.environ.get(URI_VARIABLE) or f"{SQLITE}{Path('mlruns/mlflow.db').absolute()}"
+    if uri.startswith("file:") or ("://" not in uri and not uri.startswith("databricks")):
+        raise StoreError(
+            f"{redact(uri)}: MLflow's file store is deprecated; expected a server (http://…) or {SQLITE}path/mlflow.db"
+        )
+    if database_of(uri) and (odd := set("?#%") & set(uri)):
+        raise StoreError(
+            f"{redact(uri)}: a database's path cannot hold {' '.join(sorted(odd))}; set MLFLOW_TRACKING_URI to another"
+        )
+    return uri
+
+
+def database_of(uri: str) -> Path | None:
+    """The file of an embedded store, whose URI may name SQLite's driver, as ``sqlite+pysqlite:///`` does."""
+    match = re.match(r"sqlite(\+\w+)?:///(?P<path>.+)", uri)
+    return Path(match["path"]).absolute() if match else None
+
+
+def probe(uri: str) -> None:
+    """Ask whether a tracking server answers, before anything costly is begun.
+
+    Raises:
+        StoreError: it does not, within ``PROBE_SECONDS`` for the connection and as much for the answer.
+    """
+    if not uri.startswith(("http://", "https://")):
+        return
+    import requests
+
+    try:
+        requests.get(f"{uri.rstrip('/')}/health", timeout=PROBE_SECONDS)
+    except requests.RequestException as error:
+        raise StoreError(
+            f"{redact(uri)}: no tracking server answers there ({type(error).__name__}). Start it, or unset "
+            "MLFLOW_TRACKING_URI to use mlruns/mlflow.db"
+        ) from error
+
+
+def open_store(uri: str, create: bool = False) -> Store:
+    """Connect to a store.
+
+    Args:
+        uri: MLflow tracking URI.
+        create: make the SQLite file and the experiment where they are missing.
+
+    Raises:
+        StoreError: it cannot be reached or read, or its experiment was deleted.
+        MissingLibraryError: it is a database whose driver is not installed.
+        NotFoundError: it holds no sweeps, and ``create`` is off.
+    """
+    probe(uri)
+    database = database_of(uri)
+    if database and not create and not database.exists():
+        raise NotFoundError(f"{database}: no store there yet; run a sweep first (mnist-search sweep quick)")
+    set_mlflow_defaults()
+    with _translated(uri, "opening the store"):
+        if database and create:
+            database.parent.mkdir(parents=True, exist_ok=True)
+        from mlflow import MlflowClient
+
+        name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
+        # MLflow does not survive two processes that make the same new database.
+        with _one_at_a_time(database, ".lock"):
+            client = MlflowClient(uri)
+            experiment = client.get_experiment_by_name(name)
+            if experiment is not None:
+                _check_active(uri, experiment)
+                return Store(uri, client, experiment.experiment_id)
+            if not create:
+                raise NotFoundError(
+                    f"{redact(uri)}: no sweeps in experiment {name!r} yet; run one (mnist-search sweep quick)"
+                )
+            place = (database.parent / "artifacts").as_uri() if database else None
+            return Store(uri, client, _create_experiment(client, name, place))
+
+
+def _create_experiment(client: MlflowClient, name: str, artifacts: str | None) -> str:
+    """Make the experiment, or find it where another process was quicker; its id."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return str(client.create_experiment(name, artifact_location=artifacts, tags=EXPERIMENT_TAGS))
+    except MlflowException as error:
+        found = client.get_experiment_by_name(name)
+        if error.error_code != "RESOURCE_ALREADY_EXISTS" or found is None:
+            raise
+        return str(found.experiment_id)
+
+
+def _check_active(uri: str, experiment: Experiment) -> None:
+    """Check that an experiment was not deleted, which MLflow lets nobody write to, nor make again under its name.
+
+    Raises:
+        StoreError: it was.
+    """
+    if experiment.lifecycle_stage != "active":
+        place = redact(uri)
+        raise StoreError(
+            f"{place}: experiment {experiment.name!r} was deleted; restore it by {URI_VARIABLE}={place} mlflow "
+            f"experiments restore --experiment-id {experiment.experiment_id}, or name another in MLFLOW_EXPERIMENT_NAME"
+        )
+
+
+@contextmanager
+def _one_at_a_time(database: Path | None, name: str) -> Iterator[None]:
+    """Hold a lock beside the database, if it is a file that may be written to."""
+    if database is None or not os.access(database.parent, os.W_OK):
+        yield
+        return
+    with FileLock(database.parent / name):
+        yield
+
+
+def set_mlflow_defaults() -> None:
+    """Set what the user has not: to be called before MLflow is imported.
+
+    Retries that back off for minutes leave a user in the dark; bars for files of a kilobyte, and notes on what is
+    stated and not inferred here, tell nothing.
+    """
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "4")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+    # Of each run that ends, with the credentials of the server.
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+
+
+@contextmanager
+def _translated(uri: str, doing: str) -> Iterator[None]:
+    try:
+        yield
+    except MnistSearchError:
+        raise
+    except ModuleNotFoundError as error:
+        if error.name not in DRIVERS:
+            raise
+        raise MissingLibraryError(
+            f"{redact(uri)}: {doing}: needs the driver {error.name}, not installed here: pip install "
+            f"'{DRIVERS[error.name]}'"
+        ) from error
+    except Exception as error:
+        if not _of_the_store(error):
+            raise
+        text = redact_of(str(error).strip().split("\n")[0], uri)
+        if "out-of-date database schema" in text:
+            text = (
+                "written by another version of MLflow. If that was an older one, back it up and run "
+                f"'mlflow db upgrade {redact(uri)}'; if it was a newer one, install that"
+            )
+        raise StoreError(f"{redact(uri)}: {doing}: {text or type(error).__name__}") from error
+
+
+def _of_the_store(error: Exception) -> bool:
+    roots = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
+    return isinstance(error, OSError) or not roots.isdisjoint(
+        {"mlflow", "sqlalchemy", "alembic", "sqlite3", "requests"}
+    )
+
+
+def serve_ui(uri: str, port: int) -> None:
+    """Become an MLflow server on 127.0.0.1 for a store of our own; for a server's store, say where its UI is.
+
+    Raises:
+        StoreError: there is no store yet, or the port is taken.
+    """
+    if uri.startswith(("http://", "https://")):
+        probe(uri)
+        print(f"The tracking server has a UI of its own: {redact(uri)}")
+        return
+    open_store(uri)
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise StoreError(f"port {port} is taken ({error.strerror}); choose another with --port") from error
+    print(f"MLflow UI: http://127.0.0.1:{port} (starts in some seconds; Ctrl-C ends it)", flush=True)
+    # One reader needs one worker, no job runners, and none of the libraries' notes to their own developers.
+    os.environ |= {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "PYTHONWARNINGS": "ignore"}
+    # The default list of hosts accepts look-alikes, so it is given.
+    hosts = f"localhost:{port},127.0.0.1:{port}"
+    # Arguments of a process can be read by all users of the machine, its environment cannot.
+    os.environ["MLFLOW_BACKEND_STORE_URI"] = uri
+    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
+    network = ["--host", "127.0.0.1", "--port", str(port), "--allowed-hosts", hosts]
+    os.execv(sys.executable, [*command, *network, "--uvicorn-opts", "--log-level warning"])

@@ -1,0 +1,116 @@
+"""Labelled images, their digest, and the split into training and validation.
+
+Which data set and from where is decided in :mod:`mnist_core.data.sources`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from mnist_core.errors import DataError
+
+CLASSES = 10
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledImages:
+    """Raw images with their labels.
+
+    Args:
+        images: shape ``(n, height, width)``, uint8, 0 is background.
+        labels: shape ``(n,)``, uint8, 0–9.
+
+    Raises:
+        DataError: shapes, dtypes or labels are not as above.
+    """
+
+    images: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        if self.images.dtype != np.uint8 or self.images.ndim != 3 or not self.images.size:
+            raise DataError(f"images: expected uint8 (n, height, width), received {_describe(self.images)}")
+        if self.labels.dtype != np.uint8 or self.labels.shape != self.images.shape[:1]:
+            raise DataError(f"labels: expected uint8 ({len(self.images)},), received {_describe(self.labels)}")
+        if self.labels.max() >= CLASSES:
+            raise DataError(f"labels: expected 0 to {CLASSES - 1}, received {self.labels.max()}")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of an image, in pixels."""
+        return self.images.shape[1], self.images.shape[2]
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over shape, pixels and labels: the same for the same content in any container."""
+        digest = hashlib.sha256(repr(self.images.shape).encode())
+        digest.update(np.ascontiguousarray(self.images).data)
+        digest.update(np.ascontiguousarray(self.labels).data)
+        return digest.hexdigest()
+
+    def take(self, indices: npt.NDArray[np.intp]) -> LabelledImages:
+        """The chosen images, in the order of ``indices``."""
+        return LabelledImages(self.images[indices], self.labels[indices])
+
+
+def _describe(array: npt.NDArray[np.generic]) -> str:
+    return f"{array.dtype} {array.shape}"
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images to learn from and images to choose by; none is in both."""
+
+    train: LabelledImages
+    validation: LabelledImages
+
+
+def validation_count(total: int, validation: int | float) -> int:
+    """How many of ``total`` images are held out for ``validation``, a count or a share in (0, 1).
+
+    Raises:
+        DataError: fewer than one image of each class on either side.
+    """
+    if total < 2 * CLASSES:
+        raise DataError(f"data.validation: {total} images are too few to divide, expected {2 * CLASSES} or more")
+    if isinstance(validation, float) and not 0 < validation < 1:
+        raise DataError(f"data.validation: expected a share between 0 and 1, received {validation!r}")
+    count = round(total * validation) if isinstance(validation, float) else validation
+    if not CLASSES <= count <= total - CLASSES:
+        raise DataError(
+            f"data.validation: expected {CLASSES} to {total - CLASSES} of {total:,} images, received {validation!r} "
+            f"({count:,} images)"
+        )
+    return count
+
+
+def split(data: LabelledImages, validation: int | float, seed: int) -> Split:
+    """Hold out a seeded, stratified part: both sides have the classes in the same proportion.
+
+    Args:
+        data: the images to divide.
+        validation: how many to hold out: a count (int), or a share in (0, 1) (float).
+        seed: the same seed, data and ``validation`` give the same split.
+
+    Raises:
+        DataError: ``validation`` leaves too few images on one side.
+    """
+    # scikit-learn takes half a second to import, which the commands that only read have no use for.
+    from sklearn.model_selection import train_test_split
+
+    count = validation_count(len(data), validation)
+    try:
+        train, held_out = train_test_split(
+            np.arange(len(data)), test_size=count, random_state=seed, stratify=data.labels
+        )
+    except ValueError as error:
+        raise DataError(f"data.validation: {len(data):,} images cannot be split by class: {error}") from error
+    return Split(data.take(train), data.take(held_out))

@@ -1,0 +1,50 @@
+"""Whether the network is as often right as it is sure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mnist_core.classification import CALIBRATION_BINS
+from mnist_core.interpretation.network import Array, Labels
+
+
+@dataclass(frozen=True, eq=False)
+class CalibrationCurve:
+    """Confidence against accuracy, in bins of equal width over [0, 1]; empty bins are left out.
+
+    Args:
+        confidence: mean probability of the predicted digit in each bin.
+        accuracy: share of right predictions in each bin.
+        counts: images in each bin.
+    """
+
+    confidence: npt.NDArray[np.float64]
+    accuracy: npt.NDArray[np.float64]
+    counts: npt.NDArray[np.int64]
+
+    @property
+    def error(self) -> float:
+        """Expected calibration error: mean distance of accuracy and confidence over all images, in [0, 1]."""
+        return float(np.average(np.abs(self.accuracy - self.confidence), weights=self.counts))
+
+
+def calibration_curve(probabilities: Array, labels: Labels) -> CalibrationCurve:
+    """How the probability of the predicted digit goes with being right.
+
+    Args:
+        probabilities: shape ``(n, 10)``.
+        labels: shape ``(n,)``, 0–9.
+    """
+    from sklearn.calibration import calibration_curve
+
+    confidence = np.clip(probabilities.max(axis=1).astype(np.float64), 0, 1)
+    right = probabilities.argmax(axis=1) == labels
+    accuracy, mean_confidence = calibration_curve(right, confidence, pos_label=True, n_bins=CALIBRATION_BINS)
+    # The same bins as scikit-learn's, which does not return how many fell into each.
+    counts = np.bincount(
+        np.searchsorted(np.linspace(0, 1, CALIBRATION_BINS + 1)[1:-1], confidence), minlength=CALIBRATION_BINS
+    )
+    return CalibrationCurve(mean_confidence, accuracy, counts[counts > 0])

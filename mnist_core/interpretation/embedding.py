@@ -1,0 +1,50 @@
+"""What the last layer is given, laid out in two dimensions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mnist_core.interpretation.network import Array
+
+# What t-SNE lays out in some seconds, and what a picture of this size can hold.
+MAX_POINTS = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Embedding:
+    """Images as points.
+
+    Args:
+        pca: shape ``(n, 2)``: the first two principal components.
+        explained: share of the variance that each of the two stands for, in [0, 1].
+        tsne: shape ``(n, 2)``: t-SNE, which keeps neighbours together; its distances and directions mean nothing.
+    """
+
+    pca: Array
+    explained: tuple[float, float]
+    tsne: Array
+
+
+def embed(features: Array, seed: int = 0) -> Embedding:
+    """Lay out feature vectors by PCA and by t-SNE, which starts from the PCA.
+
+    Args:
+        features: shape ``(n, features)``, float32; two or more of each.
+        seed: of both methods.
+    """
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
+
+    pca = PCA(2, random_state=seed)
+    components = pca.fit_transform(features)
+    # Beyond 50 dimensions most of the time goes into distances that PCA keeps anyway (the t-SNE authors' own advice).
+    reduced = PCA(50, random_state=seed).fit_transform(features) if min(features.shape) > 50 else features
+    perplexity = min(30.0, (len(features) - 1) / 3)
+    # One thread: where cores are shared, OpenMP's threads wait for each other longer than they compute.
+    with threadpool_limits(1):
+        tsne = TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(reduced)
+    first, second = (float(share) for share in pca.explained_variance_ratio_)
+    return Embedding(components.astype(np.float32), (first, second), tsne.astype(np.float32))

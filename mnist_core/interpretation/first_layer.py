@@ -1,0 +1,87 @@
+"""What the first layer has learned to look for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from mnist_core.errors import ModelError
+from mnist_core.interpretation.network import Array, Network
+
+
+@dataclass(frozen=True, eq=False)
+class FirstLayer:
+    """The incoming weights of each unit of the first layer, strongest output first.
+
+    Args:
+        tiles: shape ``(units, height, width)``, float32: the image's size for Dense, the kernel's for Conv2D.
+        units: shape ``(units,)``, the index of each tile's unit in the layer.
+        strengths: shape ``(units,)``, float32: Euclidean norm of the weights by which the next layer listens to it;
+            of a linear classifier, whose units are the digits themselves and stay in their order, that of the tile.
+        is_convolution: whether the tiles are filters.
+    """
+
+    tiles: Array
+    units: npt.NDArray[np.intp]
+    strengths: Array
+    is_convolution: bool
+
+
+def first_layer(network: Network) -> FirstLayer:
+    """The weights of the first layer as pictures.
+
+    Raises:
+        ModelError: its first layer does not see the pixels themselves.
+    """
+    first, *rest = network.learning
+    kernel = _kernel(first)
+    tiles = _filters(kernel) if kernel.ndim == 4 else _images(kernel, network)
+    if not rest:
+        strengths = np.linalg.norm(tiles.reshape(len(tiles), -1), axis=1)
+        return FirstLayer(tiles, np.arange(len(tiles)), strengths, kernel.ndim == 4)
+    strengths = outgoing_strengths(_kernel(rest[0]), len(tiles))
+    units = np.argsort(-strengths, kind="stable")
+    return FirstLayer(tiles[units], units, strengths[units], kernel.ndim == 4)
+
+
+def outgoing_strengths(kernel: Array, units: int) -> Array:
+    """How strongly the next layer listens to each unit: the Euclidean norm of that unit's weights.
+
+    Args:
+        kernel: of the next layer, ``(units, outputs)``, ``(positions · units, outputs)`` behind a flattened
+            convolution, or ``(height, width, units, filters)``.
+        units: how many there are in the layer before it.
+
+    Raises:
+        ModelError: the kernel's inputs are no multiple of the units.
+    """
+    inputs = kernel.size // kernel.shape[-1]
+    if inputs % units:
+        raise ModelError(f"next layer: expected inputs from {units} units, received a kernel of {inputs} inputs")
+    # Channels are last in Keras, so a unit's weights are every units-th row.
+    strengths: Array = np.linalg.norm(kernel.reshape(-1, units, kernel.shape[-1]), axis=(0, 2))
+    return strengths
+
+
+def _kernel(layer: keras.Layer) -> Array:
+    return np.asarray(layer.kernel, dtype=np.float32)
+
+
+def _filters(kernel: Array) -> Array:
+    # Of an image with several channels, what a filter does to all of them alike.
+    filters: Array = kernel.mean(axis=2).transpose(2, 0, 1)
+    return filters
+
+
+def _images(kernel: Array, network: Network) -> Array:
+    height, width = network.model.input_shape[1:3]
+    if len(kernel) != height * width:
+        raise ModelError(
+            f"layer {network.learning[0].name}: expected one weight for each of {height} × {width} pixels, "
+            f"received {len(kernel)} inputs"
+        )
+    tiles: Array = kernel.T.reshape(-1, height, width)
+    return tiles

@@ -1,0 +1,69 @@
+"""Small pictures in rows and columns, each with a word or two above it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mnist_core.plotting import new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from mnist_core.interpretation.network import Array, Images
+
+WIDTH = 8.2
+INK = "gray_r"
+ROOM_FOR_TITLE = 0.45
+ROOM_FOR_CAPTION = 0.2
+
+
+def image_grid(images: Images, captions: Sequence[str], columns: int, title: str) -> Figure:
+    """Images with their captions.
+
+    Args:
+        images: shape ``(n, height, width)``, uint8.
+        captions: as many.
+        columns: of the grid.
+        title: above all of them.
+    """
+    rows = math.ceil(len(images) / columns)
+    lines = max(caption.count("\n") + 1 for caption in captions)
+    height = rows * (WIDTH / columns * 0.86 + ROOM_FOR_CAPTION * lines) + ROOM_FOR_TITLE
+    figure = new_figure(WIDTH, height)
+    figure.suptitle(title, fontweight="bold", fontsize=11)
+    for axes, image, caption in zip(figure.subplots(rows, columns, squeeze=False).flat, images, captions, strict=False):
+        axes.imshow(image, cmap=INK, vmin=0, vmax=255)
+        axes.set_title(caption, fontsize=9, fontweight="normal", pad=3)
+    strip_axes(figure.axes)
+    return figure
+
+
+def mosaic(tiles: Array, columns: int, gap: int = 1) -> Array:
+    """Tiles put together into one array, NaN between and behind them.
+
+    Args:
+        tiles: shape ``(n, height, width)``, float32.
+        columns: tiles beside each other.
+        gap: between two tiles, in pixels.
+
+    Returns:
+        Shape ``(rows · (height + gap) − gap, columns · (width + gap) − gap)``, float32.
+    """
+    count, height, width = tiles.shape
+    rows = math.ceil(count / columns)
+    whole = np.full((rows * (height + gap), columns * (width + gap)), np.nan, dtype=np.float32)
+    for index, tile in enumerate(tiles):
+        top, left = index // columns * (height + gap), index % columns * (width + gap)
+        whole[top : top + height, left : left + width] = tile
+    return whole[: rows * (height + gap) - gap, : columns * (width + gap) - gap]
+
+
+def strip_axes(axes: Sequence[Axes]) -> None:
+    """Take frame, ticks and background away: what is shown has no scale, or is not there."""
+    for each in axes:
+        each.set_axis_off()

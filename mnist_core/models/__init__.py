@@ -1,0 +1,1 @@
+"""Models: built, saved, loaded, exported. Left empty, since :mod:`search` imports a submodule without TensorFlow."""

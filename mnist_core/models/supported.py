@@ -1,0 +1,61 @@
+"""The Keras models that the compiled epoch trains as ``fit`` would. All others are refused by name."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+from mnist_core.errors import ParameterError
+from mnist_core.models.probabilities import probability_fault, probe_images
+
+# Parts of Keras's training that the compiled epoch has in a form of its own.
+REPLACED = ("train_step", "test_step", "compute_loss", "make_train_function", "make_test_function")
+
+
+def check_supported(model: keras.Model, shape: tuple[int, int]) -> None:
+    """Refuse a model that the compiled epoch would train otherwise than Keras's ``fit``, or that cannot be judged.
+
+    Supported are one input of pixels and one output of probabilities; any layers, penalties and constraints; any loss
+    and its weight; any optimizer with its clipping, weight decay, loss scaling, gradient accumulation and learning
+    rate schedule. Metrics other than loss and accuracy are not computed. ``steps_per_execution`` and ``jit_compile``
+    are about speed and have no effect. A model without weights gets them here.
+
+    Args:
+        model: any.
+        shape: height and width of an image, in pixels.
+
+    Raises:
+        ParameterError: the model is not supported; the message does not say where it came from.
+    """
+    if not model.compiled:
+        raise ParameterError("expected a compiled Keras model, received one that is not: call its compile()")
+    for name in REPLACED:
+        if getattr(getattr(model, name), "__func__", None) is not getattr(keras.Model, name):
+            raise ParameterError(
+                f"{name}: expected that of Keras, received one of {type(model).__name__}, which would not be called; "
+                "put what it does into layers, or into the loss and the optimizer that compile() takes"
+            )
+    for part in ("optimizer", "loss"):
+        if getattr(model, part) is None:
+            raise ParameterError(f"{part}: expected one, received none: name it in compile()")
+    if model.run_eagerly:
+        raise ParameterError("run_eagerly: expected False, received True: whole epochs are compiled")
+    # The weights that are judged after each epoch would not be the averaged ones that training ends with.
+    if getattr(model.optimizer, "inner_optimizer", model.optimizer).use_ema:
+        raise ParameterError(
+            "use_ema: expected an optimizer without an average of its own, which no epoch is judged by, received True; "
+            "set ema in [training], which is judged and kept"
+        )
+    _check_shape_and_scores(model, shape)
+
+
+def _check_shape_and_scores(model: keras.Model, shape: tuple[int, int]) -> None:
+    inputs = getattr(model, "inputs", None)  # a subclassed model has none
+    if inputs is not None and len(inputs) != 1:
+        raise ParameterError(f"inputs: expected one, the pixels, received {len(inputs)}")
+    scores = model(probe_images(shape), training=False)
+    if not hasattr(scores, "shape") or len(scores.shape) != 2:
+        received = f"shape {scores.shape}" if hasattr(scores, "shape") else f"{type(scores).__name__} of {len(scores)}"
+        raise ParameterError(f"outputs: expected one, of shape (n, classes), received {received}")
+    if fault := probability_fault(np.asarray(keras.ops.convert_to_numpy(scores), np.float32)):
+        raise ParameterError(f"outputs: {fault}")

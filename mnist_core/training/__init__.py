@@ -1,0 +1,1 @@
+"""The trainer: one compiled epoch, early stopping, schedules, augmentation."""

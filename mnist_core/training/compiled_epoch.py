@@ -1,0 +1,218 @@
+"""The hot path: a whole epoch, and a whole evaluation, as one compiled TensorFlow function each.
+
+``model.fit`` returns to Python for every batch. For the small models of this project that costs more than
+the arithmetic, so the loop over batches is traced into the graph around the ordinary Keras model, loss and
+optimizer. What it gains is measured by ``benchmarks/epoch.py``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from mnist_core.data.images import LabelledImages, Split
+from mnist_core.errors import ParameterError
+from mnist_core.hyperparameters import Augmentation
+from mnist_core.models.supported import check_supported
+from mnist_core.training.augmentation import augment
+from mnist_core.training.fused_batch_norm import fused_batch_norm
+from mnist_core.training.weight_average import WeightAverage
+
+EVALUATION_BATCH = 2000
+NO_AUGMENTATION = Augmentation()
+NO_RATES = np.zeros(0, np.float32)
+
+
+@dataclass(frozen=True)
+class EvaluationMeans:
+    """Means over a set of images, and whether the losses and all weights are finite.
+
+    Args:
+        loss: that the model is trained by, with penalties and smoothed labels, in nats.
+        accuracy: in [0, 1].
+        crossentropy: of the probabilities alone, in nats.
+        finite: whether losses and weights are.
+    """
+
+    loss: float
+    accuracy: float
+    crossentropy: float
+    finite: bool
+
+
+@dataclass(frozen=True, eq=False)
+class ResidentImages:
+    """Labelled images as tensors, where the model computes.
+
+    Args:
+        images: shape ``(n, height, width)``, uint8.
+        labels: shape ``(n,)``, int32.
+    """
+
+    images: tf.Tensor
+    labels: tf.Tensor
+
+    @classmethod
+    def load(cls, data: LabelledImages) -> ResidentImages:
+        """Copy the images; the arrays are not held on to."""
+        return cls(tf.identity(data.images), tf.constant(data.labels.astype(np.int32)))
+
+    def __len__(self) -> int:
+        return int(self.images.shape[0])
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of an image, in pixels."""
+        return int(self.images.shape[1]), int(self.images.shape[2])
+
+
+@dataclass(frozen=True, eq=False)
+class ResidentSplit:
+    """A split that is loaded once for all the models that train on it."""
+
+    train: ResidentImages
+    validation: ResidentImages
+
+    @classmethod
+    def load(cls, data: Split) -> ResidentSplit:
+        """Copy both parts; the arrays are not held on to."""
+        return cls(ResidentImages.load(data.train), ResidentImages.load(data.validation))
+
+
+def _correct(probabilities: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    hits = tf.equal(tf.argmax(probabilities, axis=-1, output_type=labels.dtype), labels)
+    return tf.reduce_sum(tf.cast(hits, tf.float32))
+
+
+def _crossentropy(probabilities: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """Sum of the images' cross-entropies in nats, each probability clipped as Keras does."""
+    truth = tf.gather(tf.cast(probabilities, tf.float32), labels, batch_dims=1)
+    epsilon = keras.config.epsilon()
+    return -tf.reduce_sum(tf.math.log(tf.clip_by_value(truth, epsilon, 1 - epsilon)))
+
+
+def prepare(model: keras.Model, data: ResidentImages) -> None:
+    """Check that a model can be trained here, and make all its variables exist. Safe to call twice.
+
+    Tracing may not create variables: neither a model's own nor its optimizer's.
+
+    Raises:
+        ParameterError: :func:`~mnist_core.models.supported.check_supported` refuses the model.
+    """
+    try:
+        check_supported(model, data.shape)
+    except ParameterError as error:
+        raise ParameterError(f"model {model.name}: {error}") from error
+    if not model.optimizer.built:  # a LossScaleOptimizer would get its variables twice
+        model.optimizer.build(model.trainable_variables)
+
+
+class CompiledEpoch:
+    """One pass of gradient steps over the training images.
+
+    Args:
+        model: maps pixels ``(n, height, width)`` to probabilities ``(n, classes)``; compiled. What it is trained by
+            and what is refused, :func:`~mnist_core.models.supported.check_supported` lists.
+        data: the training images; they stay uint8 and are gathered batch by batch.
+        batch_size: images per gradient step.
+        augmentation: how images are moved each time they are seen.
+        average: takes in the weights after each step.
+        scheduled: whether each call brings the learning rates of its steps.
+
+    Raises:
+        ParameterError: the model is not supported.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        data: ResidentImages,
+        batch_size: int,
+        augmentation: Augmentation = NO_AUGMENTATION,
+        average: WeightAverage | None = None,
+        scheduled: bool = False,
+    ) -> None:
+        prepare(model, data)
+        self._count, self._augments = len(data), bool(augmentation)
+        images, labels = data.images, data.labels
+        variables = model.trainable_variables
+
+        # What is switched off is decided here, while tracing, and leaves nothing behind in the graph.
+        def batch(chosen: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            x, y = tf.gather(images, chosen), tf.gather(labels, chosen)
+            return (augment(x, augmentation, seed) if augmentation else x), y
+
+        def step(x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            with tf.GradientTape() as tape:
+                scores = model(x, training=True)
+                loss = model.compute_loss(x=x, y=y, y_pred=scores, training=True)
+                scaled = model.optimizer.scale_loss(loss)  # `apply` divides by what this multiplies with, if any
+            model.optimizer.apply(tape.gradient(scaled, variables), variables)
+            if average:
+                average.update()
+            return loss, _correct(scores, y)
+
+        order_spec, seed_spec = tf.TensorSpec([None], tf.int32), tf.TensorSpec([], tf.int32)
+
+        @tf.function(autograph=True, input_signature=[order_spec, tf.TensorSpec([None], tf.float32), seed_spec])
+        def run(order: tf.Tensor, rates: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            loss_sum, correct = tf.constant(0.0), tf.constant(0.0)
+            count = tf.shape(order)[0]
+            for start in tf.range(0, count, batch_size):
+                chosen = order[start : start + batch_size]
+                x, y = batch(chosen, tf.stack([seed, start]))
+                if scheduled:
+                    model.optimizer.learning_rate.assign(rates[start // batch_size])
+                loss, hits = step(x, y)
+                loss_sum += loss * tf.cast(tf.shape(chosen)[0], tf.float32)
+                correct += hits
+            return loss_sum / tf.cast(count, tf.float32), correct / tf.cast(count, tf.float32)
+
+        # Traced once and here: called as it is, TensorFlow would warn of a new function for each new model.
+        with fused_batch_norm(model):
+            self._run = run.get_concrete_function()
+
+    def __call__(self, rng: np.random.Generator, rates: npt.NDArray[np.float32] = NO_RATES) -> tuple[float, float]:
+        """Train on every image once; mean loss and accuracy as seen.
+
+        Args:
+            rng: decides the order of the images, and how each is moved.
+            rates: learning rate of each step, where the epoch is ``scheduled``.
+        """
+        order = rng.permutation(self._count).astype(np.int32)
+        seed = rng.integers(2**31) if self._augments else 0
+        loss, accuracy = self._run(tf.constant(order), tf.constant(rates), tf.constant(seed, tf.int32))
+        return float(loss), float(accuracy)
+
+
+class CompiledEvaluation:
+    """Loss, accuracy and cross-entropy of the model's present weights over a fixed set of images, dropout off."""
+
+    def __init__(self, model: keras.Model, data: ResidentImages) -> None:
+        images, labels = data.images, data.labels
+        count = len(data)
+
+        @tf.function(autograph=True)
+        def run() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+            loss_sum, correct, crossentropy = tf.constant(0.0), tf.constant(0.0), tf.constant(0.0)
+            for start in tf.range(0, count, EVALUATION_BATCH):
+                x, y = images[start : start + EVALUATION_BATCH], labels[start : start + EVALUATION_BATCH]
+                scores = model(x, training=False)
+                loss = model.compute_loss(x=x, y=y, y_pred=scores, training=False)
+                loss_sum += loss * tf.cast(tf.shape(y)[0], tf.float32)
+                correct += _correct(scores, y)
+                crossentropy += _crossentropy(scores, y)
+            finite = [tf.reduce_all(tf.math.is_finite(w)) for w in model.weights if w.dtype.startswith("float")]
+            finite += [tf.math.is_finite(loss_sum), tf.math.is_finite(crossentropy)]
+            return loss_sum / count, correct / count, crossentropy / count, tf.reduce_all(finite)
+
+        self._run = run.get_concrete_function()
+
+    def __call__(self) -> EvaluationMeans:
+        """Evaluate the weights as they are now."""
+        loss, accuracy, crossentropy, finite = self._run()
+        return EvaluationMeans(float(loss), float(accuracy), float(crossentropy), bool(finite))

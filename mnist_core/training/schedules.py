@@ -1,0 +1,97 @@
+"""The learning rate of every step of every epoch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from mnist_core.errors import ParameterError
+from mnist_core.hyperparameters import EarlyStopping, TrainingConfig
+from mnist_core.metrics import EpochMetrics
+from mnist_core.training.early_stopping import BestEpoch
+
+Steps = npt.NDArray[np.int64]
+Factors = npt.NDArray[np.float64]
+
+
+def rising(steps: Steps, warmup: float) -> Factors:
+    """Factors of a linear warm-up over the first ``warmup`` steps, by how many steps came before."""
+    return np.minimum(1.0, (steps + 1) / warmup) if warmup else np.ones(len(steps))
+
+
+def cosine(steps: Steps, warmup: float, total: int) -> Factors:
+    """Factors of a cosine from 1 after the warm-up to 0 at the end of all steps (Loshchilov and Hutter 2017)."""
+    progress = np.clip((steps - warmup) / max(1.0, total - warmup), 0.0, 1.0)
+    return np.asarray((1 + np.cos(np.pi * progress)) / 2)
+
+
+class Plateau:
+    """A factor that is halved whenever nothing has improved for half of early stopping's patience."""
+
+    FACTOR = 0.5
+
+    def __init__(self, stopping: EarlyStopping) -> None:
+        self._patience = max(1, stopping.patience // 2)
+        self._best = BestEpoch(replace(stopping, patience=self._patience))
+        self._reduced_at = 0
+        self.factor = 1.0
+
+    def update(self, epoch: int, metrics: EpochMetrics) -> None:
+        """Take in one epoch."""
+        self._best.update(epoch, metrics)
+        if self._best.out_of_patience(epoch) and epoch - self._reduced_at >= self._patience:
+            self.factor *= self.FACTOR
+            self._reduced_at = epoch
+
+
+class LearningRates:
+    """The schedule of one training, as factors of the rate that the optimizer came with.
+
+    Args:
+        config: names the schedule and its warm-up.
+        optimizer: left alone where the rate is constant.
+        steps: of an epoch.
+
+    Raises:
+        ParameterError: both the config and the optimizer have a schedule.
+    """
+
+    def __init__(self, config: TrainingConfig, optimizer: keras.optimizers.Optimizer, steps: int) -> None:
+        self._config, self._optimizer, self._steps = config, optimizer, steps
+        self._base = float(optimizer.learning_rate)
+        self._plateau = Plateau(config.early_stopping)
+        self.vary = config.schedule != "constant" or config.warmup > 0
+        """Whether there is anything to do."""
+        self.restore()
+
+    def of_epoch(self, epoch: int) -> npt.NDArray[np.float32]:
+        """The rates of a 1-based epoch, shape ``(steps,)``; empty where they do not vary."""
+        if not self.vary:
+            return np.zeros(0, np.float32)
+        before = (epoch - 1) * self._steps + np.arange(self._steps)
+        warmup = self._config.warmup * self._steps
+        factors = rising(before, warmup)
+        if self._config.schedule == "cosine":
+            factors *= cosine(before, warmup, self._config.epochs * self._steps)
+        if self._config.schedule == "plateau":
+            factors *= self._plateau.factor
+        return np.asarray(self._base * factors, np.float32)
+
+    def update(self, epoch: int, metrics: EpochMetrics) -> None:
+        """Take in what an epoch led to."""
+        self._plateau.update(epoch, metrics)
+
+    def restore(self) -> None:
+        """Give the optimizer the rate that it came with."""
+        if not self.vary:
+            return
+        try:
+            self._optimizer.learning_rate = self._base
+        except TypeError as error:
+            raise ParameterError(
+                f"schedule: the optimizer has a schedule of its own; expected schedule = 'constant' and warmup = 0, "
+                f"received {self._config.schedule!r} and {self._config.warmup:g}"
+            ) from error

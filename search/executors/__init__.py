@@ -1,0 +1,1 @@
+"""The executors: each runs trials somewhere, behind one protocol."""

@@ -1,0 +1,272 @@
+"""N worker processes on this machine that stay alive across trials.
+
+Processes are spawned, never forked (a fork after TensorFlow has started hangs), and each has a pipe of its own,
+so that one that dies costs its trial and nothing else. The pools of the standard library break as a whole.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection, wait
+
+import psutil
+
+from mnist_core.errors import WorkerError
+from mnist_core.metrics import EpochMetrics
+from search.executors.base import Decide, Ended, Finished, Lost
+from search.executors.silence import SilenceWatch
+from search.trial import Trial, TrialResult
+from search.worker import WorkerContext, WorkerRuntime, run_trial
+
+# About 4 MiB stay behind with every trial, whatever Keras is told to forget.
+TRIALS_PER_WORKER = 40
+WORKER_MEMORY_BYTES = 1_200_000_000
+GRACE_SECONDS = 3.0
+MAX_FAILED_STARTS = 3
+IN_A_SCRIPT = 'In a script of your own, make the call below if __name__ == "__main__": — workers import the script'
+
+_SPAWN = multiprocessing.get_context("spawn")
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def default_workers() -> int:
+    """As many workers as there are cores, and memory for each; at least one."""
+    return max(1, min(usable_cores(), int(psutil.virtual_memory().available // WORKER_MEMORY_BYTES)))
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A worker's first word."""
+
+
+@dataclass(frozen=True)
+class _EpochEnd:
+    """A worker's word after each epoch; where trials can be pruned, it waits for a bool."""
+
+    epoch: int
+    metrics: EpochMetrics
+
+
+class _Worker:
+    """One process, its end of the pipe, and the trial that it is running."""
+
+    def __init__(self, context: WorkerContext) -> None:
+        self.connection, theirs = _SPAWN.Pipe()
+        self.process = _SPAWN.Process(target=_work, args=(theirs, context), daemon=True, name="mnist-search-worker")
+        with _environment_without(context.withheld(os.environ)), _interrupts_pending():
+            self.process.start()
+        theirs.close()
+        self.trial: Trial | None = None
+        self.trials_left = TRIALS_PER_WORKER
+        self.silent_since = 0.0
+
+    def start(self, trial: Trial, now: float) -> None:
+        self.trial, self.silent_since = trial, now
+        self.trials_left -= 1
+        self.send(trial)
+
+    def send(self, message: Trial | bool) -> None:
+        with suppress(OSError):  # it has died; its sentinel says so at the next poll
+            self.connection.send(message)
+
+    def exit_cause(self) -> str:
+        self.process.join(GRACE_SECONDS)
+        code = self.process.exitcode
+        if code is not None and -code in set(signal.Signals):
+            return f"the worker process was killed by {signal.Signals(-code).name}"
+        return f"the worker process ended with exit code {code}"
+
+    def kill(self) -> None:
+        """End it for certain: a stopped process, or one that hangs in compiled code, heeds no other signal."""
+        self.process.kill()
+        self.process.join(GRACE_SECONDS)  # not for ever: while a disk or a device does not answer, nothing ends it
+
+    def end(self) -> None:
+        self.connection.close()
+        if self.process.is_alive():
+            self.process.terminate()
+
+
+class LocalExecutor:
+    """Runs trials in worker processes on this machine, each with its share of the cores.
+
+    The worker of a trial that reports nothing for too long is killed, and the trial is lost.
+    ``poll`` raises WorkerError where no worker ever comes to life.
+
+    Args:
+        context: what the workers need; its ``threads`` is what one of them computes with.
+        workers: how many; they start at once, and are replaced when they die or have run many trials.
+    """
+
+    def __init__(self, context: WorkerContext, workers: int) -> None:
+        self._context = context
+        self._workers = [_Worker(context) for _ in range(workers)]
+        self._waiting: deque[Trial] = deque()
+        self._any_was_ready = False
+        self._failed_starts = 0
+        self._silence = SilenceWatch(context.trial_timeout)
+
+    @property
+    def capacity(self) -> int:
+        """The number of workers."""
+        return len(self._workers)
+
+    def submit(self, trial: Trial) -> None:
+        """Give the trial to a free worker, or keep it until there is one."""
+        self._waiting.append(trial)
+        self._assign()
+
+    def poll(self, decide: Decide, timeout: float) -> Sequence[Ended]:
+        """Pass messages to and fro; return the trials that ended."""
+        busy = [worker for worker in self._workers if worker.trial]
+        watched = [worker.connection for worker in busy] + [worker.process.sentinel for worker in busy]
+        ready = wait(watched, timeout) if watched else []
+        self._silence.look()
+        ended: list[Ended] = []
+        for worker in busy:
+            # A worker that sent its result and then died has both ready: the message counts first.
+            if worker.connection in ready:
+                ended += self._receive(worker, decide)
+            elif worker.process.sentinel in ready:
+                ended += self._handle_worker_exit(worker)
+            elif self._silence.is_hung(worker.silent_since):
+                ended += self._end_hung(worker)
+        self._assign()
+        return ended
+
+    def close(self) -> None:
+        """End all workers at once."""
+        self._waiting.clear()
+        for worker in self._workers:
+            worker.end()
+        for worker in self._workers:
+            worker.process.join(GRACE_SECONDS)
+            if worker.process.is_alive():
+                worker.kill()
+        self._workers = []
+
+    def _receive(self, worker: _Worker, decide: Decide) -> list[Ended]:
+        assert worker.trial is not None
+        try:
+            message = worker.connection.recv()
+        except (EOFError, OSError):
+            return self._handle_worker_exit(worker)
+        self._silence.end_silence(worker.silent_since)
+        worker.silent_since = self._silence.now
+        if isinstance(message, _Ready):
+            self._any_was_ready = True
+            return []
+        if isinstance(message, _EpochEnd):
+            keep_going = decide(worker.trial, message.epoch, message.metrics)
+            if self._context.pruning:  # a worker that does not wait for it would take it for its next trial
+                worker.send(keep_going)
+            return []
+        assert isinstance(message, TrialResult)
+        trial, worker.trial = worker.trial, None
+        if worker.trials_left == 0:
+            self._replace(worker)
+        return [Finished(trial, message)]
+
+    def _handle_worker_exit(self, worker: _Worker) -> list[Ended]:
+        return self._lose(worker, worker.exit_cause(), IN_A_SCRIPT)
+
+    def _end_hung(self, worker: _Worker) -> list[Ended]:
+        cause = f"the trial reported nothing for {self._silence.limit:,.6g} s, and its worker process was killed"
+        worker.kill()
+        return self._lose(worker, cause, "A longer trial_timeout gives a worker more time to start")
+
+    def _lose(self, worker: _Worker, cause: str, advice: str) -> list[Ended]:
+        assert worker.trial is not None
+        self._failed_starts += not self._any_was_ready
+        if self._failed_starts == MAX_FAILED_STARTS:
+            raise WorkerError(f"no worker process could start ({cause}). {advice}")
+        lost = Lost(worker.trial, cause)
+        self._replace(worker)
+        return [lost]
+
+    def _replace(self, worker: _Worker) -> None:
+        worker.end()
+        self._workers[self._workers.index(worker)] = _Worker(self._context)
+
+    def _assign(self) -> None:
+        for worker in self._workers:
+            if self._waiting and worker.trial is None:
+                worker.start(self._waiting.popleft(), self._silence.now)
+
+
+@contextmanager
+def _environment_without(names: Iterable[str]) -> Iterator[None]:
+    """Processes started meanwhile have none of these variables, from their first instruction.
+
+    ``os.environ`` keeps them: other threads of the driver read their credentials from it at any time.
+    """
+    names = tuple(names)
+    for name in names:
+        os.unsetenv(name)
+    try:
+        yield
+    finally:
+        for name in names:
+            if name in os.environ:
+                os.putenv(name, os.environ[name])
+
+
+@contextmanager
+def _interrupts_pending() -> Iterator[None]:
+    """Ctrl-C waits for the end of the block, and is blocked in processes started meanwhile until they ignore it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    # It is started with the first process otherwise, and unblocks the signal after that.
+    resource_tracker.ensure_running()
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+
+
+def _ignore_interrupts() -> None:
+    """Leave Ctrl-C to the driver, which ends its workers; one that has come already is dropped."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def _work(connection: Connection, context: WorkerContext) -> None:
+    """A worker's life: trials in, epochs and results out, until the driver closes the pipe or dies."""
+    _ignore_interrupts()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    bench = WorkerRuntime(context, own_process=True)
+    with suppress(Exception):  # it is raised again in the first trial, which is where it is recorded
+        bench.split  # noqa: B018
+
+    def report(epoch: int, metrics: EpochMetrics) -> bool:
+        connection.send(_EpochEnd(epoch, metrics))
+        return bool(connection.recv()) if context.pruning else True
+
+    try:
+        connection.send(_Ready())
+        while True:
+            connection.send(run_trial(connection.recv(), bench, report))
+    except (EOFError, OSError):
+        return  # the driver is gone
+
+
+def _exit_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)

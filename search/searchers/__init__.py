@@ -1,0 +1,1 @@
+"""The searchers: each decides which points to try, behind one protocol."""

@@ -1,0 +1,36 @@
+"""From a sweep to its searcher. Each engine is imported only where it is asked for: KerasTuner brings TensorFlow."""
+
+from __future__ import annotations
+
+from mnist_core.runtime import tensorflow_import
+from search.searchers.base import MIN_DRAWS, DeduplicatingSearcher, Searcher, draws_to_meet_any
+from search.searchers.listed_searcher import ListedSearcher
+from search.spec import Engine, SweepSpec
+from search.sweep import NOTHING_DONE, ResumeState
+
+
+def make_searcher(spec: SweepSpec, history: ResumeState = NOTHING_DONE) -> DeduplicatingSearcher:
+    """The searcher that a sweep asks for, taught what is already known.
+
+    Args:
+        spec: the sweep.
+        history: finished trials to learn from, lost ones to suggest first.
+    """
+    # A sampler that learns repeats itself where it has converged: it is not asked until it happens on the last point.
+    draws = draws_to_meet_any(spec.space.size) if spec.sampler in ("random", "qmc") else MIN_DRAWS
+    searcher = DeduplicatingSearcher(_engine(spec, len(history.finished)), spec.space.size, draws)
+    history.replay(searcher, spec)
+    return searcher
+
+
+def _engine(spec: SweepSpec, known: int) -> Searcher:
+    if spec.engine is Engine.OPTUNA:
+        from search.searchers.optuna_searcher import OptunaSearcher
+
+        return OptunaSearcher(spec, known)
+    if spec.engine is Engine.LISTED:
+        return ListedSearcher(spec)
+    with tensorflow_import():
+        from search.searchers.keras_tuner_searcher import KerasTunerSearcher
+
+    return KerasTunerSearcher(spec, known)

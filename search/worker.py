@@ -1,0 +1,176 @@
+"""What a worker does with a trial: data once, then build, train, save; whatever happens, a result."""
+
+from __future__ import annotations
+
+import shutil
+import time
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mnist_core.data.images import split
+from mnist_core.data.sources import DataSource
+from mnist_core.errors import DataError, NonFiniteError
+from mnist_core.metrics import EpochMetrics, StopReason
+from search.spec import DataSpec
+from search.trial import SavedModel, Trial, TrialResult, TrialState
+
+if TYPE_CHECKING:
+    import keras
+
+    from mnist_core.training.compiled_epoch import ResidentSplit
+
+EpochCallback = Callable[[int, EpochMetrics], bool]
+SaveModel = Callable[[Any, Path], SavedModel]
+"""Writes a Keras model into a folder that does not exist yet; importable by name, as workers receive it by pickle."""
+Withheld = Callable[[Mapping[str, str]], Iterable[str]]
+"""From an environment to the names in it that are not for workers; importable by name as well."""
+
+
+def nothing_withheld(environment: Mapping[str, str]) -> Iterable[str]:
+    """No names: workers have the whole environment."""
+    return ()
+
+
+@dataclass(frozen=True)
+class WorkerContext:
+    """All that a worker needs to know besides the trials.
+
+    Args:
+        source: where the data lies, for a worker to read.
+        digest: what its training images have to be (SHA-256).
+        data: how they are divided.
+        save: turns a trained model into files.
+        staging: folder in which each trial writes its files.
+        threads: cores that one worker computes with.
+        pruning: whether a trial waits after each epoch for the word to go on; else it goes on at once.
+        trial_timeout: seconds for which a trial may report nothing before its worker is killed; None derives it
+            from what has been seen. A trial within the driver's own process cannot be killed.
+        withheld: environment variables that worker processes are started without.
+    """
+
+    source: DataSource
+    digest: str
+    data: DataSpec
+    save: SaveModel
+    staging: Path
+    threads: int = 1
+    pruning: bool = True
+    trial_timeout: float | None = None
+    withheld: Withheld = nothing_withheld
+
+
+class WorkerRuntime:
+    """A worker's place: TensorFlow configured and the data loaded, once, when the first trial asks for them.
+
+    Args:
+        context: what the worker needs to know.
+        own_process: whether TensorFlow is this bench's to configure; in a process that has others in it, it is not.
+    """
+
+    def __init__(self, context: WorkerContext, own_process: bool = False) -> None:
+        self.context = context
+        self._own_process = own_process
+
+    @cached_property
+    def split(self) -> ResidentSplit:
+        """The images of every trial of this worker.
+
+        Raises:
+            DataError: they are not those of the sweep.
+        """
+        from mnist_core import runtime
+
+        if self._own_process:
+            runtime.configure(self.context.threads)
+        from mnist_core.training.compiled_epoch import ResidentSplit
+
+        training = self.context.source.load_training()
+        if training.digest != self.context.digest:
+            raise DataError(
+                f"{self.context.source.location}: altered since the sweep began: expected digest "
+                f"{self.context.digest}, received {training.digest}"
+            )
+        return ResidentSplit.load(split(training, self.context.data.validation, self.context.data.seed))
+
+
+@dataclass
+class _Reports:
+    """Passes each epoch on and keeps it.
+
+    Args:
+        report: whom it is passed on to.
+        history: metrics of each epoch until now.
+        waited: seconds that the answers took.
+    """
+
+    report: EpochCallback
+    history: list[EpochMetrics] = field(default_factory=list)
+    waited: float = 0.0
+
+    def __call__(self, epoch: int, metrics: EpochMetrics) -> bool:
+        self.history.append(metrics)
+        asked = time.perf_counter()
+        try:
+            return self.report(epoch, metrics)
+        finally:
+            self.waited += time.perf_counter() - asked
+
+
+def run_trial(trial: Trial, bench: WorkerRuntime, report: EpochCallback) -> TrialResult:
+    """Train one trial and save its model. Every exception becomes a FAILED result with its traceback.
+
+    Args:
+        trial: what to train.
+        bench: where.
+        report: told of every epoch; its False ends the training as pruned.
+    """
+    reports = _Reports(report)
+    started = time.perf_counter()
+    try:
+        return _train_and_save(trial, bench, reports)
+    except Exception as error:
+        return TrialResult(
+            TrialState.FAILED,
+            history=tuple(reports.history),
+            stop_reason=StopReason.NON_FINITE if isinstance(error, NonFiniteError) else None,
+            training_seconds=time.perf_counter() - started - reports.waited,
+            error=f"{type(error).__name__}: {error}",
+            traceback=traceback.format_exc(),
+        )
+
+
+def _train_and_save(trial: Trial, bench: WorkerRuntime, reports: _Reports) -> TrialResult:
+    data = bench.split
+    # Here and not above: the process that drives the sweep imports this module, but never TensorFlow.
+    from mnist_core import runtime
+    from mnist_core.models.factory import build_model
+    from mnist_core.training.trainer import train
+
+    started = time.perf_counter()
+    runtime.reset(trial.seed)
+    model = build_model(trial.hyperparameters, data.train.shape)
+    training = train(model, data, trial.training, trial.seed, reports)
+    trained = time.perf_counter()
+    saved = _save(model, bench.context, bench.context.staging / f"{trial.number}-{trial.attempt}")
+    return TrialResult(
+        TrialState.PRUNED if training.reason is StopReason.PRUNED else TrialState.COMPLETE,
+        history=training.history,
+        best_epoch=training.best_epoch,
+        stop_reason=training.reason,
+        training_seconds=trained - started - reports.waited,
+        saving_seconds=time.perf_counter() - trained,
+        model=saved,
+        weights=saved.weights,
+    )
+
+
+def _save(model: keras.Model, context: WorkerContext, folder: Path) -> SavedModel:
+    try:
+        return context.save(model, folder)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise

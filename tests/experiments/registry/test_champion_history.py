@@ -1,0 +1,74 @@
+"""Who would follow whom back, from the history of the champion alone."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from experiments.registry.champion_history import ChampionChange, ChangeKind, champion_stack
+
+PROMOTED, FORCED, REINSTATED = ChangeKind.PROMOTED, ChangeKind.FORCED, ChangeKind.REINSTATED
+
+
+def history(*changes: tuple[ChangeKind, int]) -> list[ChampionChange]:
+    return [ChampionChange(version, act, "somebody", f"{number:06d}") for number, (act, version) in enumerate(changes)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "stack"),
+    [
+        ([], []),
+        ([(PROMOTED, 1)], [1]),
+        ([(PROMOTED, 1), (PROMOTED, 2)], [1, 2]),
+        ([(PROMOTED, 1), (FORCED, 2), (PROMOTED, 3)], [1, 2, 3]),
+        ([(PROMOTED, 1), (PROMOTED, 2), (REINSTATED, 1)], [1]),
+        ([(PROMOTED, 1), (PROMOTED, 2), (PROMOTED, 3), (REINSTATED, 2)], [1, 2]),
+        ([(PROMOTED, 1), (PROMOTED, 2), (PROMOTED, 3), (REINSTATED, 2), (REINSTATED, 1)], [1]),
+        ([(PROMOTED, 1), (PROMOTED, 2), (REINSTATED, 1), (PROMOTED, 2)], [1, 2]),
+        ([(PROMOTED, 1), (PROMOTED, 2), (PROMOTED, 1)], [1, 2, 1]),
+        ([(PROMOTED, 1), (PROMOTED, 2), (PROMOTED, 1), (REINSTATED, 2)], [1, 2]),
+        ([(PROMOTED, 1), (PROMOTED, 2), (PROMOTED, 1), (REINSTATED, 2), (REINSTATED, 1)], [1]),
+    ],
+)
+def test_promotions_put_a_version_on_top_and_rollbacks_take_what_is_above_away(
+    changes: list[tuple[ChangeKind, int]], stack: list[int]
+) -> None:
+    assert champion_stack(history(*changes)) == stack
+
+
+def test_the_same_champion_twice_in_a_row_reigns_once() -> None:
+    assert champion_stack(history((PROMOTED, 1), (PROMOTED, 1), (FORCED, 2), (FORCED, 2))) == [1, 2]
+
+
+def test_a_champion_of_whom_no_history_tells_reigns_all_the_same() -> None:
+    assert champion_stack(history((PROMOTED, 2), (REINSTATED, 1))) == [2, 1]
+
+
+acts = st.lists(st.tuples(st.sampled_from([PROMOTED, FORCED]), st.integers(1, 4)), min_size=1, max_size=12)
+
+
+@settings(derandomize=True, database=None, deadline=None, max_examples=100)
+@given(acts, st.integers(0, 20))
+def test_however_often_one_goes_back_the_first_champion_is_never_lost(
+    promotions: list[tuple[ChangeKind, int]], steps: int
+) -> None:
+    changes = history(*promotions)
+    for _ in range(steps):
+        stack = champion_stack(changes)
+        if len(stack) < 2:
+            break
+        changes += history((REINSTATED, stack[-2]))
+        assert champion_stack(changes) == stack[:-1]
+    assert champion_stack(changes)[0] == promotions[0][1]
+
+
+def test_a_change_knows_its_moment_to_the_microsecond_so_that_moments_sort() -> None:
+    before = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+    changes = [ChampionChange.now(1, PROMOTED), ChampionChange.now(2, FORCED, "a reason")]
+    assert [before, *(change.at for change in changes)] == sorted([before, *(change.at for change in changes)])
+    assert all(len(change.at) == len("2026-01-02T03:04:05.123456Z") for change in changes)
+    assert [change.reason for change in changes] == ["", "a reason"]
+    assert all(change.by for change in changes)

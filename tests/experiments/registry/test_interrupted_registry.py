@@ -1,0 +1,223 @@
+"""A promotion or rollback that ends at any of its calls to MLflow: the next command puts the registry in order."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from experiments.candidates import Candidate
+from experiments.evaluation import TestSet
+from experiments.registry.champion_history import ChangeKind, champions_left
+from experiments.registry.promotion import PromotionPolicy, promote
+from experiments.registry.versions import champion, read_changes, read_pending, read_versions, rollback_champion, settle
+from experiments.tracking.queries import find_run
+from experiments.tracking.records import Alias, VersionTag
+from experiments.tracking.store import Store
+from mnist_core.errors import NotFoundError
+from tests.helpers.stores import aliases_of
+from tests.helpers.sweeps import Run
+
+FIRST, SECOND, THIRD = "contest/trial-002", "contest/trial-001", "contest/trial-000"
+NAME = "mnist-classifier"
+TERMS = PromotionPolicy(floor=0)
+
+
+class ProcessEnd(KeyboardInterrupt):
+    """The end of a process."""
+
+
+WRITES = ("set_", "delete_", "create_", "update_", "log_")
+
+
+class Failing:
+    """A client whose process ends just before its nth call of those whose names begin so."""
+
+    def __init__(self, client: Any, calls: int, of: tuple[str, ...] = ("",)) -> None:
+        self._client, self._left, self._of = client, calls, of
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._client, name)
+
+        def call(*given: Any, **named: Any) -> Any:
+            self._left -= name.startswith(self._of)
+            if self._left <= 0:
+                raise ProcessEnd
+            return method(*given, **named)
+
+        return call
+
+
+def interrupt_at_each_call(store: Store, do: Callable[[Store], object], undo: Callable[[], None]) -> Iterator[None]:
+    """Does it again and again, ended before its first call that writes, its second, and so on, to its own end.
+
+    A call that reads leaves the store as the last one that wrote: an end there is the same as before the next write.
+    """
+    for calls in range(1, 100):
+        over = False
+        with suppress(ProcessEnd):
+            do(replace(store, client=Failing(store.client, calls, WRITES)))  # type: ignore[arg-type]
+            over = True
+        yield
+        undo()
+        if over:
+            return
+    pytest.fail("never came to its end")
+
+
+def check_consistent(store: Store) -> None:
+    """Aliases and history say the same, and nothing is left to be completed."""
+    left = champions_left(read_changes(store, NAME), {one.version for one in read_versions(store, NAME)})
+    aliases = aliases_of(store)
+    assert aliases["champion"] == left[-1]
+    assert aliases.get("previous") == (left[-2] if len(left) > 1 else None)
+    assert "challenger" not in aliases
+    assert read_pending(store, NAME) is None
+
+
+def registry_state(store: Store) -> Callable[[], None]:
+    """A function that brings aliases and history back to what they are now."""
+    registered = store.client.get_registered_model(NAME)
+    versions = {one.version for one in read_versions(store, NAME)}
+
+    def restore() -> None:
+        now = store.client.get_registered_model(NAME)
+        for key in now.tags.keys() - registered.tags.keys():
+            store.client.delete_registered_model_tag(NAME, key)
+        for key, value in registered.tags.items():
+            store.client.set_registered_model_tag(NAME, key, value)
+        for one in {one.version for one in read_versions(store, NAME)} - versions:
+            store.client.delete_model_version(NAME, str(one))
+        for alias in now.aliases.keys() - registered.aliases.keys():
+            store.client.delete_registered_model_alias(NAME, alias)
+        for alias, version in registered.aliases.items():
+            store.client.set_registered_model_alias(NAME, alias, version)
+
+    return restore
+
+
+def promoted(command: Run, *runs: str) -> None:
+    for run in runs:
+        assert command("promote", run, "--yes", "--no-explain", "--floor", "0")[0] == 0
+
+
+def test_a_rollback_interrupted_anywhere_is_completed_by_the_next_one(command: Run, judged_store: Store) -> None:
+    promoted(command, FIRST, SECOND, THIRD)
+    restore = registry_state(judged_store)
+    count = 0
+    for _ in interrupt_at_each_call(judged_store, lambda store: rollback_champion(store, NAME, "why"), restore):
+        count += 1
+        with suppress(NotFoundError):
+            rollback_champion(judged_store, NAME)
+        check_consistent(judged_store)
+        assert aliases_of(judged_store)["champion"] in (1, 2)
+    assert count == 5  # four calls that write, and the whole of it
+
+
+def test_an_interrupted_rollback_that_was_noted_goes_one_step_and_no_further(command: Run, judged_store: Store) -> None:
+    promoted(command, FIRST, SECOND, THIRD)
+    restore = registry_state(judged_store)
+    for _ in interrupt_at_each_call(judged_store, lambda store: rollback_champion(store, NAME, "why"), restore):
+        if read_pending(judged_store, NAME) is None:
+            continue
+        then, now = rollback_champion(judged_store, NAME)
+        assert (then.version, now.version) == (2, 3)
+        assert aliases_of(judged_store) == {"champion": 2, "previous": 1}
+        assert [change.reason for change in read_changes(judged_store, NAME)][3:] == ["why"]
+
+
+def test_a_promotion_interrupted_anywhere_is_completed_by_the_next_one(
+    command: Run, judged_store: Store, whole_test: TestSet
+) -> None:
+    promoted(command, FIRST, SECOND)
+    chosen = Candidate(find_run(judged_store, THIRD), "to be interrupted")
+    restore = registry_state(judged_store)
+    for _ in interrupt_at_each_call(judged_store, lambda store: promote(store, chosen, whole_test, TERMS), restore):
+        promote(judged_store, chosen, whole_test, TERMS)
+        check_consistent(judged_store)
+        aliases = aliases_of(judged_store)
+        assert (champion_run(judged_store), aliases["previous"]) == (chosen.run.run_id, 2)
+
+
+def champion_run(store: Store) -> str:
+    found = champion(store, NAME)
+    assert found is not None
+    return found.run_id
+
+
+def test_the_list_says_what_was_interrupted_and_changes_nothing(command: Run, judged_store: Store) -> None:
+    promoted(command, FIRST, SECOND)
+    change = judged_store.client.get_registered_model(NAME).tags
+    newest = max(key for key in change if key.startswith("champion."))
+    judged_store.client.set_registered_model_tag(
+        NAME, "champion.9999", json.dumps({**json.loads(change[newest]), "version": 1, "act": "reinstated"})
+    )
+    _, out, _ = command("registry")
+    assert out.splitlines()[-1] == "interrupted: version 1 reinstated; the next promote or rollback completes it"
+    assert aliases_of(judged_store) == {"champion": 2, "previous": 1}
+
+
+def test_a_champion_that_was_rolled_back_is_no_challenger(command: Run, judged_store: Store) -> None:
+    promoted(command, FIRST)
+    assert command("promote", SECOND, "--yes", "--no-explain", "--floor", "1")[0] == 1
+    promoted(command, SECOND)
+    # As an earlier version left it where it was interrupted.
+    judged_store.client.set_registered_model_alias(NAME, "challenger", "2")
+    assert command("rollback")[0] == 0
+    assert aliases_of(judged_store) == {"champion": 1}
+
+
+def test_a_refused_version_stays_challenger_whatever_else_changes(command: Run, judged_store: Store) -> None:
+    promoted(command, FIRST, SECOND)
+    assert command("promote", THIRD, "--yes", "--no-explain", "--floor", "1")[0] == 1
+    assert command("rollback")[0] == 0
+    assert aliases_of(judged_store) == {"champion": 1, "challenger": 3}
+
+
+def of_before(store: Store) -> None:
+    """Takes away what registries of before did not have."""
+    store.client.delete_registered_model_tag(NAME, "aliases_show")
+
+
+def test_a_registry_of_before_is_read_and_gone_on_with(command: Run, judged_store: Store) -> None:
+    promoted(command, FIRST, SECOND, THIRD)
+    of_before(judged_store)
+    assert command("rollback")[0] == 0
+    assert aliases_of(judged_store) == {"champion": 2, "previous": 1}
+    check_consistent(judged_store)
+
+
+def test_a_rollback_that_an_earlier_version_left_without_history_is_noted(command: Run, judged_store: Store) -> None:
+    promoted(command, FIRST, SECOND)
+    of_before(judged_store)
+    judged_store.client.set_registered_model_alias(NAME, "champion", "1")
+    code, _, err = command("rollback")
+    assert (code, err) == (2, f"mnist-search: {NAME}: no previous champion to go back to; version 1 stays\n")
+    check_consistent(judged_store)
+    last = read_changes(judged_store, NAME)[-1]
+    assert (last.version, last.act, last.reason) == (1, ChangeKind.REINSTATED, "the alias was found moved")
+    promoted(command, SECOND)
+    assert aliases_of(judged_store) == {"champion": 2, "previous": 1}
+
+
+def test_an_alias_that_was_taken_away_by_hand_stays_away(command: Run, judged_store: Store) -> None:
+    promoted(command, FIRST, SECOND)
+    judged_store.client.delete_registered_model_alias(NAME, "champion")
+    assert settle(judged_store, NAME) is None
+    assert champion(judged_store, NAME) is None
+
+
+def test_the_champion_is_found_in_one_call_with_all_its_aliases(command: Run, judged_store: Store) -> None:
+    promoted(command, FIRST)
+    judged_store.client.set_registered_model_alias(NAME, "of_mine", "1")
+    client = Failing(judged_store.client, 2)
+    found = champion(replace(judged_store, client=client), NAME)  # type: ignore[arg-type]
+    assert found is not None
+    assert (found.version, found.aliases) == (1, (Alias.CHAMPION, "of_mine"))
+    assert found == read_versions(judged_store, NAME)[0]
+    assert found.tags[VersionTag.RUN] == FIRST
+    assert champion(judged_store, "nobody") is None

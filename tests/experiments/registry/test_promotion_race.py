@@ -1,0 +1,68 @@
+"""Two processes promote at once while a third looks on."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from experiments.registry.versions import read_changes, read_versions
+from experiments.tracking.store import Store, open_store
+from tests.helpers.stores import aliases_of
+from tests.helpers.sweeps import Run
+
+# Everything is imported and read before the word is given, so that both decide at the same time.
+PROMOTER = """
+import sys
+from pathlib import Path
+from experiments.candidates import Chosen
+from experiments.evaluation import TestSet
+from experiments.tracking.queries import find_run
+from experiments.registry.promotion import Terms, promote
+from experiments.tracking.store import open_store
+from mnist_core.data.sources import DataSource, Origin
+uri, name, data = sys.argv[1:]
+store = open_store(uri)
+chosen, test = Chosen(find_run(store, name), "in a race"), TestSet.load(DataSource(Origin.GIVEN, Path(data)))
+print("ready", flush=True)
+sys.stdin.readline()
+print(promote(store, chosen, test, Terms(floor=0)).verdict.value)
+"""
+
+
+def test_the_champion_is_never_missing_and_every_run_has_one_version(
+    command: Run, judged_store: Store, whole_npz: Path
+) -> None:
+    assert command("promote", "contest/2", "--yes", "--no-explain", "--floor", "0")[0] == 0
+    uri = judged_store.uri
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-c", PROMOTER, uri, f"contest/{number}", str(whole_npz)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parents[3],
+        )
+        for number in (0, 1)
+    ]
+    for racer in racers:
+        assert racer.stdout is not None
+        assert racer.stdout.readline() == "ready\n"
+    for racer in racers:
+        assert racer.stdin is not None
+        racer.stdin.write("go\n")
+        racer.stdin.flush()
+    seen, store = [], open_store(uri)
+    while any(racer.poll() is None for racer in racers):
+        seen.append(aliases_of(store).get("champion"))
+    assert [racer.communicate()[0] for racer in racers] == ["passed\n"] * 2
+
+    assert {1} < set(seen) <= {1, 2, 3}
+    assert seen == sorted(seen)
+    assert aliases_of(store) == {"champion": 3, "previous": 2}
+    versions = read_versions(store, "mnist-classifier")
+    assert sorted(version.tags["run"] for version in versions) == [f"contest/trial-00{number}" for number in range(3)]
+    assert [change.version for change in read_changes(store, "mnist-classifier")] == [1, 2, 3]
+    # The second one in was compared with the first one in, not with the champion that both had found.
+    second, first, _ = versions
+    assert first.tags["run"] in second.tags["check.champion"]

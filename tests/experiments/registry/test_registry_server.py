@@ -1,0 +1,45 @@
+"""The way from a sweep to the champion and back, on a real tracking server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from experiments import parse_spec, run_sweep
+from tests.helpers.sweep_texts import CONTEST
+from tests.helpers.sweeps import Run, here
+
+
+def test_a_tracking_server_has_champions_too(
+    command: Run, server: str, whole_npz: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    two = CONTEST.partition("    { hidden_layers = 1, hidden_size = 8")[0] + "]\n" + CONTEST.partition("]\n")[2]
+    swept = run_sweep(parse_spec(two), here(whole_npz))
+    assert len(swept.ranked) == 2
+    low = ["--yes", "--no-explain", "--floor", "0.5", "--as", "on-a-server"]
+    assert command("promote", f"{swept.sweep.name}/1", *low)[0] == 0
+    assert command("promote", swept.sweep.name, *low)[0] == 0
+
+    client = MlflowClient(server)
+    versions = {alias: client.get_model_version_by_alias("on-a-server", alias) for alias in ("champion", "previous")}
+    assert {alias: version.run_id for alias, version in versions.items()} == {
+        "champion": swept.ranked[0].run_id,
+        "previous": swept.ranked[1].run_id,
+    }
+    assert versions["champion"].tags["check.champion"].startswith("passed: not significantly unlike")
+    assert versions["champion"].description.startswith(f"# {swept.ranked[0].title}\n")
+
+    high = ["--yes", "--no-explain", "--floor", "1", "--as", "on-a-server"]
+    assert command("promote", f"{swept.sweep.name}/1", *high)[0] == 1
+    assert command("rollback", "--as", "on-a-server", "--reason", "to see it")[0] == 0
+    assert dict(client.get_registered_model("on-a-server").aliases) == {"champion": "1", "challenger": "1"}
+    code, out, _ = command("registry", "--as", "on-a-server")
+    assert code == 0
+    assert "version 1 reinstated by" in out
+    assert out.rstrip().endswith(": to see it")
+    code, _, err = command("rollback", "--as", "on-a-server")
+    assert code == 2
+    assert "no previous champion" in err

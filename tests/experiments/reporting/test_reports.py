@@ -1,0 +1,205 @@
+"""A sweep's report: drawn, in MLflow, and as a page that a browser opens."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+from experiments import LaunchOptions, SweepResult, open_store, parse_spec, run_sweep
+from experiments.reporting import reports, sections
+from experiments.reporting.reports import DESCRIPTION, SweepReport, make_report, report_sweep
+from mnist_core.metrics import EpochMetrics
+from search.executors.base import InProcessExecutor
+from search.trial import TrialState
+from tests.helpers.sweep_texts import SMALL
+from tests.helpers.synthetic_sweeps import many_trials, run, timeline
+
+CHROMIUM = Path("/usr/bin/chromium")
+PICTURES = [
+    *("history", "importances", "parallel_coordinates", "slices", "contours"),
+    *("curves", "tradeoffs", "timeline", "time"),
+]
+
+
+@pytest.fixture(scope="module")
+def reported(swept: SweepResult) -> SweepReport:
+    """The report of a real sweep, logged to it."""
+    return report_sweep(open_store(swept.tracking_uri), swept.sweep)
+
+
+def test_every_picture_of_a_real_sweep_is_drawn(reported: SweepReport) -> None:
+    assert reported.missing == []
+    assert [picture.name for picture in reported.pictures] == PICTURES
+
+
+def test_pictures_page_and_description_are_on_the_parent_run(swept: SweepResult, reported: SweepReport) -> None:
+    client = MlflowClient(swept.tracking_uri)
+    files = {Path(artifact.path).name for artifact in client.list_artifacts(swept.sweep.run_id, "report")}
+    assert files == {f"{name}.png" for name in PICTURES} | {"report.html"}
+    description = client.get_run(swept.sweep.run_id).data.tags[DESCRIPTION]
+    assert swept.best is not None
+    assert f"- **best**: {swept.best.name}, val_accuracy {swept.best.value('val_accuracy'):.4f}" in description
+    assert "`report/report.html`" in description
+
+
+@pytest.fixture(scope="module")
+def browser_page() -> Iterator[Any]:
+    """A page of a headless browser that has no network."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if not CHROMIUM.exists():
+        pytest.skip(f"{CHROMIUM} is not installed")
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=str(CHROMIUM), args=arguments)
+        yield browser.new_context(offline=True).new_page()
+        browser.close()
+
+
+def test_the_page_opens_offline_without_a_complaint(reported: SweepReport, browser_page: Any, tmp_path: Path) -> None:
+    (tmp_path / "report.html").write_text(reported.page, encoding="utf-8")
+    complaints: list[str] = []
+    browser_page.on("console", lambda message: complaints.append(message.text))
+    browser_page.on("pageerror", lambda error: complaints.append(str(error)))
+    browser_page.on("requestfailed", lambda request: complaints.append(request.url[:80]))
+    browser_page.goto((tmp_path / "report.html").as_uri())
+    assert complaints == []
+    loaded = browser_page.eval_on_selector_all("img", "all => all.every(one => one.naturalWidth > 500)")
+    assert loaded
+    assert browser_page.locator("img").count() == len(PICTURES)
+    assert browser_page.get_by_role("heading", level=2).all_inner_texts() == [
+        *(picture.title for picture in reported.pictures),
+        "All trials",
+    ]
+    for width in (400, 1000):
+        browser_page.set_viewport_size({"width": width, "height": 800})
+        assert browser_page.evaluate("document.documentElement.scrollWidth") == width
+
+
+def test_the_page_loads_nothing_and_describes_every_picture(reported: SweepReport) -> None:
+    assert re.findall(r'(?:src|href)="(?!data:|#)[^"]*"', reported.page) == []
+    assert len(re.findall(r'<img [^>]*alt="[^"]{20,}"', reported.page)) == len(PICTURES)
+    ids = set(re.findall(r'id="([^"]+)"', reported.page))
+    assert set(re.findall(r'href="#([^"]+)"', reported.page)) <= ids
+
+
+def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make reports at once, of their words and tables alone."""
+    monkeypatch.setattr(
+        reports, "render_plot", lambda sketch: reports.RenderedPlot(sketch.name, sketch.title, problem="left out")
+    )
+
+
+def test_what_trials_say_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_pictures(monkeypatch)
+    failed = run(1, None, state=TrialState.FAILED)
+    object.__setattr__(failed, "error", "<script>alert('x')</script> & more")
+    page = make_report(timeline([run(0), failed])).page
+    assert "<script>" not in page
+    assert "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &amp; more" in page
+
+
+def test_the_table_of_all_trials_has_every_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_pictures(monkeypatch)
+    told = many_trials(40)
+    page = make_report(told).page
+    assert all(trial.run.name in page for trial in told.trials)
+    assert f"{len(told.trials)} attempts, best first" in page
+
+
+def test_what_cannot_be_drawn_takes_nothing_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*arguments: object) -> None:
+        raise MemoryError("no room for it")
+
+    monkeypatch.setattr(sections.drawing, "draw_timeline", broken)
+    report = make_report(timeline([run(0, None, state=TrialState.FAILED)]))
+    assert {picture.name for picture in report.missing} == set(PICTURES) - {"time"}
+    assert report.page.count("Not drawn: no room for it.") == 1
+    assert report.page.count("Not drawn: needs 1 complete trial, found 0.") == 3
+    assert "No trial completed." in report.page
+    assert "not drawn: Optimization history" in report.summary
+
+
+def test_one_parameter_has_no_pairs() -> None:
+    text = 'name = "one"\ntrials = 3\n[space]\ndropout = { low = 0.0, high = 0.5 }\n'
+    runs = [run(number, 0.9 + number / 100, params={"dropout": f"0.{number}"}) for number in range(3)]
+    report = make_report(timeline(runs, text=text))
+    problems = {picture.name: picture.problem for picture in report.missing}
+    assert problems == {"contours": "only one parameter was searched", "curves": "no trial ended an epoch"}
+
+
+class Quiet:
+    """How a small sweep is run here, and what it says."""
+
+    def __init__(self, data: Path, **settings: Any) -> None:
+        self.said: list[str] = []
+        self.launch = LaunchOptions(
+            data=data,
+            say=self.said.append,
+            executor=lambda context, workers: InProcessExecutor(context),
+            **settings,
+        )
+
+
+TINY = SMALL.replace("trials = 4", "trials = 2").replace("epochs = 3", "epochs = 1")
+
+
+@pytest.mark.usefixtures("store_at_hand")
+def test_a_sweep_ends_with_its_report_and_says_how_long_it_tracked(
+    small_npz: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_pictures(monkeypatch)
+    quiet = Quiet(small_npz)
+    result = run_sweep(parse_spec(TINY), quiet.launch)
+    run = MlflowClient(result.tracking_uri).get_run(result.sweep.run_id)
+    assert DESCRIPTION in run.data.tags
+    assert run.data.metrics["tracking_seconds"] == pytest.approx(result.tracking_seconds)
+    assert quiet.said[-1].startswith("not in the report: Optimization history (left out), What matters (left out), ")
+
+
+@pytest.mark.usefixtures("store_at_hand")
+def test_a_report_that_cannot_be_made_fails_no_sweep(small_npz: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*arguments: object) -> None:
+        raise RuntimeError("out of paint")
+
+    monkeypatch.setattr(reports, "render", broken)
+    without_pictures(monkeypatch)
+    quiet = Quiet(small_npz)
+    result = run_sweep(parse_spec(TINY), quiet.launch)
+    assert result.best is not None
+    assert quiet.said[-1] == "no report: out of paint; draw it by: mnist-search report small"
+
+
+class StopAfter:
+    """Asks for the end once a trial has ended, as Ctrl-C does."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def sweep_started(self, *what: object) -> None: ...
+    def trial_started(self, *what: object) -> None: ...
+    def epoch_ended(self, trial: object, epoch: int, metrics: EpochMetrics) -> None: ...
+    def trial_lost(self, *what: object) -> None: ...
+
+    def trial_ended(self, *what: object) -> None:
+        self.asked = True
+
+
+@pytest.mark.usefixtures("store_at_hand")
+def test_an_interrupted_sweep_does_not_keep_the_user_waiting(small_npz: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[str] = []
+    monkeypatch.setattr(reports, "render_plot", lambda sketch: drawn.append(sketch.name))
+    stop = StopAfter()
+    quiet = Quiet(small_npz, observers=[stop], stop=lambda: stop.asked)
+    run_sweep(parse_spec(TINY), quiet.launch)
+    assert drawn == []
+    assert not [line for line in quiet.said if "report" in line]
+
+
+def test_drawing_is_left_off_when_asked_to() -> None:
+    with pytest.raises(InterruptedError):
+        make_report(many_trials(4), stop=lambda: True)

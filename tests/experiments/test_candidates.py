@@ -1,0 +1,81 @@
+"""Which run would be chosen, and why: the command ``best``, and the candidate that a promotion takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from experiments import SweepResult, parse_spec, run_sweep
+from experiments.candidates import find_candidate
+from experiments.selection import SelectionRule
+from experiments.tracking.queries import find_run
+from experiments.tracking.store import Store
+from mnist_core.errors import NotFoundError
+from search.sweep import EndReason
+from tests.helpers.sweep_texts import CONTEST
+from tests.helpers.sweeps import Run, here
+
+Rows = Callable[..., tuple[list[list[str]], list[str]]]
+
+
+@pytest.fixture
+def rows(command: Run, contest_store: Store) -> Rows:
+    """Lines of the table of ``best contest`` with the given options, in words; then what is said below."""
+
+    def run(*words: str) -> tuple[list[list[str]], list[str]]:
+        code, out, _ = command("best", "contest", *words)
+        assert code == 0
+        table, _, below = out.partition("\n\n")
+        return [line.split() for line in table.splitlines()[1:]], below.splitlines()
+
+    return run
+
+
+def test_best_lists_those_that_may_win_and_marks_the_choice_and_its_ties(rows: Rows, contest_store: Store) -> None:
+    table, below = rows()
+    assert [row[:2] for row in table] == [["1", "trial-000"], ["2", "trial-001"], ["3", "trial-002"]]
+    assert [row[-1] for row in table] == ["chosen", "tied", "6,370"]
+    assert below[0] == f"best: trial-000, id {find_run(contest_store, 'contest/0').run_id}"
+    assert below[1].startswith("the best val_accuracy; 1 other within")
+
+
+@pytest.mark.parametrize("rule", ["one-se", "smallest"])
+def test_other_rules_take_the_smallest_of_the_ties_and_say_what_it_costs(rows: Rows, rule: str) -> None:
+    table, below = rows("--rule", rule)
+    assert [row[-1] for row in table[:2]] == ["tied", "chosen"]
+    assert below[0].startswith(f"{rule}: trial-001, id ")
+    assert below[1].startswith("19,090 weights, against 50,890 of trial-000, whose accuracy is 0.0")
+
+
+def test_a_bound_on_the_weights_is_kept_whatever_is_more_accurate(rows: Rows) -> None:
+    table, below = rows("--max-parameters", "20000")
+    assert [row[:2] for row in table] == [["1", "trial-001"], ["2", "trial-002"]]
+    assert below[0].startswith("best: trial-001, id ")
+
+
+def test_a_short_list_still_holds_what_was_chosen(rows: Rows) -> None:
+    table, _ = rows("--top", "1", "--rule", "smallest")
+    assert [row[:2] for row in table] == [["1", "trial-000"], ["2", "trial-001"]]
+
+
+def test_a_sweep_is_taken_before_a_run_and_a_run_as_it_is_named(contest_store: Store, contest: SweepResult) -> None:
+    assert contest.best is not None
+    assert find_candidate(contest_store, "contest").run == contest.best
+    assert find_candidate(contest_store, "contest/2").run.number == 2
+    assert find_candidate(contest_store, contest.best.run_id[:10]).run == contest.best
+    assert find_candidate(contest_store, "contest/2").reason == "named by the user"
+    by_rule = find_candidate(contest_store, contest.sweep.run_id, SelectionRule.SMALLEST)
+    assert by_rule.run.number == 1
+    assert by_rule.reason.startswith("of sweep contest, by rule smallest: ")
+
+
+def test_without_a_name_the_newest_sweep_that_ended_is_taken(contest_store: Store, whole_npz: Path) -> None:
+    assert find_candidate(contest_store, None).run.title == "contest/trial-000"
+    newer = run_sweep(parse_spec(CONTEST, ["name=newer"]), here(whole_npz, timeout=1e-9))
+    assert newer.ending is EndReason.TIMED_OUT
+    with pytest.raises(NotFoundError, match="sweep newer: no complete trial"):
+        find_candidate(contest_store, None)
+    contest_store.client.update_run(newer.sweep.run_id, status="RUNNING")
+    assert find_candidate(contest_store, None).run.title == "contest/trial-000"

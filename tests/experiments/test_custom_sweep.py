@@ -1,0 +1,65 @@
+"""A sweep over a model and data of the user's own, from its file to its test set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from experiments import LaunchOptions, TestSet, evaluate_run, find_sweep, locate, open_store, parse_spec, run_sweep
+from experiments.tracking.queries import read_recorded_spec
+from experiments.tracking.records import Tag
+from mnist_core.errors import SpecError
+from search.sweep import EndReason
+from search.trial import TrialState
+
+OWN = """
+name = "own"
+engine = "optuna"
+sampler = "grid"
+model = "tests.helpers.custom_parts:softmax"
+data = "tests.helpers.custom_parts:stripes"
+[training]
+epochs = 4
+batch_size = 16
+[space]
+units = [4, 16]
+rate = 0.5
+"""
+
+
+def ignored(line: str) -> None:
+    pass
+
+
+def test_an_own_model_is_swept_on_own_data_and_evaluated(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    result = run_sweep(parse_spec(OWN), LaunchOptions(workers=1, tracking_uri=uri, say=ignored))
+    assert len(result.ranked) == 2
+    best = result.best
+    assert best is not None
+    assert (best.params["function"], best.params["rate"]) == ("tests.helpers.custom_parts:softmax", "0.5")
+    assert best.params["units"] in ("4", "16")
+    assert best.tags[Tag.DATASET_LOCATION] == best.tags[Tag.DATASET] == "tests.helpers.custom_parts:stripes"
+    store = open_store(uri)
+    assert read_recorded_spec(store, find_sweep(store, "own")).space == result.spec.space
+    evaluation = evaluate_run(store, best, TestSet.load(locate(None, ignored, best.tags)))
+    # The column that is bright says the class.
+    assert evaluation.figures.accuracy.value > 0.9
+    assert len(evaluation.labels) == 100
+
+
+def test_a_sweep_whose_trial_hangs_ends_soon_after_its_timeout_and_leaves_the_trial_for_later(tmp_path: Path) -> None:
+    spec = parse_spec(OWN, ["model=tests.helpers.custom_parts:sleeping", "space={units=[4]}", "trial_timeout=6s"])
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    result = run_sweep(spec, LaunchOptions(workers=1, timeout=1.0, tracking_uri=uri, report=False, say=ignored))
+    assert result.ending is EndReason.TIMED_OUT
+    (run,) = result.runs
+    assert run.state is TrialState.KILLED
+
+
+def test_a_function_that_is_not_there_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    spec = parse_spec(OWN, ["model=tests.helpers.custom_parts:softmacks"])
+    with pytest.raises(SpecError, match="did you mean 'softmax'"):
+        run_sweep(spec, LaunchOptions(workers=1, tracking_uri=f"sqlite:///{tmp_path}/mlflow.db", say=ignored))
+    assert not (tmp_path / "mlflow.db").exists()

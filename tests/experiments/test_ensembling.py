@@ -1,0 +1,254 @@
+"""A sweep over both architectures with every treatment of the trainer, and its best runs as one model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from experiments import (
+    LaunchOptions,
+    SweepResult,
+    confirm_sweep,
+    find_sweep,
+    open_store,
+    parse_spec,
+    read_runs,
+    report_sweep,
+    resume_sweep,
+    run_sweep,
+)
+from experiments.cli.main import app
+from experiments.ensembling import Ensemble, combine, record_ensemble
+from experiments.evaluation import TestSet, evaluate_run
+from experiments.registry.model_source import RegistryModelSource
+from experiments.tracking.artifacts import fetch_model
+from experiments.tracking.queries import find_run, list_sweeps
+from experiments.tracking.recorder import SweepRecorder
+from experiments.tracking.records import RunRecord, SweepState, Tag
+from experiments.tracking.store import Store
+from mnist_core.data.images import LabelledImages
+from mnist_core.data.sources import DataSource, Origin
+from mnist_core.errors import NotFoundError, SpecError, StoreError
+from mnist_core.models.saved_model import load_model, predict
+from search.trial import TrialState
+from tests.helpers.stores import copy_store, folder_of
+
+BOTH = """
+name = "both"
+sampler = "grid"
+[data]
+validation = 200
+[model]
+blocks = 1
+[training]
+epochs = 2
+batch_size = 50
+schedule = "cosine"
+ema = 0.5
+augmentation = { shift = 1.0 }
+[space]
+architecture = ["mlp", "cnn"]
+filters = [2, 4]
+hidden_size = 16
+"""
+
+
+def silently(line: str) -> None:
+    pass
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory, small_npz: Path) -> SweepResult:
+    uri = f"sqlite:///{tmp_path_factory.mktemp('both')}/mlflow.db"
+    return run_sweep(parse_spec(BOTH), LaunchOptions(data=small_npz, workers=1, tracking_uri=uri, say=silently))
+
+
+@pytest.fixture(scope="module")
+def store(both: SweepResult) -> Store:
+    return open_store(both.tracking_uri)
+
+
+@pytest.fixture(scope="module")
+def source(small_npz: Path) -> DataSource:
+    return DataSource(Origin.GIVEN, small_npz)
+
+
+@pytest.fixture(scope="module")
+def combined(store: Store, both: SweepResult, source: DataSource) -> Ensemble:
+    return combine(store, both.sweep, 3, source)
+
+
+@pytest.fixture(scope="module")
+def kept(store: Store, combined: Ensemble, source: DataSource) -> RunRecord:
+    return record_ensemble(store, combined, source)
+
+
+@pytest.fixture
+def _in_that_store(both: SweepResult, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", both.tracking_uri)
+
+
+def test_a_run_has_the_parameters_of_its_architecture_and_no_others(both: SweepResult) -> None:
+    plain, *convolutional = sorted(both.ranked, key=lambda run: run.params["architecture"] == "cnn")
+    assert plain.params["architecture"] == "mlp"
+    assert {"filters", "blocks", "kernel_size"}.isdisjoint(plain.params)
+    assert sorted(run.params["filters"] for run in convolutional) == ["2", "4"]
+    assert all(run.params["blocks"] == "1" for run in convolutional)
+    assert all((run.params["shift"], run.params["schedule"]) == ("1.0", "cosine") for run in both.ranked)
+
+
+def test_a_conditional_sweep_that_is_done_has_nothing_left_to_resume(both: SweepResult) -> None:
+    again = resume_sweep("both", LaunchOptions(workers=1, tracking_uri=both.tracking_uri, say=silently))
+    assert len(again.runs) == 3
+
+
+def test_the_best_of_a_conditional_sweep_are_confirmed_with_fresh_seeds(both: SweepResult) -> None:
+    launch = LaunchOptions(workers=1, tracking_uri=both.tracking_uri, say=silently)
+    confirmed = confirm_sweep("both", top=3, seeds=2, launch=launch)
+    assert len(confirmed.ranked) == 6
+    assert sorted(run.params.get("filters", "") for run in confirmed.ranked) == ["", "", "2", "2", "4", "4"]
+
+
+def test_the_mean_is_that_of_the_members_own_probabilities(combined: Ensemble, both: SweepResult) -> None:
+    assert [run.run_id for run in combined.members] == [run.run_id for run in both.ranked]
+    assert combined.probabilities.shape == (3, 200, 10)
+    # Validation accuracies are those that were recorded: it is the same part of the data.
+    for run, said in zip(combined.members, combined.probabilities, strict=True):
+        accuracy = float((said.argmax(axis=1) == combined.labels).mean())
+        assert accuracy == pytest.approx(run.value("val_accuracy"), abs=1e-6)
+    expected = (combined.probabilities.mean(axis=0).argmax(axis=1) == combined.labels).mean()
+    assert combined.accuracy.value == pytest.approx(expected)
+    assert combined.accuracy.low < expected < combined.accuracy.high
+    assert combined.best_accuracy.value == pytest.approx(both.ranked[0].value("val_accuracy"), abs=1e-6)
+
+
+def test_it_is_kept_as_one_model_that_gives_the_mean(
+    kept: RunRecord, combined: Ensemble, store: Store, sample: LabelledImages, tmp_path: Path
+) -> None:
+    images = sample.images[::100]
+    model = load_model(fetch_model(store, kept, tmp_path))
+    paths = [fetch_model(store, run, tmp_path / run.run_id) for run in combined.members]
+    mean = np.mean([predict(load_model(path), images) for path in paths], axis=0)
+    # float32, summed in another order.
+    np.testing.assert_allclose(predict(model, images), mean, atol=1e-6)
+    assert kept.metrics["weights"] == sum(run.metrics["weights"] for run in combined.members)
+
+
+def test_its_run_says_what_it_is_made_of_and_what_it_is_worth(
+    kept: RunRecord, combined: Ensemble, both: SweepResult, store: Store
+) -> None:
+    assert kept.params["members"] == ", ".join(run.title for run in combined.members)
+    assert kept.value("val_accuracy") == pytest.approx(combined.accuracy.value)
+    assert kept.value("val_loss") == pytest.approx(combined.loss)
+    parent = find_sweep(store, kept.tags["mlflow.parentRunId"])
+    assert parent.name.startswith("both-ensemble")
+    assert parent.tags[Tag.ENSEMBLE_OF] == both.sweep.run_id
+    assert len(read_runs(store, both.sweep)) == 3
+
+
+def test_it_is_evaluated_as_any_run(kept: RunRecord, store: Store, sample: LabelledImages) -> None:
+    digest = kept.tags[Tag.DATASET_DIGEST]
+    test = TestSet("some digits", "here", sample.take(np.arange(0, 4000, 40)), digest)
+    evaluated = evaluate_run(store, kept, test)
+    assert evaluated.probabilities.shape == (100, 10)
+    assert find_run(store, kept.run_id).tags[Tag.TEST_DIGEST] == test.data.digest
+
+
+def test_a_model_that_cannot_be_kept_is_no_ensemble(
+    combined: Ensemble, both: SweepResult, source: DataSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*arguments: object) -> None:
+        raise StoreError("the disk is full")
+
+    store = copy_store(folder_of(both), tmp_path / "copied")
+    monkeypatch.setattr(SweepRecorder, "_keep_model", fails)
+    with pytest.raises(StoreError, match="could not be kept: the disk is full"):
+        record_ensemble(store, combined, source)
+    newest = max(list_sweeps(store), key=lambda sweep: sweep.started)
+    assert (newest.tags[Tag.ENSEMBLE_OF], newest.state) == (both.sweep.run_id, SweepState.FAILED)
+    assert [run.state for run in read_runs(store, newest)] == [TrialState.FAILED]
+
+
+def test_it_is_promoted_drawn_and_served_as_any_run(
+    kept: RunRecord, both: SweepResult, whole_npz: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = copy_store(folder_of(both), tmp_path / "copied")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store.uri)
+    words = ["promote", kept.run_id, "--yes", "--floor", "0", "--data", str(whole_npz)]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    assert "is champion" in done.output
+    drawn = {artifact.path for artifact in store.client.list_artifacts(kept.run_id, "insight")}
+    assert {"insight/saliency.png", "insight/mistakes.png", "insight/reliability.png"} <= drawn
+    champions = RegistryModelSource(store.uri)
+    candidate = champions.fetch(champions.current() or "", tmp_path / "fetched")
+    assert load_model(candidate.file).output_shape == (None, 10)
+
+
+@pytest.mark.usefixtures("kept")
+def test_it_is_neither_resumed_nor_confirmed_nor_combined_again(
+    both: SweepResult, store: Store, source: DataSource
+) -> None:
+    launch = LaunchOptions(workers=1, tracking_uri=both.tracking_uri, say=silently)
+    for attempt in (
+        lambda: resume_sweep("both-ensemble", launch),
+        lambda: confirm_sweep("both-ensemble", launch=launch),
+        lambda: combine(store, find_sweep(store, "both-ensemble"), 2, source),
+    ):
+        with pytest.raises(SpecError, match="holds an ensemble and no trials; name the sweep"):
+            attempt()
+
+
+def test_more_members_than_there_are_is_refused(store: Store, both: SweepResult, source: DataSource) -> None:
+    with pytest.raises(NotFoundError, match="expected 4 runs or more that may win, found 3"):
+        combine(store, both.sweep, 4, source)
+
+
+@pytest.mark.usefixtures("_in_that_store")
+def test_the_command_shows_members_and_mean_and_keeps_it_when_asked(combined: Ensemble) -> None:
+    shown = CliRunner().invoke(app, ["ensemble", "both", "--top", "2"])
+    assert shown.exit_code == 0
+    assert "best alone" in shown.output
+    assert "mean of 2" in shown.output
+    assert "--register" in shown.output
+    done = CliRunner().invoke(app, ["ensemble", "both", "--top", "2", "--register"])
+    assert "kept as both-ensemble" in done.output
+    listed = CliRunner().invoke(app, ["best", "both", "--max-parameters", "13000"])
+    assert "chosen" in listed.output
+
+
+@pytest.mark.parametrize("tagged", [True, False], ids=["as recorded now", "as recorded by earlier versions"])
+def test_it_is_reported_and_compared_as_any_sweep(
+    kept: RunRecord, both: SweepResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tagged: bool
+) -> None:
+    store = copy_store(folder_of(both), tmp_path / "copied")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store.uri)
+    if not tagged:
+        store.client.delete_tag(kept.run_id, Tag.POINT)
+    assert find_run(store, kept.run_id).point == {}
+    reported = CliRunner().invoke(app, ["report", "both-ensemble"])
+    assert reported.exit_code == 0, reported.output
+    compared = CliRunner().invoke(app, ["compare", "both", "both-ensemble"])
+    assert compared.exit_code == 0, compared.output
+    assert f"{kept.value('val_accuracy'):.4f}" in compared.output
+
+
+def test_a_conditional_sweep_is_reported_with_empty_cells(both: SweepResult, store: Store) -> None:
+    page = report_sweep(store, both.sweep).page
+    assert all(run.name in page for run in both.runs)
+
+
+@pytest.mark.usefixtures("_in_that_store", "kept")
+def test_the_lists_show_empty_cells_where_a_parameter_does_not_exist(both: SweepResult) -> None:
+    for command in (["runs", "both"], ["best", "both"], ["runs", "both-ensemble"], ["best", "both-ensemble"]):
+        shown = CliRunner().invoke(app, command)
+        assert shown.exit_code == 0, shown.output
+        assert "filters" in shown.output
+    lines = CliRunner().invoke(app, ["runs", "both"]).output.splitlines()
+    cells = {run.title.rpartition("/")[2]: run.params.get("filters") for run in both.ranked}
+    counts = {name: len(line.split()) for name in cells for line in lines if name in line.split()}
+    (plain,) = (name for name, filters in cells.items() if filters is None)
+    assert all(counts[plain] < counts[name] for name in cells if name != plain)

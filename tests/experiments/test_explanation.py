@@ -1,0 +1,74 @@
+"""Explaining a run: its own validation images, its own model, its pictures in MLflow."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+
+from experiments import SweepResult, open_store
+from experiments.explanation import explain_run
+from experiments.tracking.datasets import held_out
+from mnist_core.data.sources import DataSource, Origin
+from mnist_core.errors import DataError, ModelError
+from mnist_core.interpretation import all_plots
+from mnist_core.interpretation.rendering import PlotSpec
+
+
+def test_the_images_are_those_that_the_run_was_chosen_by(swept: SweepResult, small_npz: Path) -> None:
+    source = DataSource(Origin.GIVEN, small_npz)
+    assert swept.best is not None
+    images = held_out(source, swept.best)
+    assert len(images) == 200
+    tags = {**swept.best.tags, "validation": "0.2"}
+    by_share = held_out(source, replace(swept.best, tags=tags))
+    np.testing.assert_array_equal(by_share.images, images.images)
+    other = held_out(source, replace(swept.best, tags={**tags, "split_seed": "1"}))
+    assert not np.array_equal(other.images, images.images)
+
+
+def test_pictures_are_logged_to_the_run_and_drawn_from_its_own_curves(
+    swept: SweepResult, small_npz: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everything = all_plots._sketches
+    wanted = ("learning_curves", "first_layer_weights")
+    monkeypatch.setattr(
+        all_plots, "_sketches", lambda *given: [sketch for sketch in everything(*given) if sketch.name in wanted]
+    )
+    run = swept.ranked[-1]
+    found = explain_run(open_store(swept.tracking_uri), run, DataSource(Origin.GIVEN, small_npz))
+    assert [picture.name for picture in found.drawn] == list(wanted)
+    assert found.missing == []
+    logged = MlflowClient(swept.tracking_uri).list_artifacts(run.run_id, "insight")
+    assert {artifact.path for artifact in logged} == {f"insight/{name}.png" for name in wanted}
+
+
+def test_what_cannot_be_drawn_keeps_nothing_else_from_being_logged(
+    swept: SweepResult, small_npz: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> None:
+        raise OverflowError("too much")
+
+    everything = all_plots._sketches
+    monkeypatch.setattr(
+        all_plots,
+        "_sketches",
+        lambda *given: [PlotSpec("broken", "Broken", broken), next(iter(everything(*given)))],  # type: ignore[arg-type]
+    )
+    found = explain_run(open_store(swept.tracking_uri), swept.ranked[-1], DataSource(Origin.GIVEN, small_npz))
+    assert [(picture.name, picture.problem) for picture in found.missing] == [("broken", "too much")]
+    assert [picture.name for picture in found.drawn] == ["learning_curves"]
+
+
+def test_a_run_is_not_explained_by_other_data(swept: SweepResult, other_npz: Path) -> None:
+    with pytest.raises(DataError, match=r"not the data of run small/trial-\d+.*Give the right one by --data"):
+        explain_run(open_store(swept.tracking_uri), swept.ranked[0], DataSource(Origin.GIVEN, other_npz))
+
+
+def test_a_run_without_a_model_is_not_explained(swept: SweepResult, small_npz: Path) -> None:
+    bare = replace(swept.ranked[0], model_id=None)
+    with pytest.raises(ModelError, match="expected a model that is READY"):
+        explain_run(open_store(swept.tracking_uri), bare, DataSource(Origin.GIVEN, small_npz))

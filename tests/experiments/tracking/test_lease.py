@@ -1,0 +1,249 @@
+"""Several processes that want one sweep: one drives it, and one that was replaced writes nothing more."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+from mlflow import MlflowClient
+
+from experiments import parse_spec, resume_sweep, run_sweep
+from experiments.tracking import lease, queries, recorder
+from experiments.tracking.datasets import describe
+from experiments.tracking.lease import HeldLease, claim, read_lease, set_once
+from experiments.tracking.provenance import Driver
+from experiments.tracking.records import SweepState, Tag
+from experiments.tracking.store import Store, open_store, tracking_uri
+from mnist_core.data.sources import DataSource, Origin
+from mnist_core.errors import SweepInUseError
+from mnist_core.metrics import EpochMetrics
+from search.sweep import EndReason
+from search.trial import TrialResult, TrialState
+from tests.helpers.sweep_texts import SMALL
+from tests.helpers.sweeps import Watcher, here, stored_sweep
+
+RECORDED, WANTED = 30, 34
+
+
+def record_sweep(uri: str, name: str, data: Path, trials: int) -> str:
+    """A finished sweep of that many trials that nobody trained; its run id."""
+    store = open_store(uri, create=True)
+    spec = parse_spec(SMALL, [f"name={name}", f"trials={trials}", "sampler=random", "pruner=none"])
+    record = describe(DataSource(Origin.GIVEN, data), spec)
+    begun = recorder.begin_sweep(store, spec, name, record, workers=1)
+    writer = recorder.SweepRecorder(store, begun.run_id, name, record)
+    for number in range(trials):
+        trial = spec.trial(number, {"hidden_size": 8 + number % 24, "learning_rate": 0.001 + number / 10_000})
+        writer.trial_started(trial)
+        writer.trial_ended(trial, TrialResult(TrialState.PRUNED, (EpochMetrics(0.5, 1.0, 0.5, 1.0),)))
+    recorder.end_sweep(store, begun.run_id, EndReason.DONE, None)
+    lease.release(store, begun)
+    return begun.run_id
+
+
+def start_resuming(uri: str, name: str, data: Path, folder: Path) -> subprocess.Popen[str]:
+    options = ["--trials", str(WANTED), "--data", str(data), "--workers", "1", "--no-report"]
+    return subprocess.Popen(
+        [sys.executable, "-m", "experiments", "sweep", "--resume", name, *options],
+        cwd=folder,
+        env={**os.environ, "MLFLOW_TRACKING_URI": uri},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("apart", [0.0, 0.8])
+def test_of_two_processes_that_resume_one_sweep_of_a_server_one_drives_it(
+    apart: float, server: str, small_npz: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    name = f"apart-{apart}"
+    run_id = record_sweep(server, name, small_npz, RECORDED)
+    first = start_resuming(server, name, small_npz, tmp_path)
+    time.sleep(apart)
+    second = start_resuming(server, name, small_npz, tmp_path)
+    said = {driver: driver.communicate()[0] for driver in (first, second)}
+
+    assert sorted(driver.returncode for driver in said) == [0, 2], said
+    (refused,) = (text for driver, text in said.items() if driver.returncode)
+    (winner,) = (driver for driver in said if not driver.returncode)
+    assert f"mnist-search: sweep {name}: process {winner.pid} on " in refused
+    sweep, runs = stored_sweep(name)
+    assert sweep.state is SweepState.FINISHED
+    assert [(run.number, run.attempt) for run in runs] == [(number, 1) for number in range(WANTED)]
+    assert {run.state for run in runs} == {TrialState.PRUNED, TrialState.COMPLETE}
+    assert set(MlflowClient(server).get_run(run_id).data.params) >= {"lease_1", "lease_2"}
+
+
+@pytest.fixture(params=["embedded", "on a server"])
+def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    """An embedded store, or one on a server."""
+    if request.param == "embedded":
+        request.getfixturevalue("store_at_hand")
+        return open_store(tracking_uri(), create=True)
+    return open_store(request.getfixturevalue("server"), create=True)
+
+
+def test_a_parameter_that_many_set_at_once_has_one_value_which_all_are_told(any_store: Store) -> None:
+    run_id = any_store.client.create_run(any_store.experiment_id).info.run_id
+    racers, keys = [f"racer {number}" for number in range(4)], [f"key_{number}" for number in range(8)]
+    start = threading.Barrier(len(racers))
+
+    def race(value: str) -> list[str]:
+        told = []
+        for key in keys:
+            start.wait()
+            told.append(set_once(any_store, run_id, key, value))
+        return told
+
+    with ThreadPoolExecutor(len(racers)) as pool:
+        told = list(pool.map(race, racers))
+    recorded = any_store.client.get_run(run_id).data.params
+    assert told == [[recorded[key] for key in keys]] * len(racers)
+
+
+def test_a_lease_that_was_claimed_although_the_reply_was_lost_is_held(
+    any_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.exceptions import MlflowException
+
+    real = MlflowClient.log_param
+
+    def losing(self: MlflowClient, *arguments: str) -> None:
+        real(self, *arguments)
+        raise MlflowException("the reply was lost")
+
+    run_id = any_store.client.create_run(any_store.experiment_id).info.run_id
+    monkeypatch.setattr(MlflowClient, "log_param", losing)
+    assert claim(any_store, run_id, 1).holder == read_lease(any_store, run_id).holder
+
+
+@pytest.fixture
+def store(store_at_hand: None, small_npz: Path) -> Store:
+    """An embedded store with a sweep ``small`` of one trial, which a driver on another machine holds."""
+    result = run_sweep(parse_spec(SMALL, ["trials=1"]), here(small_npz))
+    store = open_store(result.tracking_uri)
+    set_holder(store, str(Driver("another-machine", 1, 1)))
+    return store
+
+
+def set_holder(store: Store, driver: str) -> None:
+    """Have a driver claim the next generation of the lease on ``small``."""
+    run_id = queries.find_sweep(store, "small").run_id
+    store.client.log_param(run_id, f"lease_{read_lease(store, run_id).generation + 1}", f"{driver} token")
+
+
+@pytest.fixture
+def renewing(store: Store) -> Iterator[None]:
+    """The other machine renews its lease meanwhile."""
+    run_id, ended = queries.find_sweep(store, "small").run_id, threading.Event()
+
+    def renew() -> None:
+        count = 0
+        while not ended.wait(0.1):
+            count += 1
+            store.client.set_tag(run_id, Tag.LEASE_RENEWED, str(count))
+
+    thread = threading.Thread(target=renew)
+    thread.start()
+    yield
+    ended.set()
+    thread.join()
+
+
+@pytest.mark.usefixtures("renewing")
+def test_a_sweep_whose_lease_is_renewed_is_left_alone(store: Store, small_npz: Path) -> None:
+    said: list[str] = []
+    with pytest.raises(SweepInUseError, match=r"process 1 on another-machine is driving it; .* --take-over"):
+        resume_sweep("small", here(small_npz, say=said.append), overrides=["trials=2"])
+    assert said == ["sweep small: waiting for a sign of process 1 on another-machine, 60 s at most"]
+    _, runs = stored_sweep("small")
+    assert len(runs) == 1
+
+
+@pytest.mark.usefixtures("renewing")
+def test_who_asks_for_it_takes_a_sweep_over_at_once(store: Store, small_npz: Path) -> None:
+    result = resume_sweep("small", here(small_npz), overrides=["trials=2"], take_over=True)
+    assert (result.ending, len(result.runs)) == (EndReason.DONE, 2)
+
+
+def test_a_lease_that_nobody_renews_expires(store: Store, small_npz: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "EXPIRY_SECONDS", 0.6)
+    assert resume_sweep("small", here(small_npz), overrides=["trials=2"]).ending is EndReason.DONE
+
+
+def test_the_lease_of_a_driver_that_died_on_this_machine_is_free_at_once(
+    store: Store, small_npz: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = subprocess.Popen([sys.executable, "-c", "pass"])
+    dead = Driver(Driver.this().host, child.pid, int(psutil.Process(child.pid).create_time()))
+    child.wait()
+    set_holder(store, str(dead))
+    said: list[str] = []
+    assert resume_sweep("small", here(small_npz, say=said.append), overrides=["trials=2"]).ending is EndReason.DONE
+    assert not [line for line in said if "waiting" in line]
+
+
+def test_a_driver_renews_its_lease_and_gives_it_back(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.05)
+    run_id = queries.find_sweep(store, "small").run_id
+    with HeldLease(store, claim(store, run_id, 3)):
+        seen = {read_lease(store, run_id)}
+        while len(seen) < 3:
+            seen.add(read_lease(store, run_id))
+        assert not read_lease(store, run_id).released
+    assert read_lease(store, run_id).released
+
+
+@pytest.mark.usefixtures("store_at_hand")
+def test_a_driver_that_was_replaced_stops_and_leaves_the_runs_of_the_other_alone(small_npz: Path) -> None:
+    def another_takes_it_over() -> None:
+        store = open_store(tracking_uri())
+        set_holder(store, str(Driver("another-machine", 7, 7)))
+        sweep, _ = stored_sweep("small")
+        tags = {"mlflow.parentRunId": sweep.run_id, Tag.KIND: "trial", Tag.TRIAL_NUMBER: "1", Tag.ATTEMPT: "1"}
+        tags |= {Tag.STATE: "running", Tag.LEASE: "2"}
+        store.client.create_run(store.experiment_id, tags=tags, run_name="trial-001")
+
+    watcher = Watcher(after=1, do=another_takes_it_over)
+    with pytest.raises(SweepInUseError, match="sweep small: process 7 on another-machine took it over"):
+        run_sweep(parse_spec(SMALL), here(small_npz, watcher))
+    sweep, runs = stored_sweep("small")
+    assert sweep.state is SweepState.RUNNING
+    assert [(run.number, run.state, run.tags[Tag.LEASE]) for run in runs] == [
+        (0, TrialState.COMPLETE, "1"),
+        (1, TrialState.RUNNING, "2"),
+    ]
+
+    # Had it verified its lease a moment before it was replaced, it would still close only what is its own.
+    store = open_store(tracking_uri())
+    recorder.close_orphans(store, runs, generation=1)
+    assert stored_sweep("small")[1][1].state is TrialState.RUNNING
+    recorder.close_orphans(store, runs, generation=2)
+    assert stored_sweep("small")[1][1].state is TrialState.KILLED
+
+
+@pytest.mark.usefixtures("store_at_hand")
+def test_a_trial_that_was_running_when_its_driver_was_replaced_is_not_recorded(small_npz: Path) -> None:
+    class Replaced(Watcher):
+        def epoch_ended(self, trial: object, epoch: int, metrics: EpochMetrics) -> None:
+            set_holder(open_store(tracking_uri()), str(Driver("another-machine", epoch, 7)))
+
+    with pytest.raises(SweepInUseError, match="another-machine took it over"):
+        run_sweep(parse_spec(SMALL, ["trials=1", "training.epochs=1"]), here(small_npz, Replaced()))
+    sweep, runs = stored_sweep("small")
+    assert [run.state for run in runs] == [TrialState.RUNNING]
+    assert sweep.state is SweepState.RUNNING
+
+    # Whoever has the sweep now closes it and tries the trial again.
+    resumed = resume_sweep("small", here(small_npz), take_over=True)
+    assert [(run.attempt, run.state) for run in resumed.runs] == [(1, TrialState.KILLED), (2, TrialState.COMPLETE)]

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import shutil
+import socket
+import sqlite3
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+from experiments.tracking.store import Store, open_store, tracking_uri
+from mnist_core.errors import NotFoundError, StoreError
+
+
+def uri_of(path: Path) -> str:
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def test_the_default_is_mlruns_in_the_working_directory_and_the_environment_wins(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert tracking_uri() == uri_of(tmp_path / "mlruns" / "mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    assert tracking_uri() == "http://127.0.0.1:1"
+    assert tracking_uri("sqlite:///x.db") == "sqlite:///x.db"
+
+
+@pytest.mark.parametrize("uri", ["mlruns", "./mlruns", "file:///somewhere/mlruns"])
+def test_the_deprecated_file_store_is_refused_with_the_way_out(uri: str) -> None:
+    with pytest.raises(StoreError, match=r"file store is deprecated; expected .* sqlite:///"):
+        tracking_uri(uri)
+
+
+def test_a_store_is_made_only_where_that_is_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "mlflow.db"
+    with pytest.raises(NotFoundError, match="no store there yet; run a sweep first"):
+        open_store(uri_of(path))
+    assert not path.exists()
+    made = open_store(uri_of(path), create=True)
+    assert open_store(uri_of(path)).experiment_id == made.experiment_id
+
+
+def test_a_deleted_experiment_is_one_line_that_says_how_to_restore_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = uri_of(tmp_path / "mlflow.db")
+    store = open_store(uri, create=True)
+    store.client.delete_experiment(store.experiment_id)
+    for create in (False, True):
+        with pytest.raises(StoreError, match=rf"'mnist-search' was deleted; .*--experiment-id {store.experiment_id}"):
+            open_store(uri, create)
+    with monkeypatch.context() as patched:
+        patched.setenv("MLFLOW_EXPERIMENT_NAME", "another")
+        assert open_store(uri, create=True).experiment_id != store.experiment_id
+    store.client.restore_experiment(store.experiment_id)
+    assert open_store(uri).experiment_id == store.experiment_id
+
+
+def test_artifacts_lie_beside_the_database(tmp_path: Path) -> None:
+    store = open_store(uri_of(tmp_path / "mlruns" / "mlflow.db"), create=True)
+    experiment = store.client.get_experiment(store.experiment_id)
+    assert experiment.artifact_location == (tmp_path / "mlruns" / "artifacts").as_uri()
+
+
+def test_a_server_that_does_not_answer_is_named_at_once(free_port: int) -> None:
+    started = time.monotonic()
+    with pytest.raises(StoreError, match=rf"http://127.0.0.1:{free_port}: no tracking server answers there"):
+        open_store(f"http://127.0.0.1:{free_port}", create=True)
+    # Not a measure of speed: the promise is 15 seconds, where MLflow's own retries take minutes.
+    assert time.monotonic() - started < 15
+
+
+def test_a_store_of_another_mlflow_version_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    open_store(uri_of(tmp_path / "mlflow.db"), create=True)
+    # A copy, because MLflow looks at the version of a store once in a process.
+    path = shutil.copy(tmp_path / "mlflow.db", tmp_path / "copy.db")
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
+    with pytest.raises(StoreError, match=r"another version of MLflow.*mlflow db upgrade.*newer one, install that"):
+        open_store(uri_of(path))
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mlflow.db"
+    path.write_text("no database\n" * 100)
+    with pytest.raises(StoreError, match="file is not a database"):
+        open_store(uri_of(path))
+
+
+def test_errors_of_our_own_code_are_not_taken_for_errors_of_the_store(tmp_path: Path) -> None:
+    store = open_store(uri_of(tmp_path / "mlflow.db"), create=True)
+    with pytest.raises(ZeroDivisionError), store.errors("dividing"):
+        _ = 1 / 0
+    with pytest.raises(StoreError, match=r"sqlite:///.*: writing: No space left on device"), store.errors("writing"):
+        raise OSError("No space left on device")
+
+
+def test_a_uri_that_names_the_driver_of_sqlite_is_an_embedded_store_too(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "mlflow.db"
+    with pytest.raises(NotFoundError, match="no store there yet"):
+        open_store(f"sqlite+pysqlite:///{path}")
+    store = open_store(f"sqlite+pysqlite:///{path}", create=True)
+    assert store.is_embedded
+    assert store.client.get_experiment(store.experiment_id).artifact_location == (path.parent / "artifacts").as_uri()
+    with pytest.raises(StoreError, match="a database's path cannot hold #"):
+        tracking_uri("sqlite+pysqlite:///a#b.db")
+
+
+@pytest.mark.parametrize("lock", [Store.exclusively, Store.naming])
+def test_of_those_who_decide_on_an_embedded_store_one_goes_at_a_time(
+    tmp_path: Path, lock: Callable[[Store], AbstractContextManager[None]]
+) -> None:
+    store = open_store(uri_of(tmp_path / "mlflow.db"), create=True)
+    same = replace(store, uri=f"sqlite+pysqlite:///{tmp_path / 'mlflow.db'}")
+    within: list[Store] = []
+
+    def enter(store: Store) -> int:
+        with lock(store):
+            within.append(store)
+            time.sleep(0.1)
+            together = len(within)
+            within.remove(store)
+        return together
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(enter, [store, same, store, same])) == [1] * 4
+
+
+def test_two_that_make_the_experiment_of_a_new_server_at_once_both_have_it(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "raced-for")
+    real, made = MlflowClient.create_experiment, []
+
+    def after_another(self: MlflowClient, name: str, *arguments: Any, **settings: Any) -> str:
+        made.append(real(self, name, *arguments, **settings))
+        return str(real(self, name, *arguments, **settings))
+
+    monkeypatch.setattr(MlflowClient, "create_experiment", after_another)
+    assert [open_store(server, create=True).experiment_id] == made

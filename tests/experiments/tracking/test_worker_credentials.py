@@ -1,0 +1,86 @@
+"""Credentials of the store: named among all variables, and not in the hands of a worker."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from experiments import LaunchOptions, parse_spec, run_sweep
+from experiments.tracking.credentials import credentials
+
+PASSWORDS = {
+    "MLFLOW_TRACKING_USERNAME": "ada",
+    "MLFLOW_TRACKING_PASSWORD": "lovelace",
+    "MLFLOW_TRACKING_TOKEN": "a-token",
+    "AWS_ACCESS_KEY_ID": "AKIA",
+    "AWS_SECRET_ACCESS_KEY": "a-key",
+    "AWS_SESSION_TOKEN": "another-token",
+}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *PASSWORDS,
+        "MLFLOW_TRACKING_AUTH",
+        "MLFLOW_TRACKING_AWS_SIGV4",
+        "MLFLOW_TRACKING_CLIENT_CERT_PATH",
+        "MLFLOW_FLASK_SERVER_SECRET_KEY",
+        "DATABRICKS_TOKEN",
+        "AWS_SHARED_CREDENTIALS_FILE",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+        "AZURE_STORAGE_CONNECTION_STRING",
+        "AZURE_CLIENT_SECRET",
+        "GOOGLE_APPLICATION_CREDENTIALS",
+    ],
+)
+def test_what_a_store_asks_for_is_known_by_its_name(name: str) -> None:
+    assert credentials({name: "x"}) == (name,)
+
+
+@pytest.mark.parametrize("uri", ["https://ada:lovelace@mlflow.example.org/x", "postgresql+psycopg2://ada@db/mlflow"])
+def test_an_address_with_a_user_in_it_is_one_too(uri: str) -> None:
+    assert credentials({"MLFLOW_TRACKING_URI": uri}) == ("MLFLOW_TRACKING_URI",)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MLFLOW_TRACKING_URI", "https://mlflow.example.org/of@home"),
+        ("MLFLOW_TRACKING_URI", "sqlite:///a@b.db"),
+        ("MLFLOW_TRACKING_SERVER_CERT_PATH", "/etc/ssl/server.pem"),
+        ("MLFLOW_LOGGING_LEVEL", "ERROR"),
+        ("AWS_REGION", "eu-central-1"),
+        ("HTTPS_PROXY", "http://ada:lovelace@proxy.example.org"),
+        ("MY_OWN_TOKEN", "x"),
+        ("PATH", "/bin"),
+    ],
+)
+def test_all_else_is_left_to_the_workers(name: str, value: str) -> None:
+    assert credentials({name: value}) == ()
+
+
+SWEEP = """
+name = "recording"
+engine = "optuna"
+sampler = "grid"
+model = "tests.helpers.custom_parts:recording_its_environment"
+data = "tests.helpers.custom_parts:stripes"
+training = { epochs = 1 }
+space = { units = [4] }
+"""
+
+
+def test_a_worker_has_none_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in PASSWORDS.items():
+        monkeypatch.setenv(name, value)
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    result = run_sweep(
+        parse_spec(SWEEP), LaunchOptions(workers=1, tracking_uri=uri, report=False, say=lambda line: None)
+    )
+    assert result.best is not None
+    environment = json.loads((tmp_path / "environment.json").read_text(encoding="utf-8"))
+    assert "PATH" in environment
+    assert [name for name in PASSWORDS if name in environment] == []

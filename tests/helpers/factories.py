@@ -1,0 +1,61 @@
+"""Runs and evaluations made by hand, for decisions that need no store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from experiments.evaluation import EvaluationRecord
+from experiments.registry.gate import EvaluatedRun
+from experiments.tracking.records import RunRecord, Tag
+from search.trial import TrialState
+
+
+def run(number: int, accuracy: float | None = 0.9, loss: float | None = 0.3, **other: Any) -> RunRecord:
+    """A complete run with a model that is READY, unless said otherwise."""
+    values = {"best_val_accuracy": accuracy, "best_val_loss": loss}
+    settings: dict[str, Any] = {
+        "run_id": f"run-{number}",
+        "name": f"trial-{number:03d}",
+        "number": number,
+        "attempt": 1,
+        "state": TrialState.COMPLETE,
+        "params": {},
+        "metrics": {name: value for name, value in values.items() if value is not None},
+        "model_id": f"m-{number}",
+    }
+    return RunRecord(**(settings | other))
+
+
+def sized(number: int, accuracy: float, weights: int, loss: float = 0.3, **params: Any) -> RunRecord:
+    """A run of so many weights; runs of one size and one set of parameters are one configuration."""
+    metrics = {"best_val_accuracy": accuracy, "best_val_loss": loss, "weights": weights}
+    texts = {"hidden_size": str(weights)} | {name: str(value) for name, value in params.items()}
+    return run(number, metrics=metrics, params=texts)
+
+
+def evaluated(answers: Sequence[int], labels: Sequence[int], digest: str = "d" * 64) -> EvaluationRecord:
+    """An evaluation of a classifier that gives these answers, each with 91%."""
+    probabilities = np.full((len(answers), 10), 0.01, np.float32)
+    probabilities[np.arange(len(answers)), answers] = 0.91
+    return EvaluationRecord(
+        dataset="small",
+        digest=digest,
+        evaluated=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+        median_ms=0.25,
+        p99_ms=0.5,
+        model_bytes=123_456,
+        probabilities=probabilities,
+        labels=np.array(labels, np.uint8),
+    )
+
+
+def candidate(number: int, wrong: Sequence[int], count: int = 100, **other: Any) -> EvaluatedRun:
+    """A run that recognised all of so many images but those of these indices."""
+    labels = [index % 10 for index in range(count)]
+    answers = [(label + 1) % 10 if index in set(wrong) else label for index, label in enumerate(labels)]
+    tags = {Tag.SWEEP: "small", Tag.MODEL_SHA256: f"{number:064x}"}
+    return EvaluatedRun(run(number, tags=tags, **other), evaluated(answers, labels))

@@ -1,0 +1,48 @@
+"""A service in a process of its own, whose model needs no TensorFlow.
+
+``served_process.py FOLDER HEAD_SECONDS STALL_SECONDS SHUTDOWN_SECONDS``
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from serving import connections, server
+from serving.app import Settings, create_app
+from serving.model_manager import ModelManager
+from tests.helpers.serving_fakes import Shelf
+
+if TYPE_CHECKING:
+    from mnist_core.models.predictor import PredictionExplanation
+
+
+class Undecided:
+    """A predictor that finds all digits alike."""
+
+    def probabilities(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        return np.full((len(images), 10), 0.1, np.float32)
+
+    def explain(self, image: npt.NDArray[np.uint8]) -> PredictionExplanation:
+        raise NotImplementedError
+
+
+def main(folder: Path, head_seconds: float, stall_seconds: float, shutdown_seconds: int) -> None:
+    connections.HEAD_SECONDS = head_seconds
+    shelf = Shelf(folder / "shelf")
+    shelf.put("1", b"")
+    shelf.name = "1"
+    manager = ModelManager(shelf, lambda file: Undecided())
+    manager.check()
+    listener = server.listen("127.0.0.1", 0)
+    print(listener.getsockname()[1], flush=True)
+    settings = Settings(collect=folder / "feedback", stall_seconds=stall_seconds)
+    server.run(create_app(manager, settings), listener, shutdown_seconds)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]))

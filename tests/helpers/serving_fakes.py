@@ -1,0 +1,48 @@
+"""A source of champions that is a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mnist_core.errors import ModelError, StoreError
+from serving.model_manager import ModelArtifact, ModelInfo
+
+
+class Shelf:
+    """A ChampionSource whose versions are files; whoever holds it moves the alias.
+
+    Args:
+        folder: is made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self._folder = folder
+        self.name: str | None = None
+        self.reachable = True
+
+    def put(self, identity: str, content: bytes) -> None:
+        (self._folder / identity).write_bytes(content)
+
+    def current(self) -> str | None:
+        if not self.reachable:
+            raise StoreError("shelf: out of reach")
+        return self.name
+
+    def fetch(self, identity: str, folder: Path) -> ModelArtifact:
+        if not (self._folder / identity).exists():
+            raise ModelError(f"version {identity}: expected a file, found none")
+        path = folder / "model.keras"
+        path.write_bytes((self._folder / identity).read_bytes())
+        facts = ModelInfo(
+            name="digits",
+            version=identity,
+            run="quick/trial-003",
+            sweep="quick",
+            created="2026-11-22T10:00:00",
+            sha256="0" * 64,
+            test_accuracy=0.9123,
+            val_accuracy=0.92,
+            run_url="http://127.0.0.1:5000/#/experiments/1/runs/0",
+        )
+        return ModelArtifact(path, facts)

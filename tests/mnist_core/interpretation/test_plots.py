@@ -1,0 +1,125 @@
+"""Every picture of a network is drawn, and what cannot be drawn says why."""
+
+from __future__ import annotations
+
+import warnings
+from io import BytesIO
+
+import keras
+import numpy as np
+import pytest
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from PIL import Image
+
+from mnist_core.data.images import LabelledImages, Split
+from mnist_core.interpretation import activation_plots, first_layer_plots, mistakes, saliency_plots
+from mnist_core.interpretation.all_plots import render_interpretation
+from mnist_core.interpretation.image_grid import mosaic
+from mnist_core.interpretation.network import Network
+from mnist_core.interpretation.rendering import PlotSpec, RenderedPlot, render_plot
+from mnist_core.metrics import EpochMetrics
+from mnist_core.models.averaging import average_model
+from mnist_core.models.saved_model import predict
+from mnist_core.plotting import new_figure
+from tests.helpers.networks import small_cnn, small_mlp, trained
+
+HISTORY = (EpochMetrics(0.9, 0.7, 0.6, 0.80), EpochMetrics(0.5, 0.8, 0.4, 0.88), EpochMetrics(0.4, 0.9, 0.5, 0.86))
+MAX_WIDTH = 1000
+PLENTY = 1300
+
+
+def drawn(model: keras.Model, images: LabelledImages) -> dict[str, RenderedPlot]:
+    return {picture.name: picture for picture in render_interpretation(model, images, HISTORY, best_epoch=2)}
+
+
+@pytest.mark.parametrize("build", [small_mlp, small_cnn])
+def test_every_picture_is_drawn_at_a_size_that_the_ui_shows_whole(build, small_split: Split) -> None:  # type: ignore[no-untyped-def]
+    pictures = drawn(trained(build(), small_split), small_split.validation.take(np.arange(60)))
+    assert {name: picture.problem for name, picture in pictures.items() if picture.problem} == {}
+    assert set(pictures) == {
+        "learning_curves",
+        "first_layer_weights",
+        "one_of_each_digit",
+        "units_by_digit",
+        "saliency",
+        "saliency_of_mistakes",
+        "mistakes",
+        "confused_pairs",
+        "embedding",
+        "reliability",
+    }
+    for picture in pictures.values():
+        with Image.open(BytesIO(picture.png)) as image:
+            assert image.width <= MAX_WIDTH
+            assert image.height <= PLENTY
+            assert np.ptp(np.asarray(image.convert("L"))) > 100
+
+
+def test_an_ensemble_has_the_pictures_that_need_no_layers(small_split: Split) -> None:
+    images = small_split.validation.take(np.arange(40))
+    pictures = drawn(average_model([small_mlp(), small_cnn()]), images)
+    missing = {name for name, picture in pictures.items() if not picture.png}
+    assert missing == {"first_layer_weights", "one_of_each_digit", "units_by_digit", "embedding"}
+    assert all("Dense or Conv2D layers" in pictures[name].problem for name in missing)
+
+
+def test_what_a_linear_classifier_lacks_is_said(small_split: Split) -> None:
+    linear = Network.of(small_mlp(hidden_layers=0))
+    found = render_plot(
+        PlotSpec("units", "Units", lambda: activation_plots.draw_unit_heatmap(linear, small_split.validation))
+    )
+    assert found.problem == "the network has no hidden layer"
+    assert render_plot(PlotSpec("tiles", "Tiles", lambda: first_layer_plots.draw_first_layer(linear))).png
+
+
+def test_a_network_without_mistakes_has_no_pictures_of_them(small_split: Split) -> None:
+    network = Network.of(small_mlp())
+    probabilities = predict(network.model, small_split.validation.images)
+    images = LabelledImages(small_split.validation.images, probabilities.argmax(axis=1).astype(np.uint8))
+    found = [
+        render_plot(
+            PlotSpec("saliency", "Saliency", lambda: saliency_plots.draw_wrong(network.model, images, probabilities))
+        ),
+        render_plot(PlotSpec("mistakes", "Mistakes", lambda: mistakes.draw_mistakes(images, probabilities))),
+        render_plot(PlotSpec("pairs", "Pairs", lambda: mistakes.draw_confused_pairs(images, probabilities))),
+    ]
+    assert [picture.problem for picture in found] == ["none of 200 images was mistaken"] * 3
+
+
+def test_curves_that_were_not_recorded_are_missed(small_split: Split) -> None:
+    first = next(iter(render_interpretation(small_mlp(), small_split.validation)))
+    assert (first.name, first.problem, first.png) == ("learning_curves", "no epoch was recorded", b"")
+
+
+def test_an_attempt_that_fails_says_so_in_one_line() -> None:
+    def broken() -> Figure:
+        raise ZeroDivisionError("no\nsecond line")
+
+    assert render_plot(PlotSpec("a", "A", broken)) == RenderedPlot("a", "A", problem="no")
+
+
+def test_an_error_without_words_is_told_by_its_kind() -> None:
+    def broken() -> Figure:
+        raise KeyError
+
+    assert render_plot(PlotSpec("a", "A", broken)).problem == "KeyError"
+
+
+def test_drawing_changes_nothing_in_the_process() -> None:
+    def noisy() -> Figure:
+        warnings.warn("for nobody", UserWarning, stacklevel=1)
+        return new_figure(2, 2)
+
+    before, font = plt.get_fignums(), plt.rcParams["axes.titleweight"]
+    assert render_plot(PlotSpec("a", "A", noisy)).png.startswith(b"\x89PNG")
+    assert (plt.get_fignums(), plt.rcParams["axes.titleweight"]) == (before, font)
+
+
+def test_a_mosaic_keeps_its_tiles_apart_in_reading_order() -> None:
+    tiles = np.arange(3, dtype=np.float32)[:, None, None] * np.ones((3, 2, 2), dtype=np.float32)
+    whole = mosaic(tiles, columns=2)
+    assert whole.shape == (5, 5)
+    assert (whole[0, 0], whole[0, 3], whole[3, 0]) == (0, 1, 2)
+    assert np.isnan(whole[2]).all()
+    assert np.isnan(whole[3:, 3:]).all()

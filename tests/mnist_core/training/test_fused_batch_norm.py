@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mnist_core.data.images import LabelledImages, Split
+from mnist_core.runtime import reset
+from mnist_core.training.compiled_epoch import CompiledEpoch, ResidentImages
+from mnist_core.training.fused_batch_norm import fused_batch_norm
+
+FUSED = "FusedBatchNormV3"
+BATCH = 33
+IMAGES = 100  # three batches, and one of a single image
+
+
+def flat(normalisation: keras.layers.Layer) -> list[keras.layers.Layer]:
+    return [keras.layers.Flatten(), keras.layers.Dense(6), normalisation]
+
+
+def convolved(normalisation: keras.layers.Layer) -> list[keras.layers.Layer]:
+    convolution = keras.layers.Conv2D(3, 3, strides=2)
+    return [keras.layers.Reshape((28, 28, 1)), convolution, normalisation, keras.layers.Flatten()]
+
+
+def nested(normalisation: keras.layers.Layer) -> list[keras.layers.Layer]:
+    return [keras.Sequential([keras.Input((28, 28)), *convolved(normalisation)])]
+
+
+Network = Callable[[keras.layers.Layer], list[keras.layers.Layer]]
+
+
+def network(parts: Network, **options: object) -> keras.Model:
+    reset(0)
+    middle = parts(keras.layers.BatchNormalization(**options))
+    model = keras.Sequential(
+        [
+            keras.Input((28, 28)),
+            keras.layers.Rescaling(1 / 255),
+            *middle,
+            keras.layers.ReLU(),
+            keras.layers.Dense(10, activation="softmax"),
+        ]
+    )
+    model.compile(keras.optimizers.SGD(0.1), loss="sparse_categorical_crossentropy")
+    return model
+
+
+def operations(model: keras.Model) -> list[str]:
+    """Types of what is computed in a step forward."""
+    spec = tf.TensorSpec((None, 28, 28), tf.float32)
+    graph = tf.function(lambda x: model(x, training=True)).get_concrete_function(spec).graph
+    return [operation.type for operation in graph.get_operations()]
+
+
+@pytest.fixture
+def images(small_split: Split) -> LabelledImages:
+    return small_split.train.take(np.arange(IMAGES))
+
+
+@pytest.mark.parametrize("parts", [flat, convolved, nested])
+@pytest.mark.parametrize(
+    ("options", "fused"),
+    [
+        ({}, True),
+        ({"momentum": 0.5, "epsilon": 0.1}, True),
+        ({"epsilon": 1e-6}, False),
+        ({"center": False}, False),
+        ({"scale": False}, False),
+        ({"renorm": True}, False),
+        ({"trainable": False}, False),
+        ({"dtype": "mixed_bfloat16"}, False),
+        ({"dtype": "float64"}, False),
+    ],
+    ids=str,
+)
+def test_an_epoch_computes_what_keras_computes(
+    images: LabelledImages, parts: Network, options: dict[str, object], fused: bool
+) -> None:
+    ours, theirs = network(parts, **options), network(parts, **options)
+    with fused_batch_norm(ours):
+        assert (FUSED in operations(ours)) == fused
+    CompiledEpoch(ours, ResidentImages.load(images), BATCH)(np.random.default_rng(0))
+    order = np.random.default_rng(0).permutation(IMAGES)
+    for start in range(0, IMAGES, BATCH):
+        chosen = order[start : start + BATCH]
+        theirs.train_on_batch(images.images[chosen], images.labels[chosen].astype(int))
+    for mine, other in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-3, atol=2e-5)
+
+
+def test_another_axis_than_the_last_is_left_to_keras() -> None:
+    model = network(convolved, axis=1)
+    with fused_batch_norm(model):
+        assert FUSED not in operations(model)
+
+
+def test_the_model_is_left_as_it_was_whatever_happens() -> None:
+    model = network(convolved)
+    with contextlib.suppress(ZeroDivisionError), fused_batch_norm(model):
+        assert FUSED in operations(model)
+        raise ZeroDivisionError
+    assert FUSED not in operations(model)
+
+
+def test_a_layer_that_is_used_twice_is_fused_twice() -> None:
+    shared = keras.layers.BatchNormalization()
+    x = pixels = keras.Input((28, 28, 1))
+    model = keras.Model(pixels, shared(keras.layers.ReLU()(shared(x))))
+    with fused_batch_norm(model):
+        graph = tf.function(lambda x: model(x, training=True)).get_concrete_function(tf.TensorSpec((2, 28, 28, 1)))
+    assert [operation.type for operation in graph.graph.get_operations()].count(FUSED) == 2
+    assert "call" not in vars(shared)
+
+
+def test_without_training_the_moving_moments_are_used() -> None:
+    model = network(convolved)
+    pictures = np.random.default_rng(0).uniform(0, 255, (4, 28, 28)).astype("float32")
+    with fused_batch_norm(model):
+        inside = model(pictures, training=False).numpy()
+    np.testing.assert_array_equal(inside, model(pictures, training=False).numpy())

@@ -1,0 +1,97 @@
+"""Several objectives: the Pareto front, what may be wanted, and an engine that looks for it."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mnist_core.errors import SpecError
+from search.objectives import pareto_front
+from search.searchers.base import Suggestion
+from search.searchers.factory import make_searcher
+from search.spec_file import parse_spec, to_toml
+from search.trial import Outcome, TrialState
+
+BOTH = ("val_accuracy:max", "parameters:min")
+TEXT = """
+name = "front"
+trials = 40
+objectives = ["val_accuracy:max", "parameters:min"]
+[space]
+hidden_size = { low = 1, high = 64 }
+dropout = { low = 0.0, high = 0.5 }
+"""
+
+
+def beats(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    """With more wanted of the first number and less of the others."""
+    gains = [one[0] - other[0], *(theirs - mine for mine, theirs in zip(one[1:], other[1:], strict=True))]
+    return min(gains) >= 0 and max(gains) > 0
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.integers(0, 3)), max_size=25))
+@settings(derandomize=True, database=None, deadline=None, max_examples=200)
+def test_the_front_is_what_a_search_through_all_pairs_leaves(points: list[tuple[int, ...]]) -> None:
+    objectives = ("val_accuracy:max", "val_loss:min", "parameters:min")
+    beaten = {worse for better, worse in itertools.permutations(points, 2) if beats(better, worse)}
+    assert pareto_front(points, objectives, lambda point: point) == [point for point in points if point not in beaten]
+
+
+def test_equal_items_share_the_front() -> None:
+    assert pareto_front([(1, 1), (1, 1), (0, 1)], BOTH, lambda point: point) == [(1, 1), (1, 1)]
+
+
+def test_a_sweep_of_several_objectives_comes_back_from_its_text() -> None:
+    spec = parse_spec(TEXT)
+    assert (spec.objectives, spec.objective) == (BOTH, "val_accuracy")
+    assert parse_spec(to_toml(spec)) == spec
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        (["objectives=3"], ["objectives: expected a list", "3"]),
+        (["objectives=[]"], ["objectives: expected a list", "[]"]),
+        (['objectives=["val_accuracy:max"]'], ["expected two or more"]),
+        (['objectives=["val_accuracy:max", "val_accuracy:max"]'], ["each once"]),
+        (['objectives=["val_accuracy:max", "parameter:min"]'], ["'parameter:min'", "did you mean 'parameters:min'"]),
+        (['objectives=["val_accuracy:min", "parameters:min"]'], ["did you mean 'val_accuracy:max'"]),
+        (["objective=val_loss"], ["expected the first to be 'val_loss'", "'val_accuracy:max'"]),
+        (
+            ['objectives=["parameters:min", "val_accuracy:max"]'],
+            ["expected the first to be 'val_accuracy:max' or 'val_loss:min'", "received 'parameters:min'"],
+        ),
+        (["pruner=hyperband"], ["pruner: expected 'none' with several objectives", "'hyperband'"]),
+        (["sampler=cmaes"], ["sampler 'cmaes' optimises one value"]),
+        (["engine=keras-tuner", "sampler=random"], ["engine 'keras-tuner' optimises one value", "'optuna'"]),
+    ],
+)
+def test_what_cannot_be_wanted_at_once_is_refused_with_the_reason(override: list[str], words: list[str]) -> None:
+    with pytest.raises(SpecError) as refusal:
+        parse_spec(TEXT, override)
+    message = str(refusal.value)
+    assert "\n" not in message
+    assert [word for word in words if word not in message] == []
+
+
+def test_the_engine_finds_both_ends_of_the_front() -> None:
+    spec = parse_spec(TEXT)
+    searcher = make_searcher(spec)
+    found = []
+    for _ in range(40):
+        suggestion = searcher.ask()
+        assert isinstance(suggestion, Suggestion)
+        size, dropout = float(suggestion.point["hidden_size"]), float(suggestion.point["dropout"])
+        # More units are better and cost more; dropout only costs.
+        values = (size / 64 - dropout, size)
+        found.append(values)
+        searcher.report(suggestion.id, 1, values[0])
+        searcher.tell(suggestion.id, Outcome(TrialState.COMPLETE, values[0], values[:1], values))
+    front = pareto_front(found, BOTH, lambda values: values)
+    assert min(size for _, size in front) <= 4
+    assert max(size for _, size in front) >= 56
+    # At random, one in ten would be so close to no dropout; here most of the front is.
+    assert sum(size / 64 - value < 0.05 for value, size in front) > len(front) / 2
