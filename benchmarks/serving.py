@@ -48,14 +48,14 @@ runtime.configure(threads=1)
 import serving.app
 from serving import server
 from serving.app import Settings, create_app
-from serving.model_manager import Candidate, ModelFacts, Throne, load_predictor
+from serving.model_manager import ModelArtifact, ModelInfo, ModelManager, load_predictor
 
 class Folder:
     def current(self):
         return Path("champion").read_text()
     def fetch(self, identity, folder):
         path = Path(shutil.copy(f"{identity}.keras", folder))
-        return Candidate(path, ModelFacts("benchmark", identity, "", "", "", ""))
+        return ModelArtifact(path, ModelInfo("benchmark", identity, "", "", "", ""))
 
 class Alone:
     async def probabilities(self, predictor, image):
@@ -63,9 +63,9 @@ class Alone:
 
 if "alone" in sys.argv:
     serving.app.Batcher = Alone
-throne = Throne(Folder(), load_predictor)
-throne.check()
-server.run(create_app(throne, Settings(check_seconds=0.2)), server.listen("127.0.0.1", int(sys.argv[1])))
+manager = ModelManager(Folder(), load_predictor)
+manager.check()
+server.run(create_app(manager, Settings(check_seconds=0.2)), server.listen("127.0.0.1", int(sys.argv[1])))
 """
 
 

@@ -41,9 +41,9 @@ dropout = [0.0, 0.2]
 OURS = """
 import sys
 from pathlib import Path
-from experiments import Launch, read_spec, run_sweep
+from experiments import LaunchOptions, load_spec, run_sweep
 if __name__ == "__main__":
-    result = run_sweep(read_spec(Path(sys.argv[1])), Launch(data=Path(sys.argv[2]), report=False))
+    result = run_sweep(load_spec(Path(sys.argv[1])), LaunchOptions(data=Path(sys.argv[2]), report=False))
     print(f"best {result.best.value('val_accuracy'):.4f}")
     print(f"tracking {result.tracking_seconds:.3f}")
 """

@@ -147,7 +147,10 @@ def test_an_own_model_is_built_for_the_shape_of_the_images() -> None:
         ("with_an_own_layer", ["Keras can load by itself", "Doubled of tests.helpers.custom_parts"]),
         ("with_a_lambda", ["Keras can load by itself", "a lambda"]),
         ("with_a_layer_of_another_library", ["Keras can load by itself", "Garment of keras_garments"]),
-        ("subclassed", ["Keras can load by itself", "Subclassed of tests.helpers.custom_parts", "keras.Model(inputs, outputs)"]),
+        (
+            "subclassed",
+            ["Keras can load by itself", "Subclassed of tests.helpers.custom_parts", "keras.Model(inputs, outputs)"],
+        ),
         ("with_own_steps", ["Keras can load by itself", "OwnSteps of tests.helpers.custom_parts"]),
         ("with_logits", ["expected probabilities", "make a softmax the last layer"]),
         ("with_an_average_of_its_own", ["use_ema: ", "set ema in [training]"]),

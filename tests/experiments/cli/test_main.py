@@ -71,7 +71,7 @@ def test_what_reads_and_decides_loads_no_tensorflow(
 ) -> None:
     current = ["0", "1"] if words[0] == "rollback" else ["0"]
     for number in current:
-        assert command("promote", f"contest/{number}", "--yes", "--no-explain", "--floor", "0")[0] == 0
+        assert command("promote", f"contest/{number}", "--yes", "--no-explain", "--floor", "0", "--margin", "1")[0] == 0
     code = (
         "import sys; from experiments.cli.main import app\n"
         f"try: app({words!r})\nexcept SystemExit as end: print(end.code)\n"
@@ -248,8 +248,8 @@ def test_a_sweep_without_a_complete_trial_says_so_by_its_exit_code(
 
 
 def test_a_script_without_a_main_guard_is_told_so(small_npz: Path, tmp_path: Path) -> None:
-    call = f"run_sweep(parse_spec({SMALL!r}), Launch(data={str(small_npz)!r}, workers=1))"
-    (tmp_path / "script.py").write_text(f"from experiments import Launch, parse_spec, run_sweep\n{call}\n")
+    call = f"run_sweep(parse_spec({SMALL!r}), LaunchOptions(data={str(small_npz)!r}, workers=1))"
+    (tmp_path / "script.py").write_text(f"from experiments import LaunchOptions, parse_spec, run_sweep\n{call}\n")
     done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "WorkerError: no worker process could start" in done.stderr

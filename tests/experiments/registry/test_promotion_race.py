@@ -15,18 +15,18 @@ from tests.helpers.sweeps import Run
 PROMOTER = """
 import sys
 from pathlib import Path
-from experiments.candidates import Chosen
+from experiments.candidates import Candidate
 from experiments.evaluation import TestSet
 from experiments.tracking.queries import find_run
-from experiments.registry.promotion import Terms, promote
+from experiments.registry.promotion import PromotionPolicy, promote
 from experiments.tracking.store import open_store
 from mnist_core.data.sources import DataSource, Origin
 uri, name, data = sys.argv[1:]
 store = open_store(uri)
-chosen, test = Chosen(find_run(store, name), "in a race"), TestSet.load(DataSource(Origin.GIVEN, Path(data)))
+chosen, test = Candidate(find_run(store, name), "in a race"), TestSet.load(DataSource(Origin.GIVEN, Path(data)))
 print("ready", flush=True)
 sys.stdin.readline()
-print(promote(store, chosen, test, Terms(floor=0)).verdict.value)
+print(promote(store, chosen, test, PromotionPolicy(floor=0, margin=1)).verdict.value)
 """
 
 

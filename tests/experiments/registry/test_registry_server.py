@@ -29,7 +29,7 @@ def test_a_tracking_server_has_champions_too(
         "champion": swept.ranked[0].run_id,
         "previous": swept.ranked[1].run_id,
     }
-    assert versions["champion"].tags["check.champion"].startswith("passed: not significantly unlike")
+    assert versions["champion"].tags["check.champion"].startswith("passed: no worse than contest/trial-001")
     assert versions["champion"].description.startswith(f"# {swept.ranked[0].title}\n")
 
     high = ["--yes", "--no-explain", "--floor", "1", "--as", "on-a-server"]

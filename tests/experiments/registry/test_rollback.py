@@ -53,7 +53,7 @@ def test_who_was_rolled_back_can_be_promoted_again(command: Run, reigned: Store)
 def test_an_older_version_that_is_promoted_again_is_followed_back_by_the_one_it_replaced(
     command: Run, reigned: Store
 ) -> None:
-    assert command("promote", ABLE_TOO, "--yes", "--no-explain", "--floor", "0")[0] == 0
+    assert command("promote", ABLE_TOO, "--yes", "--no-explain", "--floor", "0", "--margin", "1")[0] == 0
     assert aliases_of(reigned) == {"champion": 2, "previous": 3}
     assert command("rollback")[0] == 0
     assert aliases_of(reigned) == {"champion": 3, "previous": 2}

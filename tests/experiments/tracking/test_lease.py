@@ -211,7 +211,7 @@ def test_a_driver_that_was_replaced_stops_and_leaves_the_runs_of_the_other_alone
         set_holder(store, str(Driver("another-machine", 7, 7)))
         sweep, _ = stored_sweep("small")
         tags = {"mlflow.parentRunId": sweep.run_id, Tag.KIND: "trial", Tag.TRIAL_NUMBER: "1", Tag.ATTEMPT: "1"}
-        tags |= {Tag.STATE: "running", Tag.LEASE: "2"}
+        tags |= {Tag.STATE: "running", Tag.LEASE: "2", Tag.POINT: '{"hidden_size": 8, "learning_rate": 0.001}'}
         store.client.create_run(store.experiment_id, tags=tags, run_name="trial-001")
 
     watcher = Watcher(after=1, do=another_takes_it_over)
