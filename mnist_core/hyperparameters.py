@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import get_type_hints
+from typing import TYPE_CHECKING, Protocol, Self, get_type_hints
 
 from mnist_core.argument_checks import check_bool, check_choice, check_integer, check_number
 from mnist_core.errors import ParameterError
 from mnist_core.metrics import MONITORED
+
+if TYPE_CHECKING:
+    import keras
 
 ARCHITECTURES = ("mlp", "cnn")
 POOLINGS = ("max", "average")
@@ -23,6 +26,55 @@ CONDITIONS: Mapping[str, tuple[str, ...]] = {
     "block_dropout": ("cnn",),
 }
 """Architectures that a parameter exists for; one that is not named here exists for all."""
+
+
+class ModelConfig(Protocol):
+    """Values that a model is built from: those of the model factory, or of a function of the user's.
+
+    Importing an implementation must not import Keras; ``build`` may.
+    """
+
+    @property
+    def architecture(self) -> str | None:
+        """One of ``ARCHITECTURES``; None where the model factory does not build the model."""
+
+    @property
+    def inactive(self) -> tuple[str, ...]:
+        """Parameters that were set although the architecture has none of that name."""
+
+    def active_values(self) -> dict[str, int | float | str]:
+        """The values that exist for the model, by name."""
+
+    def with_values(self, values: Mapping[str, int | float | str]) -> Self:
+        """The same config with some values replaced, without those that its architecture does not have.
+
+        Raises:
+            ParameterError: a value is of the wrong type or out of its range.
+        """
+
+    def without_inactive(self, architectures: Collection[str]) -> Self:
+        """The same config without the values that none of these architectures has."""
+
+    def check_arguments(self, searched: Mapping[str, type]) -> None:
+        """Check that the model can be built from the fixed values and from searched ones of these types.
+
+        Raises:
+            ParameterError: it cannot.
+        """
+
+    def check_images(self, input_shape: tuple[int, int]) -> None:
+        """Check that the model can take images of this height and width, in pixels.
+
+        Raises:
+            ParameterError: it cannot.
+        """
+
+    def build(self, input_shape: tuple[int, int] = (28, 28)) -> keras.Model:
+        """A compiled model from pixels 0–255, shape ``(n, *input_shape)``, to probabilities, shape ``(n, 10)``.
+
+        Raises:
+            ParameterError: the values do not go together, or the images are too small.
+        """
 
 
 @dataclass(frozen=True)
@@ -103,6 +155,30 @@ class Hyperparameters:
     def active_values(self) -> dict[str, int | float | str]:
         """The values that exist for the architecture, by name."""
         return {name: value for name, value in asdict(self).items() if is_active(name, self.architecture)}
+
+    def with_values(self, values: Mapping[str, int | float | str]) -> Hyperparameters:
+        """The same with some values replaced; those that the architecture does not have go back to their defaults."""
+        changed = replace(self, **values)  # type: ignore[arg-type]
+        return changed.without_inactive([changed.architecture])
+
+    def without_inactive(self, architectures: Collection[str]) -> Hyperparameters:
+        """The same with the defaults for parameters that none of these architectures has."""
+        names = [name for name in CONDITIONS if not any(is_active(name, one) for one in architectures)]
+        return replace(self, **{name: getattr(Hyperparameters, name) for name in names})
+
+    def check_arguments(self, searched: Mapping[str, type]) -> None:
+        """Nothing to check: the names and types of all parameters are known, and checked where a value is made."""
+
+    def check_images(self, input_shape: tuple[int, int]) -> None:
+        """Check that the convolution blocks leave something of images of this height and width, in pixels."""
+        if self.architecture == "cnn":
+            check_blocks(self.blocks, input_shape)
+
+    def build(self, input_shape: tuple[int, int] = (28, 28)) -> keras.Model:
+        """The model that :func:`~mnist_core.models.factory.build_model` makes of these values."""
+        from mnist_core.models.factory import build_model
+
+        return build_model(self, input_shape)
 
 
 def is_active(name: str, architecture: str) -> bool:

@@ -147,12 +147,11 @@ def _train_and_save(trial: Trial, bench: WorkerRuntime, reports: _Reports) -> Tr
     data = bench.split
     # Here and not above: the process that drives the sweep imports this module, but never TensorFlow.
     from mnist_core import runtime
-    from mnist_core.models.factory import build_model
     from mnist_core.training.trainer import train
 
     started = time.perf_counter()
     runtime.reset(trial.seed)
-    model = build_model(trial.hyperparameters, data.train.shape)
+    model = trial.hyperparameters.build(data.train.shape)
     training = train(model, data, trial.training, trial.seed, reports)
     trained = time.perf_counter()
     saved = _save(model, bench.context, bench.context.staging / f"{trial.number}-{trial.attempt}")

@@ -9,15 +9,18 @@ import functools
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mnist_core.errors import ParameterError, did_you_mean
 from mnist_core.hyperparameters import TrainingConfig
 from mnist_core.runtime import tensorflow_import
+
+if TYPE_CHECKING:
+    import keras
 
 INPUT_SHAPE = "input_shape"
 """An argument of this name is handed height and width of the images; it is not searched."""
@@ -43,6 +46,56 @@ class CustomModel:
     def active_values(self) -> dict[str, int | float | str]:
         """The function and its arguments, by name."""
         return {"function": self.function, **self.arguments}
+
+    @property
+    def architecture(self) -> None:
+        """None: the function decides."""
+        return None
+
+    @property
+    def inactive(self) -> tuple[str, ...]:
+        """No parameter: the function takes all of its arguments."""
+        return ()
+
+    def with_values(self, values: Mapping[str, int | float | str]) -> CustomModel:
+        """The same function with some arguments replaced or added."""
+        return replace(self, arguments={**self.arguments, **values})
+
+    def without_inactive(self, architectures: Collection[str]) -> CustomModel:
+        """The same: no argument depends on an architecture."""
+        return self
+
+    def check_arguments(self, searched: Mapping[str, type]) -> None:
+        """Import the function, and check that it can be called with the fixed arguments and the searched ones.
+
+        Raises:
+            ParameterError: it cannot.
+        """
+        fixed = {name: type(value) for name, value in self.arguments.items()}
+        check_arguments(self.function, {**fixed, **searched})
+
+    def check_images(self, input_shape: tuple[int, int]) -> None:
+        """Nothing to check before the function has built its model."""
+
+    def build(self, input_shape: tuple[int, int] = (28, 28)) -> keras.Model:
+        """Call the function, and check the model that it returns.
+
+        Args:
+            input_shape: height and width of an image, in pixels.
+
+        Raises:
+            ParameterError: the function cannot be imported, or its model cannot be trained here or served.
+        """
+        from mnist_core.models.supported import check_custom_model
+
+        function = load_function(self.function)
+        shape = {INPUT_SHAPE: input_shape} if INPUT_SHAPE in inspect.signature(function).parameters else {}
+        model = function(**self.arguments, **shape)
+        try:
+            check_custom_model(model, input_shape)
+        except ParameterError as error:
+            raise ParameterError(f"function {self.function}: {error}") from error
+        return model
 
 
 def load_function(name: str) -> Callable[..., Any]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import keras
 import numpy as np
 
+from mnist_core.data.images import CLASSES
 from mnist_core.errors import ParameterError
 from mnist_core.models.probabilities import probability_fault, probe_images
 
@@ -59,3 +62,52 @@ def _check_shape_and_scores(model: keras.Model, shape: tuple[int, int]) -> None:
         raise ParameterError(f"outputs: expected one, of shape (n, classes), received {received}")
     if fault := probability_fault(np.asarray(keras.ops.convert_to_numpy(scores), np.float32)):
         raise ParameterError(f"outputs: {fault}")
+
+
+def check_custom_model(model: object, input_shape: tuple[int, int]) -> None:
+    """Refuse a model of a user's function that could not be trained here, or not be loaded by Keras alone.
+
+    Args:
+        model: the value that the function returned.
+        input_shape: height and width of an image, in pixels.
+
+    Raises:
+        ParameterError: the model is refused; the message does not name the function.
+    """
+    if not isinstance(model, keras.Model) or not model.compiled:
+        kind = "one that is not compiled" if isinstance(model, keras.Model) else type(model).__name__
+        raise ParameterError(f"expected a compiled Keras model, returned {kind}")
+    if not _is_of_keras(type(model).__module__):
+        raise ParameterError(
+            f"expected a Sequential or functional model, which Keras can load by itself, returned a "
+            f"{type(model).__name__} of {type(model).__module__}; build it as keras.Model(inputs, outputs)"
+        )
+    expected = (None, *input_shape), (None, CLASSES)
+    shapes = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
+    if shapes != expected:
+        raise ParameterError(
+            f"expected a Sequential or functional model from {expected[0]} to {expected[1]}, returned one from "
+            f"{shapes[0]} to {shapes[1]}"
+        )
+    if foreign := next(_foreign_parts(model.get_config()), None):
+        raise ParameterError(
+            "expected layers that Keras can load by itself, since models are served without the code that built "
+            f"them; returned a model with {foreign}"
+        )
+    check_supported(model, input_shape)
+
+
+def _foreign_parts(config: object) -> Iterator[str]:
+    """The parts of a model's configuration that only the user's own code could make again, or that are code."""
+    if isinstance(config, dict):
+        if config.get("class_name") == "__lambda__":
+            yield "a lambda"
+        elif "class_name" in config and not _is_of_keras(config.get("module") or "keras"):
+            yield f"{config['class_name']} of {config['module']}"
+    if isinstance(config, dict | list | tuple):
+        for part in config.values() if isinstance(config, dict) else config:
+            yield from _foreign_parts(part)
+
+
+def _is_of_keras(module: str) -> bool:
+    return module == "keras" or module.startswith("keras.")

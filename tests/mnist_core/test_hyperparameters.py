@@ -14,8 +14,10 @@ from mnist_core.hyperparameters import (
     Augmentation,
     EarlyStopping,
     Hyperparameters,
+    ModelConfig,
     TrainingConfig,
 )
+from mnist_core.models.custom import CustomModel
 
 # class, argument, what is expected, first and last good value, values just outside
 INTEGERS = [
@@ -177,3 +179,47 @@ def test_settings_are_changed_by_their_own_names_wherever_they_live() -> None:
     assert config == TrainingConfig(epochs=3, batch_size=32, ema=0.5, augmentation=Augmentation(shift=2))
     with pytest.raises(ParameterError, match="zoom"):
         config.with_values({"zoom": 2})
+
+
+# As configs of a model
+
+
+def test_replaced_values_leave_nothing_of_another_architecture() -> None:
+    fixed = Hyperparameters("cnn", filters=8, hidden_size=16)
+    assert fixed.with_values({"hidden_size": 32}) == Hyperparameters("cnn", filters=8, hidden_size=32)
+    assert fixed.with_values({"architecture": "mlp"}) == Hyperparameters("mlp", hidden_size=16)
+    assert Hyperparameters(filters=8).with_values({"architecture": "cnn"}) == Hyperparameters("cnn", filters=8)
+
+
+def test_values_that_one_of_the_architectures_has_are_kept() -> None:
+    fixed = Hyperparameters("mlp", filters=8)
+    assert fixed.without_inactive(["mlp", "cnn"]) == fixed
+    assert fixed.without_inactive(["mlp"]) == Hyperparameters("mlp")
+
+
+def test_a_replaced_value_is_checked() -> None:
+    with pytest.raises(ParameterError, match="dropout: expected a number"):
+        Hyperparameters().with_values({"dropout": 1.5})
+
+
+def test_images_are_checked_for_convolutions_alone() -> None:
+    Hyperparameters("mlp", blocks=5).check_images((6, 5))
+    with pytest.raises(ParameterError, match="6 × 5 pixels"):
+        Hyperparameters("cnn", blocks=3).check_images((6, 5))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [Hyperparameters(hidden_size=4), CustomModel("tests.helpers.custom_parts:softmax", {"units": 3})],
+    ids=lambda config: type(config).__name__,
+)
+def test_every_config_builds_a_compiled_model(config: ModelConfig) -> None:
+    model = config.build((12, 12))
+    assert (model.input_shape, model.output_shape, model.compiled) == ((None, 12, 12), (None, 10), True)
+
+
+def test_the_arguments_of_a_custom_model_are_replaced_or_added() -> None:
+    config = CustomModel("package.module:function", {"units": 3, "rate": 0.1})
+    changed = CustomModel("package.module:function", {"units": 4, "rate": 0.1, "depth": 2})
+    assert config.with_values({"units": 4, "depth": 2}) == changed
+    assert (config.architecture, config.inactive, config.without_inactive([])) == (None, (), config)

@@ -13,7 +13,6 @@ from mnist_core.data.custom import load_arrays
 from mnist_core.data.sources import DataSource, Origin
 from mnist_core.errors import DataError, ParameterError, SpecError
 from mnist_core.models.custom import CustomModel, load_function
-from mnist_core.models.factory import build_model
 from search.domains import Choices, FloatRange, IntRange
 from search.preflight import check_function
 from search.spec_file import parse_spec, to_toml
@@ -133,7 +132,7 @@ def test_what_is_no_sweep_of_an_own_model_is_refused_in_one_line(text: str, word
 
 
 def test_an_own_model_is_built_for_the_shape_of_the_images() -> None:
-    model = build_model(CustomModel("tests.helpers.custom_parts:softmax", {"units": 3}), (12, 12))
+    model = CustomModel("tests.helpers.custom_parts:softmax", {"units": 3}).build((12, 12))
     assert model.input_shape == (None, 12, 12)
     assert isinstance(model.optimizer, keras.optimizers.SGD)
 
@@ -158,7 +157,7 @@ def test_an_own_model_is_built_for_the_shape_of_the_images() -> None:
 )
 def test_a_function_that_returns_something_else_is_named(name: str, words: list[str]) -> None:
     with pytest.raises(ParameterError) as refusal:
-        build_model(CustomModel(f"tests.helpers.custom_parts:{name}", {"units": 3}))
+        CustomModel(f"tests.helpers.custom_parts:{name}", {"units": 3}).build()
     assert [
         word for word in [f"function tests.helpers.custom_parts:{name}: ", *words] if word not in str(refusal.value)
     ] == []
