@@ -304,7 +304,7 @@ def _facts(record: EvaluationRecord) -> Mapping[str, object]:
 
 
 def _files(test: TestSet, record: EvaluationRecord) -> dict[str, bytes]:
-    from mnist_core.interpretation.evaluation_plots import render_evaluation_plots
+    from mnist_core.interpretation.plots import render_evaluation_plots
 
     predictions = BytesIO()
     np.savez_compressed(predictions, probabilities=record.probabilities, labels=record.labels)

@@ -12,7 +12,7 @@ from experiments.tracking.queries import read_epochs
 from experiments.tracking.records import RunRecord
 from experiments.tracking.store import Store
 from mnist_core.data.sources import DataSource
-from mnist_core.interpretation.rendering import RenderedPlot
+from mnist_core.plotting import RenderedPlot
 from mnist_core.runtime import tensorflow_import
 
 FOLDER = "insight"
@@ -61,7 +61,7 @@ def explain_run(store: Store, run: RunRecord, source: DataSource) -> RunExplanat
     with tempfile.TemporaryDirectory(prefix="mnist-search-") as folder:
         path = fetch_model(store, run, Path(folder))
         with tensorflow_import():
-            from mnist_core.interpretation.all_plots import render_interpretation
+            from mnist_core.interpretation.plots import render_interpretation
             from mnist_core.models.saved_model import load_model
 
         pictures = tuple(render_interpretation(load_model(path), images, read_epochs(store, run), run.best_epoch))

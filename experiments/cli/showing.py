@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from mnist_core.interpretation.rendering import RenderedPlot
+    from mnist_core.plotting import RenderedPlot
 
 
 def explain(

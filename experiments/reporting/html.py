@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from experiments.reporting.sections import Section
 from experiments.reporting.tables import Table, trials_table
 from experiments.reporting.timeline import SweepTimeline
-from mnist_core.interpretation.rendering import RenderedPlot
+from mnist_core.plotting import RenderedPlot
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from experiments.reporting.summary import description, summarize
 from experiments.reporting.timeline import SweepTimeline, read_timeline
 from experiments.tracking.records import SweepRecord
 from experiments.tracking.store import Store
-from mnist_core.interpretation.rendering import RenderedPlot, render_plot
+from mnist_core.plotting import RenderedPlot, render_plot
 
 FOLDER = "report"
 PAGE = "report.html"

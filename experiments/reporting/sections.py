@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from experiments.reporting import captions, optuna_plots, plots, tables
 from experiments.reporting.tables import Table
 from experiments.reporting.timeline import SweepTimeline
-from mnist_core.interpretation.rendering import PlotSpec
+from mnist_core.plotting import PlotSpec
 from search import study
 
 if TYPE_CHECKING:

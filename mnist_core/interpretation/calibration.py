@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from mnist_core.classification import CALIBRATION_BINS
+from mnist_core.data.images import LabelledImages
 from mnist_core.interpretation.network import Array, Labels
+from mnist_core.plotting import new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from mnist_core.interpretation.network import Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,3 +56,18 @@ def calibration_curve(probabilities: Array, labels: Labels) -> CalibrationCurve:
         np.searchsorted(np.linspace(0, 1, CALIBRATION_BINS + 1)[1:-1], confidence), minlength=CALIBRATION_BINS
     )
     return CalibrationCurve(mean_confidence, accuracy, counts[counts > 0])
+
+
+def draw_calibration(data: LabelledImages, probabilities: Array) -> Figure:
+    """Confidence against accuracy, and how many images have which confidence."""
+    found = calibration_curve(probabilities, data.labels)
+    figure = new_figure(5.6, 5.2)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    upper.plot([0, 1], [0, 1], ":", color="grey", label="as often right as sure")
+    upper.plot(found.confidence, found.accuracy, "o-", label="the network")
+    title = f"Reliability: expected calibration error {found.error:.2%}"
+    upper.set(title=title, ylabel="share of right predictions", ylim=(0, 1.03), xlim=(0, 1.01))
+    upper.legend()
+    lower.bar(found.confidence, found.counts, width=0.6 / CALIBRATION_BINS)
+    lower.set(yscale="log", ylabel="images (log)", xlabel="probability of the predicted digit")
+    return figure

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mnist_core.classification import CALIBRATION_BINS
-from mnist_core.data.images import LabelledImages
-from mnist_core.interpretation.calibration import calibration_curve
 from mnist_core.interpretation.image_grid import WIDTH
 from mnist_core.metrics import EpochMetrics, Metric
 from mnist_core.plotting import BLUE, GREEN, ORANGE, new_figure, whole_numbers
@@ -15,7 +12,6 @@ from mnist_core.plotting import BLUE, GREEN, ORANGE, new_figure, whole_numbers
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from mnist_core.interpretation.network import Array
 
 HALVES = (
     ("accuracy", "accuracy", Metric.ACCURACY, Metric.VAL_ACCURACY),
@@ -49,19 +45,4 @@ def draw_learning_curves(history: Sequence[EpochMetrics], best_epoch: int | None
         axes.set(title=title.capitalize(), xlabel="epoch", ylabel=unit)
         whole_numbers(axes.xaxis)
         axes.legend()
-    return figure
-
-
-def draw_calibration(data: LabelledImages, probabilities: Array) -> Figure:
-    """Confidence against accuracy, and how many images have which confidence."""
-    found = calibration_curve(probabilities, data.labels)
-    figure = new_figure(5.6, 5.2)
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-    upper.plot([0, 1], [0, 1], ":", color="grey", label="as often right as sure")
-    upper.plot(found.confidence, found.accuracy, "o-", label="the network")
-    title = f"Reliability: expected calibration error {found.error:.2%}"
-    upper.set(title=title, ylabel="share of right predictions", ylim=(0, 1.03), xlim=(0, 1.01))
-    upper.legend()
-    lower.bar(found.confidence, found.counts, width=0.6 / CALIBRATION_BINS)
-    lower.set(yscale="log", ylabel="images (log)", xlabel="probability of the predicted digit")
     return figure

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mnist_core.classification import confident_mistakes, confused_pairs
+import numpy as np
+
+from mnist_core.classification import Evaluation, confident_mistakes, confused_pairs
 from mnist_core.data.images import CLASSES, LabelledImages
 from mnist_core.interpretation.image_grid import WIDTH, image_grid
 from mnist_core.interpretation.network import Array
-from mnist_core.plotting import new_figure, whole_numbers
+from mnist_core.plotting import AMOUNTS, new_figure, whole_numbers
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 COLUMNS = 5
@@ -66,3 +69,30 @@ def draw_confused_pairs(data: LabelledImages, probabilities: Array) -> Figure:
     axes.invert_yaxis()
     whole_numbers(axes.xaxis)
     return figure
+
+
+def draw_confusion(evaluation: Evaluation) -> Figure:
+    """The confusion matrix, and beside it the mistakes alone, which the diagonal would drown."""
+    counts = np.array(evaluation.confusion)
+    mistakes = counts * (1 - np.eye(len(counts), dtype=int))
+    figure = new_figure(11, 5.4)
+    left, right = figure.subplots(1, 2)
+    _matrix(left, counts, "all images", top=counts.max())
+    _matrix(right, mistakes, "mistakes alone", top=max(1, mistakes.max()))
+    figure.suptitle(f"{evaluation.errors:,} of {evaluation.images:,} images not recognised", fontweight="bold")
+    return figure
+
+
+def _matrix(axis: Axes, counts: np.ndarray, title: str, top: int) -> None:
+    from sklearn.metrics import ConfusionMatrixDisplay
+
+    ConfusionMatrixDisplay(counts).plot(
+        ax=axis, cmap=AMOUNTS, colorbar=False, values_format="d", im_kw={"vmin": 0, "vmax": top}
+    )
+    for (row, column), text in np.ndenumerate(axis.texts and np.array(axis.texts).reshape(counts.shape)):
+        text.set_fontsize(8)
+        text.set_visible(bool(counts[row, column]))
+    axis.set_title(title)
+    axis.set_xlabel("recognised as")
+    axis.set_ylabel("true digit")
+    axis.spines[["top", "right"]].set_visible(True)

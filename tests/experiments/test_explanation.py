@@ -14,8 +14,8 @@ from experiments.explanation import explain_run
 from experiments.tracking.datasets import held_out
 from mnist_core.data.sources import DataSource, Origin
 from mnist_core.errors import DataError, ModelError
-from mnist_core.interpretation import all_plots
-from mnist_core.interpretation.rendering import PlotSpec
+from mnist_core.interpretation import plots
+from mnist_core.plotting import PlotSpec
 
 
 def test_the_images_are_those_that_the_run_was_chosen_by(swept: SweepResult, small_npz: Path) -> None:
@@ -33,10 +33,10 @@ def test_the_images_are_those_that_the_run_was_chosen_by(swept: SweepResult, sma
 def test_pictures_are_logged_to_the_run_and_drawn_from_its_own_curves(
     swept: SweepResult, small_npz: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    everything = all_plots._sketches
+    everything = plots._sketches
     wanted = ("learning_curves", "first_layer_weights")
     monkeypatch.setattr(
-        all_plots, "_sketches", lambda *given: [sketch for sketch in everything(*given) if sketch.name in wanted]
+        plots, "_sketches", lambda *given: [sketch for sketch in everything(*given) if sketch.name in wanted]
     )
     run = swept.ranked[-1]
     found = explain_run(open_store(swept.tracking_uri), run, DataSource(Origin.GIVEN, small_npz))
@@ -52,9 +52,9 @@ def test_what_cannot_be_drawn_keeps_nothing_else_from_being_logged(
     def broken() -> None:
         raise OverflowError("too much")
 
-    everything = all_plots._sketches
+    everything = plots._sketches
     monkeypatch.setattr(
-        all_plots,
+        plots,
         "_sketches",
         lambda *given: [PlotSpec("broken", "Broken", broken), next(iter(everything(*given)))],  # type: ignore[arg-type]
     )

@@ -12,8 +12,8 @@ import pytest
 
 from mnist_core.classification import evaluate_predictions
 from mnist_core.data.images import LabelledImages
-from mnist_core.interpretation.evaluation_plots import render_evaluation_plots
-from mnist_core.interpretation.rendering import RenderedPlot
+from mnist_core.interpretation.plots import render_evaluation_plots
+from mnist_core.plotting import RenderedPlot
 
 
 def pixels(picture: bytes) -> npt.NDArray[np.float32]:

@@ -13,15 +13,14 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from mnist_core.data.images import LabelledImages, Split
-from mnist_core.interpretation import activation_plots, first_layer_plots, mistakes, saliency_plots
-from mnist_core.interpretation.all_plots import render_interpretation
+from mnist_core.interpretation import activations, first_layer, mistakes, saliency
 from mnist_core.interpretation.image_grid import mosaic
 from mnist_core.interpretation.network import Network
-from mnist_core.interpretation.rendering import PlotSpec, RenderedPlot, render_plot
+from mnist_core.interpretation.plots import render_interpretation
 from mnist_core.metrics import EpochMetrics
 from mnist_core.models.averaging import average_model
 from mnist_core.models.saved_model import predict
-from mnist_core.plotting import new_figure
+from mnist_core.plotting import PlotSpec, RenderedPlot, new_figure, render_plot
 from tests.helpers.networks import small_cnn, small_mlp, trained
 
 HISTORY = (EpochMetrics(0.9, 0.7, 0.6, 0.80), EpochMetrics(0.5, 0.8, 0.4, 0.88), EpochMetrics(0.4, 0.9, 0.5, 0.86))
@@ -67,10 +66,10 @@ def test_an_ensemble_has_the_pictures_that_need_no_layers(small_split: Split) ->
 def test_what_a_linear_classifier_lacks_is_said(small_split: Split) -> None:
     linear = Network.of(small_mlp(hidden_layers=0))
     found = render_plot(
-        PlotSpec("units", "Units", lambda: activation_plots.draw_unit_heatmap(linear, small_split.validation))
+        PlotSpec("units", "Units", lambda: activations.draw_unit_heatmap(linear, small_split.validation))
     )
     assert found.problem == "the network has no hidden layer"
-    assert render_plot(PlotSpec("tiles", "Tiles", lambda: first_layer_plots.draw_first_layer(linear))).png
+    assert render_plot(PlotSpec("tiles", "Tiles", lambda: first_layer.draw_first_layer(linear))).png
 
 
 def test_a_network_without_mistakes_has_no_pictures_of_them(small_split: Split) -> None:
@@ -79,7 +78,7 @@ def test_a_network_without_mistakes_has_no_pictures_of_them(small_split: Split) 
     images = LabelledImages(small_split.validation.images, probabilities.argmax(axis=1).astype(np.uint8))
     found = [
         render_plot(
-            PlotSpec("saliency", "Saliency", lambda: saliency_plots.draw_wrong(network.model, images, probabilities))
+            PlotSpec("saliency", "Saliency", lambda: saliency.draw_wrong(network.model, images, probabilities))
         ),
         render_plot(PlotSpec("mistakes", "Mistakes", lambda: mistakes.draw_mistakes(images, probabilities))),
         render_plot(PlotSpec("pairs", "Pairs", lambda: mistakes.draw_confused_pairs(images, probabilities))),

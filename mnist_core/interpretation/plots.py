@@ -7,19 +7,21 @@ from functools import cache, partial
 
 import keras
 
+from mnist_core.classification import Evaluation, Probabilities
 from mnist_core.data.images import LabelledImages
 from mnist_core.interpretation import (
-    activation_plots,
-    embedding_plots,
-    first_layer_plots,
+    activations,
+    calibration,
+    embedding,
+    first_layer,
     learning_curves,
     mistakes,
-    saliency_plots,
+    saliency,
 )
 from mnist_core.interpretation.network import Array, Network
-from mnist_core.interpretation.rendering import PlotSpec, RenderedPlot, render_plot
 from mnist_core.metrics import EpochMetrics
 from mnist_core.models.saved_model import predict
+from mnist_core.plotting import PlotSpec, RenderedPlot, render_plot
 
 
 def render_interpretation(
@@ -62,23 +64,38 @@ def _sketches(
         (
             "first_layer_weights",
             "What the first layer looks for",
-            lambda: first_layer_plots.draw_first_layer(network()),
+            lambda: first_layer.draw_first_layer(network()),
         ),
         (
             "one_of_each_digit",
             "Digits on their way",
-            lambda: activation_plots.draw_one_image_per_class(network(), *seen),
+            lambda: activations.draw_one_image_per_class(network(), *seen),
         ),
         (
             "units_by_digit",
             "Which units answer to which digit",
-            lambda: activation_plots.draw_unit_heatmap(network(), data),
+            lambda: activations.draw_unit_heatmap(network(), data),
         ),
-        ("saliency", "Pixels that speak for a prediction", partial(saliency_plots.draw_right, model, *seen)),
-        ("saliency_of_mistakes", "Pixels that misled", partial(saliency_plots.draw_wrong, model, *seen)),
+        ("saliency", "Pixels that speak for a prediction", partial(saliency.draw_right, model, *seen)),
+        ("saliency_of_mistakes", "Pixels that misled", partial(saliency.draw_wrong, model, *seen)),
         ("mistakes", "The most confident mistakes", partial(mistakes.draw_mistakes, *seen)),
         ("confused_pairs", "The most confused pairs of digits", partial(mistakes.draw_confused_pairs, *seen)),
-        ("embedding", "Images as the last layer sees them", lambda: embedding_plots.draw_embedding(network(), data)),
-        ("reliability", "As often right as it is sure?", partial(learning_curves.draw_calibration, *seen)),
+        ("embedding", "Images as the last layer sees them", lambda: embedding.draw_embedding(network(), data)),
+        ("reliability", "As often right as it is sure?", partial(calibration.draw_calibration, *seen)),
     ):
         yield PlotSpec(name, title, draw)
+
+
+def render_evaluation_plots(
+    evaluation: Evaluation, data: LabelledImages, probabilities: Probabilities
+) -> Iterator[RenderedPlot]:
+    """Draw an evaluation on the test set.
+
+    Args:
+        evaluation: its figures.
+        data: the test images and their labels.
+        probabilities: shape ``(n, 10)``, in the images' order.
+    """
+    draw_mistakes = partial(mistakes.draw_mistakes, data, probabilities, "test")
+    yield render_plot(PlotSpec("confusion", "Who is taken for whom", partial(mistakes.draw_confusion, evaluation)))
+    yield render_plot(PlotSpec("mistakes", "The most confident mistakes", draw_mistakes))
