@@ -55,7 +55,7 @@ def data(path: DataOption = None) -> None:
     """Show which data a sweep would use, from where, its digest, and a few of its digits."""
     from experiments.cli.console import make_console
     from mnist_core.data.download import download_mnist
-    from mnist_core.data.preview import preview
+    from mnist_core.data.images import preview
     from mnist_core.data.sources import find_data, name_of
 
     console = make_console()

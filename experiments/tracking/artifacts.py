@@ -40,7 +40,7 @@ def save_model(model: keras.Model, folder: Path) -> SavedModel:
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
-    from mnist_core.models.portable import portable
+    from mnist_core.models.saved_model import portable
 
     signature = ModelSignature(
         inputs=Schema([TensorSpec(np.dtype(np.uint8), (-1, *model.input_shape[1:]))]),

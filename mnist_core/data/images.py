@@ -16,6 +16,11 @@ from mnist_core.errors import DataError
 
 CLASSES = 10
 
+PREVIEW_MARGIN = 4
+PREVIEW_INK = 96
+# By whether the upper and the lower pixel have ink.
+PREVIEW_CELLS = {(False, False): " ", (True, False): "▀", (False, True): "▄", (True, True): "█"}
+
 
 @dataclass(frozen=True, eq=False)
 class LabelledImages:
@@ -114,3 +119,26 @@ def split(data: LabelledImages, validation: int | float, seed: int) -> Split:
     except ValueError as error:
         raise DataError(f"data.validation: {len(data):,} images cannot be split by class: {error}") from error
     return Split(data.take(train), data.take(held_out))
+
+
+def preview(data: LabelledImages, count: int = 4) -> str:
+    """Images spread over the set, side by side, two pixels to a character, each above its label.
+
+    Args:
+        data: at least ``count`` images.
+        count: how many to show.
+    """
+    chosen = np.linspace(0, len(data) - 1, count).astype(int)
+    height, width = data.shape
+    margin = PREVIEW_MARGIN if min(height, width) > 2 * PREVIEW_MARGIN else 0
+    ink = data.images[chosen, margin : height - margin, margin : width - margin] >= PREVIEW_INK
+    if ink.shape[1] % 2:
+        ink = np.pad(ink, ((0, 0), (0, 1), (0, 0)))
+    rows = [
+        "  ".join(
+            "".join(PREVIEW_CELLS[bool(top), bool(bottom)] for top, bottom in zip(*pair, strict=True)) for pair in line
+        )
+        for line in zip(*(zip(image[0::2], image[1::2], strict=True) for image in ink), strict=True)
+    ]
+    labels = "  ".join(f"{label:^{ink.shape[2]}}" for label in data.labels[chosen])
+    return "\n".join([*rows, labels])

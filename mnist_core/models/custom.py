@@ -1,23 +1,15 @@
-"""What users bring along: functions that a sweep names as ``package.module:function``.
-
-Naming one is trusting it: it is imported and called, in the process that drives the sweep and in its workers.
-"""
+"""A model that a function of the user's builds."""
 
 from __future__ import annotations
 
-import functools
-import importlib
 import inspect
-import sys
-from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mnist_core.errors import ParameterError, did_you_mean
+from mnist_core.functions import load_function, parameters_of
 from mnist_core.hyperparameters import TrainingConfig
-from mnist_core.runtime import tensorflow_import
 
 if TYPE_CHECKING:
     import keras
@@ -98,33 +90,6 @@ class CustomModel:
         return model
 
 
-def load_function(name: str) -> Callable[..., Any]:
-    """Import a function; modules of the working directory are found too.
-
-    Raises:
-        ParameterError: there is none of that name.
-    """
-    module_name, _, attribute = name.partition(":")
-    if not module_name or not attribute:
-        raise ParameterError(f"function: expected 'package.module:function', received {name!r}")
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.append(here)
-    try:
-        with tensorflow_import():  # it may be what imports TensorFlow
-            module = importlib.import_module(module_name)
-    except Exception as error:  # whatever a user's module raises
-        raise ParameterError(f"function {name}: cannot be imported: {type(error).__name__}: {error}") from error
-    try:
-        function = functools.reduce(getattr, attribute.split("."), module)
-    except AttributeError as error:
-        known = [key for key, value in vars(module).items() if inspect.isfunction(value)]
-        nearest = did_you_mean(attribute, known)
-        raise ParameterError(f"function {name}: {module_name} has no {attribute!r}{nearest}") from error
-    if not callable(function):
-        raise ParameterError(f"function {name}: expected a function, found {type(function).__name__}")
-    return function
-
-
 def check_arguments(name: str, arguments: Mapping[str, type]) -> None:
     """See that a function of the user's can be called with these arguments.
 
@@ -135,7 +100,7 @@ def check_arguments(name: str, arguments: Mapping[str, type]) -> None:
     Raises:
         ParameterError: it cannot be imported, lacks one of them, wants another type, or wants more.
     """
-    wanted = _parameters(load_function(name), name)
+    wanted = parameters_of(load_function(name), name)
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     needed = [key for key, one in wanted.items() if one.kind in kinds and one.default is one.empty]
     if taken := [argument for argument in (*arguments, *needed) if argument in RESERVED]:
@@ -155,13 +120,3 @@ def check_arguments(name: str, arguments: Mapping[str, type]) -> None:
             )
     if missing := [argument for argument in needed if argument not in {*arguments, INPUT_SHAPE}]:
         raise ParameterError(f"{missing[0]}: function {name} needs it; search it in [space], or fix it in [model]")
-
-
-def _parameters(function: Callable[..., Any], name: str) -> Mapping[str, inspect.Parameter]:
-    """A function's parameters, their annotations as types where these can be had."""
-    with suppress(Exception):  # an annotation may be for type checkers alone; nothing then is known of the types
-        return inspect.signature(function, eval_str=True).parameters
-    try:
-        return inspect.signature(function).parameters
-    except (ValueError, TypeError) as error:
-        raise ParameterError(f"function {name}: its arguments cannot be read: {error}") from error

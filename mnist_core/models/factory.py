@@ -7,11 +7,12 @@ import keras
 from mnist_core.data.images import CLASSES
 from mnist_core.errors import ParameterError
 from mnist_core.hyperparameters import Hyperparameters
-from mnist_core.models.layers import convolution_blocks, hidden_layers
 from mnist_core.models.losses import SmoothedCrossentropy
 
 # AdamW shrinks kernels; an offset or a scale near zero would be no simpler.
 NOT_DECAYED = ["bias", "gamma", "beta"]
+# Keras's 0.99 has not forgotten the variance of 1 that it begins with when the first epoch is judged.
+MOMENTS_MOMENTUM = 0.9
 
 
 def build_model(hyperparameters: Hyperparameters, input_shape: tuple[int, int] = (28, 28)) -> keras.Model:
@@ -42,7 +43,7 @@ def build_model(hyperparameters: Hyperparameters, input_shape: tuple[int, int] =
             keras.layers.Rescaling(1 / 255, name="normalisation"),
             *_convolutions(hyperparameters, input_shape),
             keras.layers.Flatten(name="flatten"),
-            *hidden_layers(hyperparameters),
+            *_hidden_layers(hyperparameters),
             keras.layers.Dense(CLASSES, activation="softmax", name="probabilities"),
         ],
         name=hyperparameters.architecture,
@@ -54,7 +55,62 @@ def build_model(hyperparameters: Hyperparameters, input_shape: tuple[int, int] =
 def _convolutions(values: Hyperparameters, input_shape: tuple[int, int]) -> list[keras.layers.Layer]:
     if values.architecture == "mlp":
         return []
-    return [keras.layers.Reshape((*input_shape, 1), name="channel"), *convolution_blocks(values)]
+    return [keras.layers.Reshape((*input_shape, 1), name="channel"), *_convolution_blocks(values)]
+
+
+def _hidden_layers(values: Hyperparameters) -> list[keras.layers.Layer]:
+    """Dense layers with ReLU, each followed by its dropout; from ``(n, features)`` to ``(n, hidden_size)``."""
+    layers: list[keras.layers.Layer] = []
+    for index in range(1, values.hidden_layers + 1):
+        weighted = keras.layers.Dense(values.hidden_size, name=f"hidden_{index}", **_weights(values, inputs=1))
+        layers += [*_activated(weighted, values), keras.layers.Dropout(values.dropout, name=f"dropout_{index}")]
+    return layers
+
+
+def _convolution_blocks(values: Hyperparameters) -> list[keras.layers.Layer]:
+    """Blocks of convolutions with ReLU, each ending in pooling; from ``(n, height, width, 1)`` to smaller maps.
+
+    A convolution keeps height and width; a block halves them and has twice the filters of the one before.
+    """
+    pool = {"max": keras.layers.MaxPooling2D, "average": keras.layers.AveragePooling2D}[values.pooling]
+    layers: list[keras.layers.Layer] = []
+    for block in range(1, values.blocks + 1):
+        for index in range(1, values.convolutions + 1):
+            weighted = keras.layers.Conv2D(
+                values.filters * 2 ** (block - 1),
+                values.kernel_size,
+                padding="same",
+                name=f"convolution_{block}_{index}",
+                **_weights(values, inputs=3),
+            )
+            layers += _activated(weighted, values)
+        layers += [
+            pool(2, name=f"pooling_{block}"),
+            keras.layers.Dropout(values.block_dropout, name=f"dropout_b{block}"),
+        ]
+    return layers
+
+
+def _weights(values: Hyperparameters, inputs: int) -> dict[str, object]:
+    """What Dense and convolution have in common; the first ``inputs`` axes of a kernel lead into one unit."""
+    return {
+        "activation": None if values.batch_normalization else "relu",
+        "use_bias": not values.batch_normalization,  # normalisation has an offset of its own
+        "kernel_regularizer": keras.regularizers.L2(values.l2) if values.l2 else None,
+        "kernel_constraint": (
+            keras.constraints.MaxNorm(values.max_norm, axis=list(range(inputs))) if values.max_norm else None
+        ),
+    }
+
+
+def _activated(weighted: keras.layers.Layer, values: Hyperparameters) -> list[keras.layers.Layer]:
+    if not values.batch_normalization:
+        return [weighted]
+    return [
+        weighted,
+        keras.layers.BatchNormalization(momentum=MOMENTS_MOMENTUM, name=f"{weighted.name}_normalised"),
+        keras.layers.ReLU(name=f"{weighted.name}_relu"),
+    ]
 
 
 def _optimizer(values: Hyperparameters) -> keras.optimizers.Optimizer:

@@ -9,7 +9,7 @@ class SmoothedCrossentropy(keras.losses.Loss):  # type: ignore[misc]
     """Cross-entropy against labels of which a share is spread evenly over all classes (Szegedy et al. 2016).
 
     Keras has label smoothing for one-hot labels only. This is a loss to train by, not one to be saved: see
-    :mod:`mnist_core.models.portable`.
+    :func:`~mnist_core.models.saved_model.portable`.
 
     Args:
         label_smoothing: that share, in [0, 1).

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from mnist_core.errors import DataError, ModelError
+from mnist_core.models.losses import SmoothedCrossentropy
 from mnist_core.models.probabilities import probability_fault
 
 PREDICTION_BATCH = 2000
@@ -31,6 +34,27 @@ def load_model(path: Path) -> keras.Model:
     except Exception as error:  # whatever a broken archive makes Keras, HDF5 and zipfile raise
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise ModelError(f"{path}: expected a Keras model that holds no code, cannot load it: {reason}") from error
+
+
+@contextmanager
+def portable(model: keras.Model) -> Iterator[None]:
+    """Let a model be saved in this block so that to load it, compiled, takes nothing but Keras.
+
+    A loss of this project's own gives way to Keras's, for good. What libraries registered with Keras is out of sight
+    meanwhile: MLflow would pickle all of it beside the model, and need those libraries to load it.
+
+    Args:
+        model: compiled or not.
+    """
+    if model.compiled and isinstance(model.loss, SmoothedCrossentropy):
+        model.compile(model.optimizer, loss=keras.losses.SparseCategoricalCrossentropy(), metrics=["accuracy"])
+    registered = keras.saving.get_custom_objects()
+    kept = dict(registered)
+    registered.clear()
+    try:
+        yield
+    finally:
+        registered.update(kept)
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ import keras
 import numpy as np
 import pytest
 
-from mnist_core.data.custom import load_arrays
-from mnist_core.data.sources import DataSource, Origin
+from mnist_core.data.sources import DataSource, Origin, load_arrays
 from mnist_core.errors import DataError, ParameterError, SpecError
-from mnist_core.models.custom import CustomModel, load_function
+from mnist_core.functions import load_function
+from mnist_core.models.custom import CustomModel
 from search.domains import Choices, FloatRange, IntRange
 from search.preflight import check_function
 from search.spec_file import parse_spec, to_toml

@@ -1,0 +1,55 @@
+"""Functions that users name as ``package.module:function``: importing them, and checking their arguments.
+
+Naming one is trusting it: it is imported and called, in the process that drives the sweep and in its workers.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from mnist_core.errors import ParameterError, did_you_mean
+from mnist_core.runtime import tensorflow_import
+
+
+def load_function(name: str) -> Callable[..., Any]:
+    """Import a function; modules of the working directory are found too.
+
+    Raises:
+        ParameterError: there is none of that name.
+    """
+    module_name, _, attribute = name.partition(":")
+    if not module_name or not attribute:
+        raise ParameterError(f"function: expected 'package.module:function', received {name!r}")
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)
+    try:
+        with tensorflow_import():  # it may be what imports TensorFlow
+            module = importlib.import_module(module_name)
+    except Exception as error:  # whatever a user's module raises
+        raise ParameterError(f"function {name}: cannot be imported: {type(error).__name__}: {error}") from error
+    try:
+        function = functools.reduce(getattr, attribute.split("."), module)
+    except AttributeError as error:
+        known = [key for key, value in vars(module).items() if inspect.isfunction(value)]
+        nearest = did_you_mean(attribute, known)
+        raise ParameterError(f"function {name}: {module_name} has no {attribute!r}{nearest}") from error
+    if not callable(function):
+        raise ParameterError(f"function {name}: expected a function, found {type(function).__name__}")
+    return function
+
+
+def parameters_of(function: Callable[..., Any], name: str) -> Mapping[str, inspect.Parameter]:
+    """A function's parameters, their annotations as types where these can be had."""
+    with suppress(Exception):  # an annotation may be for type checkers alone; nothing then is known of the types
+        return inspect.signature(function, eval_str=True).parameters
+    try:
+        return inspect.signature(function).parameters
+    except (ValueError, TypeError) as error:
+        raise ParameterError(f"function {name}: its arguments cannot be read: {error}") from error
