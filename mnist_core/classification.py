@@ -16,15 +16,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mnist_core.arrays import Indices, Labels, Probabilities
 from mnist_core.data.images import CLASSES
 from mnist_core.errors import DataError, NonFiniteError
 
 CONFIDENCE = 0.95
 RESAMPLES = 1000
 CALIBRATION_BINS = 15
-
-Labels = npt.NDArray[np.integer]
-Probabilities = npt.NDArray[np.floating]
 
 
 @dataclass(frozen=True)
@@ -299,7 +297,7 @@ def _score_excess(first_only: int, second_only: int, images: int, difference: fl
     return first_only - second_only - images * difference - quantile * math.sqrt(max(0.0, variance))
 
 
-def confident_mistakes(probabilities: Probabilities, labels: Labels, count: int = 25) -> npt.NDArray[np.intp]:
+def confident_mistakes(probabilities: Probabilities, labels: Labels, count: int = 25) -> Indices:
     """Indices of the images that were wrong with the highest probability, worst first; at most ``count``."""
     wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
     order = np.argsort(-probabilities[wrong].max(axis=1), kind="stable")

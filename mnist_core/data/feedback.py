@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from mnist_core.arrays import Images
 from mnist_core.data.images import LabelledImages
 from mnist_core.errors import DataError
 
@@ -46,7 +46,7 @@ class Feedback:
         at: when, ISO 8601.
     """
 
-    image: npt.NDArray[np.uint8]
+    image: Images
     guess: int
     truth: int
     model: str
@@ -105,7 +105,7 @@ def _unended_line(file: io.RawIOBase) -> bytes:
     return rest.rpartition(b"\n")[2]
 
 
-def _parsed(line: bytes) -> tuple[npt.NDArray[np.uint8], np.uint8] | None:
+def _parsed(line: bytes) -> tuple[Images, np.uint8] | None:
     """Image and label of a line; None where it is not one that was written here."""
     try:
         record = json.loads(line)

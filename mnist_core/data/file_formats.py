@@ -18,14 +18,13 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.npyio import NpzFile
 
+from mnist_core.arrays import Bytes
 from mnist_core.data.images import LabelledImages
 from mnist_core.errors import DataError
 
 UBYTE = 0x08
 # Twice the largest of the MNIST-like sets, the training images of EMNIST by class.
 MAX_EXPANDED_BYTES = 1 << 30
-
-Bytes = npt.NDArray[np.uint8]
 
 
 def read_idx(path: Path, dimensions: int) -> bytes:

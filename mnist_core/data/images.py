@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from mnist_core.arrays import Bytes, Images, Indices
 from mnist_core.errors import DataError
 
 CLASSES = 10
@@ -34,8 +35,8 @@ class LabelledImages:
         DataError: shapes, dtypes or labels are not as above.
     """
 
-    images: npt.NDArray[np.uint8]
-    labels: npt.NDArray[np.uint8]
+    images: Images
+    labels: Bytes
 
     def __post_init__(self) -> None:
         if self.images.dtype != np.uint8 or self.images.ndim != 3 or not self.images.size:
@@ -61,7 +62,7 @@ class LabelledImages:
         digest.update(np.ascontiguousarray(self.labels).data)
         return digest.hexdigest()
 
-    def take(self, indices: npt.NDArray[np.intp]) -> LabelledImages:
+    def take(self, indices: Indices) -> LabelledImages:
         """The chosen images, in the order of ``indices``."""
         return LabelledImages(self.images[indices], self.labels[indices])
 

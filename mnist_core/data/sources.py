@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mnist_core.arrays import Bytes
 from mnist_core.data import feedback, file_formats
 from mnist_core.data.images import LabelledImages
 from mnist_core.errors import DataError, ParameterError
@@ -105,7 +106,7 @@ class DataSource:
         arrays = [self._read_idx(name, dimensions) for name, dimensions in zip(FILES[part], (3, 1), strict=True)]
         return file_formats.labelled(self.path, *arrays)
 
-    def _read_idx(self, name: str, dimensions: int) -> file_formats.Bytes:
+    def _read_idx(self, name: str, dimensions: int) -> Bytes:
         assert self.path is not None
         path = idx_file(self.path, name)
         if path is None:

@@ -6,11 +6,11 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
+from mnist_core.arrays import Floats, Indices, Labels
 from mnist_core.data.images import CLASSES, LabelledImages
 from mnist_core.interpretation.image_grid import INK, ROOM_FOR_TITLE, WIDTH, mosaic
-from mnist_core.interpretation.network import Array, Labels, Network
+from mnist_core.interpretation.network import Network
 from mnist_core.plotting import AMOUNTS, BLUE, ORANGE, SIGNED, new_figure
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def class_means(answers: Array, labels: Labels) -> Array:
+def class_means(answers: Floats, labels: Labels) -> Floats:
     """The mean answer of each unit to each digit.
 
     Args:
@@ -34,7 +34,7 @@ def class_means(answers: Array, labels: Labels) -> Array:
     return means
 
 
-def order_by_class(means: Array) -> npt.NDArray[np.intp]:
+def order_by_class(means: Floats) -> Indices:
     """Units in the order of the digit that each answers to most, those that tell it apart best first.
 
     A unit tells its digit apart by as much as its mean answer to it lies above its mean answer to the second best,
@@ -56,7 +56,7 @@ def order_by_class(means: Array) -> npt.NDArray[np.intp]:
     return np.lexsort((-apart, favourite, spread == 0))
 
 
-def one_image_per_class(labels: Labels, probabilities: Array) -> npt.NDArray[np.intp]:
+def one_image_per_class(labels: Labels, probabilities: Floats) -> Indices:
     """For each digit that is there, the first image that was recognised, else the first image.
 
     Args:
@@ -75,7 +75,7 @@ MAX_MAPS = 8
 MAX_LAYERS = 5
 
 
-def draw_one_image_per_class(network: Network, data: LabelledImages, probabilities: Array) -> Figure:
+def draw_one_image_per_class(network: Network, data: LabelledImages, probabilities: Floats) -> Figure:
     """For one image of each digit: the image, what each hidden layer makes of it, the output.
 
     A Dense layer's units lie in a block, row by row in the order of the digit that they answer to most; of a
@@ -108,14 +108,14 @@ def draw_one_image_per_class(network: Network, data: LabelledImages, probabiliti
     return figure
 
 
-def _order(answer: Array, means: Array) -> npt.NDArray[np.intp]:
+def _order(answer: Floats, means: Floats) -> Indices:
     """Which units are shown of a layer's answers to some images, and in which order."""
     if answer.ndim == 4:
         return np.argsort(-answer.mean(axis=(0, 1, 2)), kind="stable")[:MAX_MAPS]
     return order_by_class(means)
 
 
-def _draw_answer(axes: Axes, answer: Array, order: npt.NDArray[np.intp], limit: float) -> None:
+def _draw_answer(axes: Axes, answer: Floats, order: Indices, limit: float) -> None:
     if answer.ndim == 3:
         shown = mosaic(answer[:, :, order].transpose(2, 0, 1), columns=MAX_MAPS // 2)
     else:
@@ -124,13 +124,13 @@ def _draw_answer(axes: Axes, answer: Array, order: npt.NDArray[np.intp], limit: 
     axes.imshow(shown, cmap=SIGNED if signed else AMOUNTS, vmin=-limit if signed else 0, vmax=limit or 1)
 
 
-def _as_block(values: Array) -> Array:
+def _as_block(values: Floats) -> Floats:
     """A vector in rows, about twice as wide as high."""
     columns = math.ceil(math.sqrt(2 * len(values)))
     return mosaic(values[:, None, None], columns, gap=0)
 
 
-def _draw_probabilities(axes: Axes, probabilities: Array, label: int, last: bool) -> None:
+def _draw_probabilities(axes: Axes, probabilities: Floats, label: int, last: bool) -> None:
     colours = [ORANGE if digit == label else BLUE for digit in range(CLASSES)]
     axes.bar(range(CLASSES), probabilities, color=colours)
     axes.set(ylim=(0, 1.05), yticks=[0, 1], xticks=range(CLASSES), xticklabels=range(CLASSES) if last else [])

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from mnist_core.arrays import Floats, Labels
 from mnist_core.classification import CALIBRATION_BINS
 from mnist_core.data.images import LabelledImages
-from mnist_core.interpretation.network import Array, Labels
 from mnist_core.plotting import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from mnist_core.interpretation.network import Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +37,7 @@ class CalibrationCurve:
         return float(np.average(np.abs(self.accuracy - self.confidence), weights=self.counts))
 
 
-def calibration_curve(probabilities: Array, labels: Labels) -> CalibrationCurve:
+def calibration_curve(probabilities: Floats, labels: Labels) -> CalibrationCurve:
     """How the probability of the predicted digit goes with being right.
 
     Args:
@@ -58,7 +56,7 @@ def calibration_curve(probabilities: Array, labels: Labels) -> CalibrationCurve:
     return CalibrationCurve(mean_confidence, accuracy, counts[counts > 0])
 
 
-def draw_calibration(data: LabelledImages, probabilities: Array) -> Figure:
+def draw_calibration(data: LabelledImages, probabilities: Floats) -> Figure:
     """Confidence against accuracy, and how many images have which confidence."""
     found = calibration_curve(probabilities, data.labels)
     figure = new_figure(5.6, 5.2)

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mnist_core.arrays import Floats, Labels
 from mnist_core.data.images import CLASSES, LabelledImages
 from mnist_core.interpretation.image_grid import WIDTH
-from mnist_core.interpretation.network import Array, Network
+from mnist_core.interpretation.network import Network
 from mnist_core.plotting import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from mnist_core.interpretation.network import Array, Labels
 
 # What t-SNE lays out in some seconds, and what a picture of this size can hold.
 MAX_POINTS = 1000
@@ -32,12 +32,12 @@ class Embedding:
         tsne: shape ``(n, 2)``: t-SNE, which keeps neighbours together; its distances and directions mean nothing.
     """
 
-    pca: Array
+    pca: Floats
     explained: tuple[float, float]
-    tsne: Array
+    tsne: Floats
 
 
-def embed(features: Array, seed: int = 0) -> Embedding:
+def embed(features: Floats, seed: int = 0) -> Embedding:
     """Lay out feature vectors by PCA and by t-SNE, which starts from the PCA.
 
     Args:
@@ -76,7 +76,7 @@ def draw_embedding(network: Network, data: LabelledImages) -> Figure:
     return figure
 
 
-def _scatter(axes: Axes, points: Array, labels: Labels) -> None:
+def _scatter(axes: Axes, points: Floats, labels: Labels) -> None:
     # Ten colours cannot all be told apart by everyone: the points are the digits themselves.
     import matplotlib as mpl
 

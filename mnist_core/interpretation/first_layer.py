@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
-import numpy.typing as npt
 
+from mnist_core.arrays import Floats, Indices
 from mnist_core.errors import ModelError
 from mnist_core.interpretation.image_grid import ROOM_FOR_TITLE, WIDTH, mosaic, strip_axes
-from mnist_core.interpretation.network import Array, Network
+from mnist_core.interpretation.network import Network
 from mnist_core.plotting import SIGNED, new_figure
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ class FirstLayer:
         is_convolution: whether the tiles are filters.
     """
 
-    tiles: Array
-    units: npt.NDArray[np.intp]
-    strengths: Array
+    tiles: Floats
+    units: Indices
+    strengths: Floats
     is_convolution: bool
 
 
@@ -54,7 +54,7 @@ def first_layer(network: Network) -> FirstLayer:
     return FirstLayer(tiles[units], units, strengths[units], kernel.ndim == 4)
 
 
-def outgoing_strengths(kernel: Array, units: int) -> Array:
+def outgoing_strengths(kernel: Floats, units: int) -> Floats:
     """How strongly the next layer listens to each unit: the Euclidean norm of that unit's weights.
 
     Args:
@@ -69,28 +69,28 @@ def outgoing_strengths(kernel: Array, units: int) -> Array:
     if inputs % units:
         raise ModelError(f"next layer: expected inputs from {units} units, received a kernel of {inputs} inputs")
     # Channels are last in Keras, so a unit's weights are every units-th row.
-    strengths: Array = np.linalg.norm(kernel.reshape(-1, units, kernel.shape[-1]), axis=(0, 2))
+    strengths: Floats = np.linalg.norm(kernel.reshape(-1, units, kernel.shape[-1]), axis=(0, 2))
     return strengths
 
 
-def _kernel(layer: keras.Layer) -> Array:
+def _kernel(layer: keras.Layer) -> Floats:
     return np.asarray(layer.kernel, dtype=np.float32)
 
 
-def _filters(kernel: Array) -> Array:
+def _filters(kernel: Floats) -> Floats:
     # Of an image with several channels, what a filter does to all of them alike.
-    filters: Array = kernel.mean(axis=2).transpose(2, 0, 1)
+    filters: Floats = kernel.mean(axis=2).transpose(2, 0, 1)
     return filters
 
 
-def _images(kernel: Array, network: Network) -> Array:
+def _images(kernel: Floats, network: Network) -> Floats:
     height, width = network.model.input_shape[1:3]
     if len(kernel) != height * width:
         raise ModelError(
             f"layer {network.learning[0].name}: expected one weight for each of {height} × {width} pixels, "
             f"received {len(kernel)} inputs"
         )
-    tiles: Array = kernel.T.reshape(-1, height, width)
+    tiles: Floats = kernel.T.reshape(-1, height, width)
     return tiles
 
 

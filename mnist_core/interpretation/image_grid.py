@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mnist_core.arrays import Floats, Images
 from mnist_core.plotting import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from mnist_core.interpretation.network import Array, Images
 
 WIDTH = 8.2
 INK = "gray_r"
@@ -43,7 +43,7 @@ def image_grid(images: Images, captions: Sequence[str], columns: int, title: str
     return figure
 
 
-def mosaic(tiles: Array, columns: int, gap: int = 1) -> Array:
+def mosaic(tiles: Floats, columns: int, gap: int = 1) -> Floats:
     """Tiles put together into one array, NaN between and behind them.
 
     Args:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mnist_core.arrays import Floats
 from mnist_core.classification import Evaluation, confident_mistakes, confused_pairs
 from mnist_core.data.images import CLASSES, LabelledImages
 from mnist_core.interpretation.image_grid import WIDTH, image_grid
-from mnist_core.interpretation.network import Array
 from mnist_core.plotting import AMOUNTS, new_figure, whole_numbers
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ COLUMNS = 5
 MAX_PAIRS = 12
 
 
-def draw_mistakes(data: LabelledImages, probabilities: Array, part: str = "validation") -> Figure:
+def draw_mistakes(data: LabelledImages, probabilities: Floats, part: str = "validation") -> Figure:
     """The 25 most confident mistakes with label, prediction and its probability.
 
     Args:
@@ -48,7 +48,7 @@ def _percent(probability: float) -> str:
     return f"{int(probability * 1000) / 10:.1f}%"
 
 
-def draw_confused_pairs(data: LabelledImages, probabilities: Array) -> Figure:
+def draw_confused_pairs(data: LabelledImages, probabilities: Floats) -> Figure:
     """How often one digit was taken for another, the most frequent pairs.
 
     Raises:

@@ -7,14 +7,10 @@ from dataclasses import dataclass
 
 import keras
 import numpy as np
-import numpy.typing as npt
 
+from mnist_core.arrays import Floats, Images
 from mnist_core.errors import ModelError
 from mnist_core.models.saved_model import PREDICTION_BATCH
-
-Array = npt.NDArray[np.float32]
-Images = npt.NDArray[np.uint8]
-Labels = npt.NDArray[np.uint8]
 
 TRAINABLE_LAYERS = (keras.layers.Dense, keras.layers.Conv2D)
 # What belongs to the layer before it: its answer is what comes out of these.
@@ -78,7 +74,7 @@ class Network:
         """All layers that learn, the last one too."""
         return (*(block.layer for block in self.hidden), self.last)
 
-    def answers(self, images: Images) -> list[Array]:
+    def answers(self, images: Images) -> list[Floats]:
         """What each hidden block answers to each image.
 
         Args:
@@ -89,7 +85,7 @@ class Network:
         """
         return _compute(self.model, [block.output for block in self.hidden], images)
 
-    def unit_activations(self, images: Images) -> list[Array]:
+    def unit_activations(self, images: Images) -> list[Floats]:
         """The same for any number of images, a filter's answer averaged over its positions.
 
         Returns:
@@ -97,7 +93,7 @@ class Network:
         """
         return _compute(self.model, [block.output for block in self.hidden], images, _mean_over_positions)
 
-    def features(self, images: Images) -> Array:
+    def features(self, images: Images) -> Floats:
         """What the last layer is given, which is all that it knows of an image; ``(n, features)``, float32."""
         (features,) = _compute(self.model, [self.last.input], images, lambda batch: batch.reshape(len(batch), -1))
         return features
@@ -116,8 +112,8 @@ def _blocks(layers: Sequence[keras.Layer]) -> Iterator[Block]:
         yield block
 
 
-def _mean_over_positions(batch: Array) -> Array:
-    means: Array = batch.mean(axis=tuple(range(1, batch.ndim - 1))) if batch.ndim > 2 else batch
+def _mean_over_positions(batch: Floats) -> Floats:
+    means: Floats = batch.mean(axis=tuple(range(1, batch.ndim - 1))) if batch.ndim > 2 else batch
     return means
 
 
@@ -125,8 +121,8 @@ def _compute(
     model: keras.Model,
     outputs: list[keras.KerasTensor],
     images: Images,
-    reduce: Callable[[Array], Array] = lambda batch: batch,
-) -> list[Array]:
+    reduce: Callable[[Floats], Floats] = lambda batch: batch,
+) -> list[Floats]:
     if not outputs:
         return []
     part = keras.Model(model.inputs[0], outputs)

@@ -7,7 +7,8 @@ from functools import cache, partial
 
 import keras
 
-from mnist_core.classification import Evaluation, Probabilities
+from mnist_core.arrays import Floats, Probabilities
+from mnist_core.classification import Evaluation
 from mnist_core.data.images import LabelledImages
 from mnist_core.interpretation import (
     activations,
@@ -18,7 +19,7 @@ from mnist_core.interpretation import (
     mistakes,
     saliency,
 )
-from mnist_core.interpretation.network import Array, Network
+from mnist_core.interpretation.network import Network
 from mnist_core.metrics import EpochMetrics
 from mnist_core.models.saved_model import predict
 from mnist_core.plotting import PlotSpec, RenderedPlot, render_plot
@@ -49,7 +50,7 @@ def render_interpretation(
 def _sketches(
     model: keras.Model,
     data: LabelledImages,
-    probabilities: Array,
+    probabilities: Floats,
     history: Sequence[EpochMetrics],
     best_epoch: int | None,
 ) -> Iterator[PlotSpec]:

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
+from mnist_core.arrays import Floats, Images, Labels
 from mnist_core.classification import confident_mistakes
 from mnist_core.data.images import LabelledImages
 from mnist_core.interpretation.activations import one_image_per_class
 from mnist_core.interpretation.image_grid import INK, ROOM_FOR_TITLE, WIDTH
-from mnist_core.interpretation.network import Array, Images
 from mnist_core.plotting import SIGNED, new_figure
 
 if TYPE_CHECKING:
@@ -39,13 +38,11 @@ class Attribution:
             one, which the pixels of an image sum up to (completeness) as far as the number of steps allows.
     """
 
-    pixels: Array
-    total: Array
+    pixels: Floats
+    total: Floats
 
 
-def integrated_gradients(
-    model: keras.Model, images: Images, digits: npt.NDArray[np.integer], steps: int = STEPS
-) -> Attribution:
+def integrated_gradients(model: keras.Model, images: Images, digits: Labels, steps: int = STEPS) -> Attribution:
     """Attribute the log-probability of a digit to pixels, after Sundararajan, Taly and Yan (2017), arXiv:1703.01365.
 
     The logarithm, and not the probability, because a sure network's probability hardly moves along the way.
@@ -67,18 +64,18 @@ def integrated_gradients(
     return Attribution(pixels * gradients, np.asarray(total))
 
 
-def _mean_gradient(model: keras.Model, pixels: Array, digits: npt.NDArray[np.integer], steps: int) -> Array:
+def _mean_gradient(model: keras.Model, pixels: Floats, digits: Labels, steps: int) -> Floats:
     way = ((np.arange(steps, dtype=np.float32) + 0.5) / steps)[:, None, None, None]
     points = tf.constant((way * pixels).reshape(-1, *pixels.shape[1:]))
     with tf.GradientTape() as tape:
         tape.watch(points)
         values = _log_probability(model, points, np.tile(digits, steps))
     gradients = np.asarray(tape.gradient(values, points)).reshape(steps, *pixels.shape)
-    mean: Array = gradients.mean(axis=0)
+    mean: Floats = gradients.mean(axis=0)
     return mean
 
 
-def _log_probability(model: keras.Model, pixels: object, digits: npt.NDArray[np.integer]) -> tf.Tensor:
+def _log_probability(model: keras.Model, pixels: object, digits: Labels) -> tf.Tensor:
     probabilities = model(pixels, training=False)
     return tf.math.log(tf.maximum(tf.gather(probabilities, digits.astype(np.int64), batch_dims=1), LEAST))
 
@@ -87,7 +84,7 @@ COLUMNS = 10
 QUANTILE = 0.995
 
 
-def draw_right(model: keras.Model, data: LabelledImages, probabilities: Array) -> Figure:
+def draw_right(model: keras.Model, data: LabelledImages, probabilities: Floats) -> Figure:
     """One image of each digit, and what each pixel adds to the log-probability of the predicted digit."""
     chosen = one_image_per_class(data.labels, probabilities)
     predicted = probabilities[chosen].argmax(axis=1)
@@ -101,7 +98,7 @@ def draw_right(model: keras.Model, data: LabelledImages, probabilities: Array) -
     )
 
 
-def draw_wrong(model: keras.Model, data: LabelledImages, probabilities: Array) -> Figure:
+def draw_wrong(model: keras.Model, data: LabelledImages, probabilities: Floats) -> Figure:
     """The most confident mistakes, and what each pixel adds to the prediction and to the truth.
 
     Raises:
@@ -123,9 +120,7 @@ def draw_wrong(model: keras.Model, data: LabelledImages, probabilities: Array) -
     )
 
 
-def _draw(
-    title: str, images: npt.NDArray[np.uint8], captions: list[str], attributions: dict[str, Attribution]
-) -> Figure:
+def _draw(title: str, images: Images, captions: list[str], attributions: dict[str, Attribution]) -> Figure:
     rows = 1 + len(attributions)
     figure = new_figure(WIDTH, 0.9 * rows + ROOM_FOR_TITLE + 0.8)
     figure.suptitle(title, fontweight="bold", fontsize=11)

@@ -16,16 +16,13 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
+from mnist_core.arrays import Floats, Images
 from mnist_core.errors import MissingLibraryError, ModelError, ParameterError
 from mnist_core.models.export_formats import ExportFormat
 from mnist_core.models.saved_model import load_model, predict
 from mnist_core.runtime import tensorflow_import
-
-Bytes = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -50,7 +47,7 @@ MIN_AGREEMENT_INT8 = 0.98
 
 
 def export_model(
-    model: keras.Model, target: Path, wanted: ExportFormat, check_on: Bytes, calibration: Bytes | None = None
+    model: keras.Model, target: Path, wanted: ExportFormat, check_on: Images, calibration: Images | None = None
 ) -> Agreement:
     """Write a model in another format; it gets its name once it has been read back and answers as the model does.
 
@@ -91,7 +88,7 @@ def _need(wanted: ExportFormat) -> None:
         )
 
 
-def _write(model: keras.Model, path: Path, wanted: ExportFormat, calibration: Bytes | None) -> None:
+def _write(model: keras.Model, path: Path, wanted: ExportFormat, calibration: Images | None) -> None:
     if wanted is ExportFormat.KERAS:
         model.save(path)
     elif wanted is ExportFormat.SAVED_MODEL:
@@ -111,7 +108,7 @@ def _write(model: keras.Model, path: Path, wanted: ExportFormat, calibration: By
         )
 
 
-def _answers(path: Path, wanted: ExportFormat, images: Bytes) -> Floats:
+def _answers(path: Path, wanted: ExportFormat, images: Images) -> Floats:
     """Probabilities by the format's own runtime, shape ``(n, 10)``."""
     if wanted is ExportFormat.KERAS:
         return predict(load_model(path), images)

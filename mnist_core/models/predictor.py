@@ -7,16 +7,14 @@ from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
+from mnist_core.arrays import Floats, Images
 from mnist_core.data.images import CLASSES
 from mnist_core.errors import ModelError
 from mnist_core.models.probabilities import probability_fault, probe_images
 
 SHAPE = (28, 28)
-Bytes = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,11 +70,11 @@ class CompiledPredictor:
         self._has_hidden = hidden is not model.inputs[0]
         self._check()
 
-    def probabilities(self, images: Bytes) -> Floats:
+    def probabilities(self, images: Images) -> Floats:
         """Class probabilities, shape ``(n, 10)``, of images of shape ``(n, 28, 28)``, uint8."""
         return _array(self._predict(tf.constant(images)))
 
-    def explain(self, image: Bytes) -> PredictionExplanation:
+    def explain(self, image: Images) -> PredictionExplanation:
         """How an image of shape ``(28, 28)``, uint8, led to its probabilities."""
         probabilities, activations, saliency = map(_array, self._explain(tf.constant(image)))
         return PredictionExplanation(probabilities, activations if self._has_hidden else activations[:0], saliency)

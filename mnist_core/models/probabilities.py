@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
+
+from mnist_core.arrays import Images, Probabilities
 
 # Ten numbers, rounded each, of half precision at worst.
 TOLERANCE = 1e-3
 SOFTMAX = "make a softmax the last layer (its loss then has from_logits=False)"
 
 
-def probe_images(shape: tuple[int, int]) -> npt.NDArray[np.uint8]:
+def probe_images(shape: tuple[int, int]) -> Images:
     """Two images to try a model on, one without ink and one that is all ink: shape ``(2, height, width)``."""
     blank = np.zeros(shape, np.uint8)
     return np.stack([blank, ~blank])
 
 
-def probability_fault(scores: npt.NDArray[np.floating]) -> str | None:
+def probability_fault(scores: Probabilities) -> str | None:
     """The reason why scores are not probabilities, with the remedy; None where they are.
 
     Args:

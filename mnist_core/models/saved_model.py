@@ -10,9 +10,9 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
+from mnist_core.arrays import Floats, Images
 from mnist_core.errors import DataError, ModelError
 from mnist_core.models.losses import SmoothedCrossentropy
 from mnist_core.models.probabilities import probability_fault
@@ -65,7 +65,7 @@ class Latency:
     p99: float
 
 
-def latency(model: keras.Model, image: npt.NDArray[np.uint8], calls: int = 300) -> Latency:
+def latency(model: keras.Model, image: Images, calls: int = 300) -> Latency:
     """Time the recognition of one image by a compiled call, after it has warmed up.
 
     Args:
@@ -84,7 +84,7 @@ def latency(model: keras.Model, image: npt.NDArray[np.uint8], calls: int = 300) 
     return Latency(float(median), float(p99))
 
 
-def predict(model: keras.Model, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+def predict(model: keras.Model, images: Images) -> Floats:
     """Class probabilities of raw images.
 
     Args:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import keras
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
+from mnist_core.arrays import Floats
 from mnist_core.data.images import LabelledImages, Split
 from mnist_core.errors import ParameterError
 from mnist_core.hyperparameters import Augmentation
@@ -176,7 +176,7 @@ class CompiledEpoch:
         with fused_batch_norm(model):
             self._run = run.get_concrete_function()
 
-    def __call__(self, rng: np.random.Generator, rates: npt.NDArray[np.float32] = NO_RATES) -> tuple[float, float]:
+    def __call__(self, rng: np.random.Generator, rates: Floats = NO_RATES) -> tuple[float, float]:
         """Train on every image once; mean loss and accuracy as seen.
 
         Args:

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from mnist_core.arrays import Floats
 from mnist_core.errors import ParameterError
 from mnist_core.hyperparameters import EarlyStopping, TrainingConfig
 from mnist_core.metrics import EpochMetrics
@@ -67,7 +68,7 @@ class LearningRates:
         """Whether there is anything to do."""
         self.restore()
 
-    def of_epoch(self, epoch: int) -> npt.NDArray[np.float32]:
+    def of_epoch(self, epoch: int) -> Floats:
         """The rates of a 1-based epoch, shape ``(steps,)``; empty where they do not vary."""
         if not self.vary:
             return np.zeros(0, np.float32)
