@@ -43,7 +43,7 @@ class ModelError(MnistSearchError, ValueError):
     """A saved model is missing, altered, or cannot be loaded."""
 
 
-class PlotError(MnistSearchError, ValueError):
+class PictureError(MnistSearchError, ValueError):
     """A picture is broken, too large, or of a format that is not read."""
 
 

@@ -7,7 +7,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageOps, ImageStat
 
-from mnist_core.errors import PlotError
+from mnist_core.errors import PictureError
 from serving.preprocessing import Bytes
 
 FORMATS = ("PNG", "JPEG")
@@ -42,13 +42,13 @@ def open_picture(content: bytes) -> Image.Image:
     try:
         image = Image.open(BytesIO(content), formats=FORMATS)
     except Image.DecompressionBombError as error:
-        raise PlotError(f"{_expected(MAX_PIXELS['PNG'])}, received far more") from error
+        raise PictureError(f"{_expected(MAX_PIXELS['PNG'])}, received far more") from error
     except Exception as error:  # Pillow's plugins have a different one for each way in which a file can be broken
         raise _broken() from error
     width, height = image.size
     limit = MAX_PIXELS[image.format or "PNG"]
     if width * height > limit:
-        raise PlotError(f"{_expected(limit)}, received {width} × {height}; make it smaller")
+        raise PictureError(f"{_expected(limit)}, received {width} × {height}; make it smaller")
     return image
 
 
@@ -90,5 +90,5 @@ def _expected(limit: int) -> str:
     return f"picture: expected at most {limit // 1_000_000} million pixels"
 
 
-def _broken() -> PlotError:
-    return PlotError("picture: expected a whole PNG or JPEG file, received something else")
+def _broken() -> PictureError:
+    return PictureError("picture: expected a whole PNG or JPEG file, received something else")

@@ -9,7 +9,7 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import HTTPException, Request
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from mnist_core.errors import PlotError
+from mnist_core.errors import PictureError
 from serving.images import MEDIA_TYPES, decode, open_picture, read_picture
 from serving.preprocessing import SIDE, Bytes
 
@@ -106,7 +106,7 @@ async def read_file(request: Request, decoders: CapacityLimiter) -> Bytes:
             if image.width * image.height <= SMALL_PIXELS:
                 return decode(image)  # the way to a thread and back takes longer
         return await to_thread.run_sync(read_picture, content, limiter=decoders)
-    except PlotError as error:
+    except PictureError as error:
         raise HTTPException(422, str(error)) from error
 
 

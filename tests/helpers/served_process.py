@@ -1,6 +1,6 @@
 """A service in a process of its own, whose model needs no TensorFlow.
 
-``served_process.py FOLDER HEAD_SECONDS STALL_SECONDS SHUTDOWN_SECONDS``
+``python -m tests.helpers.served_process FOLDER HEAD_SECONDS STALL_SECONDS SHUTDOWN_SECONDS``
 """
 
 from __future__ import annotations

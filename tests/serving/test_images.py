@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mnist_core.errors import PlotError
+from mnist_core.errors import PictureError
 from serving.images import open_picture, read_picture
 from tests.helpers.picture_files import encode, encode_huge
 
@@ -58,14 +58,14 @@ def test_a_large_picture_is_made_smaller() -> None:
 
 @pytest.mark.parametrize("content", [b"", b"words", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF89a" + b"\0" * 40])
 def test_what_is_no_picture_is_refused(content: bytes) -> None:
-    with pytest.raises(PlotError, match="expected a whole PNG or JPEG file"):
+    with pytest.raises(PictureError, match="expected a whole PNG or JPEG file"):
         read_picture(content)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
 def test_a_cut_picture_is_refused(kind: str) -> None:
     content = encode(np.random.default_rng(0).integers(0, 256, (90, 90), dtype=np.uint8), kind)
-    with pytest.raises(PlotError, match="expected a whole"):
+    with pytest.raises(PictureError, match="expected a whole"):
         read_picture(content[: len(content) // 2])
 
 
@@ -79,7 +79,7 @@ def test_a_cut_picture_is_refused(kind: str) -> None:
     ids=["PNG", "JPEG", "far too large"],
 )
 def test_a_picture_too_large_to_decode_is_refused_by_its_header(content: bytes, refused: str) -> None:
-    with pytest.raises(PlotError, match=refused):
+    with pytest.raises(PictureError, match=refused):
         open_picture(content)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).with_name("served_process.py")
+ROOT = Path(__file__).parents[2]
 PATIENCE = 30
 HEALTH = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 UPLOAD = (
@@ -69,11 +69,11 @@ def start(tmp_path: Path) -> Iterator[Start]:
             files: int | None = None,
         ) -> Service:
             seconds = map(str, (head_seconds, stall_seconds, shutdown_seconds))
-            command = [sys.executable, str(SCRIPT), str(tmp_path), *seconds]
+            command = [sys.executable, "-m", "tests.helpers.served_process", str(tmp_path), *seconds]
             if files is not None:
                 command = ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh", *command]
             process = stack.enter_context(
-                subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
             )
             stack.callback(process.kill)
             assert process.stdout is not None
