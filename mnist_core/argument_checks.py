@@ -1,4 +1,4 @@
-"""Is a value what its argument asks for? Each check names the argument, what was expected and what was received."""
+"""Checks of the values of arguments. Their errors name the argument, the expected and the received value."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mnist_core.errors import ParameterError, did_you_mean
 
 
 def check_integer(name: str, value: object, low: int, high: int) -> None:
-    """An integer from ``low`` to ``high``, both included.
+    """Check that a value is an integer from ``low`` to ``high``, both included.
 
     Raises:
         ParameterError: it is not.
@@ -20,7 +20,9 @@ def check_integer(name: str, value: object, low: int, high: int) -> None:
 def check_number(
     name: str, value: object, low: float, high: float, *, low_open: bool = False, high_open: bool = False
 ) -> float:
-    """A number between ``low`` and ``high``, as a float; an open end does not belong to the range.
+    """Check that a value is a number between ``low`` and ``high``; return it as a float.
+
+    An open end does not belong to the range.
 
     Raises:
         ParameterError: it is not.
@@ -37,7 +39,7 @@ def check_number(
 
 
 def check_choice(name: str, value: object, known: tuple[str, ...]) -> None:
-    """One of the known words.
+    """Check that a value is one of the known words.
 
     Raises:
         ParameterError: it is not.
@@ -47,7 +49,7 @@ def check_choice(name: str, value: object, known: tuple[str, ...]) -> None:
 
 
 def check_bool(name: str, value: object) -> None:
-    """True or False.
+    """Check that a value is true or false.
 
     Raises:
         ParameterError: it is neither.

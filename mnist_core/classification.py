@@ -1,8 +1,8 @@
-"""What a classifier is worth, from its probabilities and the true labels alone: figures, each with its interval.
+"""Metrics of a classifier from its probabilities and the true labels, each with its confidence interval.
 
 Intervals are of 95%. The accuracy's is Wilson's score interval (Wilson 1927); the others are percentiles of a seeded
 bootstrap over the images, less its estimate of their bias (Efron and Tibshirani 1993, chapter 10), which matters for
-the calibration error alone. They speak of images drawn anew, not of models trained anew.
+the calibration error alone. They cover the choice of the images, not the randomness of training.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CALIBRATION_BINS = 15
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure with its 95% interval."""
+    """A metric with its 95% interval."""
 
     value: float
     low: float
@@ -36,14 +36,14 @@ class Estimate:
 
 @dataclass(frozen=True)
 class ClassMetrics:
-    """How one class fares.
+    """The metrics of one class.
 
     Args:
         label: 0–9.
-        images: how many there are of it.
-        precision: share of those called so that are; 0 where none was called so.
-        recall: share of those that are so that were called so.
-        f1: harmonic mean of the two.
+        images: number of images of this class.
+        precision: share of the images predicted as this class that belong to it; 0 if there are none.
+        recall: share of the images of this class that were predicted as it.
+        f1: harmonic mean of precision and recall.
     """
 
     label: int
@@ -55,12 +55,12 @@ class ClassMetrics:
 
 @dataclass(frozen=True)
 class ConfusedPair:
-    """One digit taken for another.
+    """A digit that was predicted as another.
 
     Args:
-        label: what it is.
-        predicted: what it was taken for.
-        count: how often.
+        label: the true digit.
+        predicted: the predicted digit.
+        count: number of images.
         share: of all images of ``label``, in [0, 1].
     """
 
@@ -70,14 +70,14 @@ class ConfusedPair:
     share: float
 
     def __str__(self) -> str:
-        return f"{self.label} taken for {self.predicted} ({self.count})"
+        return f"{self.label} predicted as {self.predicted} ({self.count})"
 
 
 def confused_pairs(confusion: Sequence[Sequence[int]]) -> list[ConfusedPair]:
-    """Every pair of digits that was confused, the most frequent first.
+    """All pairs of digits that were confused, the most frequent first.
 
     Args:
-        confusion: counts, a row for each true class, a column for each answer.
+        confusion: counts, a row for each true class, a column for each predicted class.
     """
     pairs = [
         ConfusedPair(label, predicted, count, count / sum(row))
@@ -90,19 +90,19 @@ def confused_pairs(confusion: Sequence[Sequence[int]]) -> list[ConfusedPair]:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All figures of one model on one set of images.
+    """All metrics of one model on one set of images.
 
     Args:
-        images: how many.
-        accuracy: share recognised; Wilson interval.
-        macro_precision: mean over the classes; bootstrap, as all that follow.
+        images: number of images.
+        accuracy: share predicted correctly; Wilson interval.
+        macro_precision: mean over the classes; bootstrap interval, like all that follow.
         macro_recall: mean over the classes.
         macro_f1: mean over the classes.
-        log_loss: mean negative log probability of the truth, nats.
-        calibration_error: expected calibration error, ``CALIBRATION_BINS`` equal bins of the winner's probability
+        log_loss: mean negative log-probability of the true class, nats.
+        calibration_error: expected calibration error, ``CALIBRATION_BINS`` equal bins of the highest probability
             (Guo et al. 2017).
         classes: one entry for each class.
-        confusion: counts, a row for each true class, a column for each answer.
+        confusion: counts, a row for each true class, a column for each predicted class.
     """
 
     images: int
@@ -117,11 +117,11 @@ class Evaluation:
 
     @property
     def errors(self) -> int:
-        """How many images were not recognised."""
+        """The number of images that were not predicted correctly."""
         return self.images - sum(row[label] for label, row in enumerate(self.confusion))
 
     def headline(self) -> dict[str, Estimate]:
-        """The figures that stand for the whole, by name."""
+        """The metrics over all classes, by name."""
         return {
             "accuracy": self.accuracy,
             "macro_precision": self.macro_precision,
@@ -132,12 +132,12 @@ class Evaluation:
         }
 
     def confused(self, count: int | None = None) -> list[ConfusedPair]:
-        """The commonest mistakes, most frequent first; at most ``count``."""
+        """The confused pairs, the most frequent first; at most ``count``."""
         return confused_pairs(self.confusion)[:count]
 
 
 def evaluate_predictions(probabilities: Probabilities, labels: Labels, seed: int = 0) -> Evaluation:
-    """All figures.
+    """All metrics of a classifier.
 
     Args:
         probabilities: shape ``(n, 10)``, each row adding up to 1.
@@ -145,7 +145,7 @@ def evaluate_predictions(probabilities: Probabilities, labels: Labels, seed: int
         seed: of the bootstrap.
 
     Raises:
-        DataError: the shapes do not go together.
+        DataError: the shapes do not match.
         NonFiniteError: a probability is infinite or not a number.
     """
     if probabilities.shape != (len(labels), CLASSES) or not len(labels):
@@ -155,27 +155,27 @@ def evaluate_predictions(probabilities: Probabilities, labels: Labels, seed: int
     if not np.isfinite(probabilities).all():
         bad = int((~np.isfinite(probabilities)).any(axis=1).sum())
         raise NonFiniteError(f"probabilities: expected finite numbers, received others for {bad:,} of {len(labels):,}")
-    # scikit-learn takes half a second to import, which the commands that only read have no use for.
+    # Imported here because it takes half a second, and most commands do not need it.
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-    answers = probabilities.argmax(axis=1)
+    predicted = probabilities.argmax(axis=1)
     names = np.arange(CLASSES)
-    precision, recall, f1, support = precision_recall_fscore_support(labels, answers, labels=names, zero_division=0)
-    figures = _Resampled(probabilities, labels, seed)
+    precision, recall, f1, support = precision_recall_fscore_support(labels, predicted, labels=names, zero_division=0)
+    resampled = _Resampled(probabilities, labels, seed)
     return Evaluation(
         images=len(labels),
-        accuracy=wilson(int((answers == labels).sum()), len(labels)),
-        **figures.estimates(),
+        accuracy=wilson(int((predicted == labels).sum()), len(labels)),
+        **resampled.estimates(),
         classes=tuple(
             ClassMetrics(int(name), int(support[name]), float(precision[name]), float(recall[name]), float(f1[name]))
             for name in names
         ),
-        confusion=tuple(tuple(map(int, row)) for row in confusion_matrix(labels, answers, labels=names)),
+        confusion=tuple(tuple(map(int, row)) for row in confusion_matrix(labels, predicted, labels=names)),
     )
 
 
 def wilson(successes: int, trials: int) -> Estimate:
-    """A share with Wilson's score interval."""
+    """The share of successes with Wilson's score interval."""
     from scipy.stats import binomtest
 
     interval = binomtest(successes, trials).proportion_ci(CONFIDENCE, method="wilson")
@@ -183,26 +183,26 @@ def wilson(successes: int, trials: int) -> Estimate:
 
 
 class _Resampled:
-    """Every headline figure but the accuracy, of the images as they are and of images drawn anew from them."""
+    """The headline metrics except the accuracy, on the images and on bootstrap samples of them."""
 
     def __init__(self, probabilities: Probabilities, labels: Labels, seed: int) -> None:
-        answers = probabilities.argmax(axis=1)
+        predicted = probabilities.argmax(axis=1)
         self._count = len(labels)
-        self._cells = labels.astype(np.intp) * CLASSES + answers
-        truth = probabilities[np.arange(self._count), labels].astype(np.float64)
-        self._losses = -np.log(np.clip(truth, np.finfo(np.float32).eps, 1.0))
+        self._cells = labels.astype(np.intp) * CLASSES + predicted
+        true = probabilities[np.arange(self._count), labels].astype(np.float64)
+        self._losses = -np.log(np.clip(true, np.finfo(np.float32).eps, 1.0))
         confidence = probabilities.max(axis=1)
         self._bins = np.minimum((confidence * CALIBRATION_BINS).astype(np.intp), CALIBRATION_BINS - 1)
-        self._gaps = confidence.astype(np.float64) - (answers == labels)
+        self._gaps = confidence.astype(np.float64) - (predicted == labels)
         self._rng = np.random.default_rng(seed)
 
     def estimates(self) -> dict[str, Estimate]:
-        point = self._figures(np.ones(self._count))
+        point = self._metrics(np.ones(self._count))
         tails = [50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)]
         share = np.full(self._count, 1 / self._count)
-        # How often each image is drawn, which is all that a mean over the drawn images depends on.
-        drawn = np.array([self._figures(self._rng.multinomial(self._count, share)) for _ in range(RESAMPLES)])
-        # Of the five figures, the log loss alone has no greatest value.
+        # The number of times that each image is drawn: a mean over the drawn images depends on nothing else.
+        drawn = np.array([self._metrics(self._rng.multinomial(self._count, share)) for _ in range(RESAMPLES)])
+        # Of the five metrics, only the log loss has no maximum.
         unbiased = np.clip(drawn - (drawn.mean(axis=0) - point), 0, [1, 1, 1, np.inf, 1])
         lows, highs = np.percentile(unbiased, tails, axis=0)
         names = ("macro_precision", "macro_recall", "macro_f1", "log_loss", "calibration_error")
@@ -211,10 +211,10 @@ class _Resampled:
             for name, value, low, high in zip(names, point, lows, highs, strict=True)
         }
 
-    def _figures(self, weights: npt.NDArray[Any]) -> tuple[float, ...]:
+    def _metrics(self, weights: npt.NDArray[Any]) -> tuple[float, ...]:
         confusion = np.bincount(self._cells, weights, CLASSES * CLASSES).reshape(CLASSES, CLASSES)
         hits, rows, columns = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
-        present = rows > 0  # a class that is not among the images has no recall
+        present = rows > 0  # a class without images has no recall
         precision = hits / np.maximum(columns, 1)
         recall = hits / np.maximum(rows, 1)
         f1 = 2 * hits / np.maximum(rows + columns, 1)
@@ -230,12 +230,13 @@ class _Resampled:
 
 @dataclass(frozen=True)
 class PairedTest:
-    """Two classifiers on the same images.
+    """A comparison of two classifiers on the same images.
 
     Args:
-        first_only: images that only the first recognised.
-        second_only: images that only the second recognised.
-        p_value: of McNemar's exact test, two-sided: how likely so uneven a pair of counts is if both are as good.
+        first_only: number of images that only the first predicted correctly.
+        second_only: number of images that only the second predicted correctly.
+        p_value: of McNemar's exact test, two-sided: probability of counts at least as uneven if both are equally
+            accurate.
     """
 
     first_only: int
@@ -247,9 +248,9 @@ def mcnemar(first: Labels, second: Labels, labels: Labels) -> PairedTest:
     """McNemar's test in its exact, binomial form (McNemar 1947).
 
     Args:
-        first: answers of one classifier, shape ``(n,)``.
-        second: answers of the other to the same images.
-        labels: the truth.
+        first: predicted classes of one classifier, shape ``(n,)``.
+        second: predicted classes of the other on the same images, shape ``(n,)``.
+        labels: true classes, shape ``(n,)``.
     """
     from scipy.stats import binomtest
 
@@ -260,16 +261,16 @@ def mcnemar(first: Labels, second: Labels, labels: Labels) -> PairedTest:
 
 
 def paired_lower_bound(first_only: int, second_only: int, images: int, confidence: float = CONFIDENCE) -> float:
-    """One-sided lower bound of how much more accurate the first of two classifiers is than the second.
+    """One-sided lower bound of the difference in accuracy between two classifiers, first less second.
 
     The score bound for the difference of paired proportions (Tango 1998, Statistics in Medicine 17, 891–908): the
-    least difference that the score test does not reject. It holds for few differing images, and where there are none
+    smallest difference that the score test does not reject. It is valid for few differing images; without any,
     it is ``-z² / (n + z²)``.
 
     Args:
-        first_only: images that only the first recognised.
-        second_only: images that only the second recognised.
-        images: all of them, 1 or more.
+        first_only: number of images that only the first predicted correctly.
+        second_only: number of images that only the second predicted correctly.
+        images: number of all images, 1 or more.
         confidence: probability that the bound lies below the true difference.
 
     Returns:
@@ -277,7 +278,7 @@ def paired_lower_bound(first_only: int, second_only: int, images: int, confidenc
     """
     quantile = NormalDist().inv_cdf(confidence)
     low, high = -1.0, (first_only - second_only) / images
-    for _ in range(50):  # halves the range to less than a double can tell
+    for _ in range(50):  # halves the range to less than the precision of a double
         middle = (low + high) / 2
         if _score_excess(first_only, second_only, images, middle, quantile) >= 0:
             low = middle
@@ -287,8 +288,8 @@ def paired_lower_bound(first_only: int, second_only: int, images: int, confidenc
 
 
 def _score_excess(first_only: int, second_only: int, images: int, difference: float, quantile: float) -> float:
-    """By how much the score exceeds its quantile if the true difference is this one, times its standard error."""
-    # The likeliest share of images that only the second recognises, given the difference.
+    """The score less its quantile for this true difference, times its standard error."""
+    # The most likely share of images that only the second predicts correctly, given the difference.
     a = 2 * images
     b = -first_only - second_only + (a - first_only + second_only) * difference
     c = -second_only * difference * (1 - difference)
@@ -298,7 +299,7 @@ def _score_excess(first_only: int, second_only: int, images: int, difference: fl
 
 
 def confident_mistakes(probabilities: Probabilities, labels: Labels, count: int = 25) -> Indices:
-    """Indices of the images that were wrong with the highest probability, worst first; at most ``count``."""
+    """Indices of the wrongly predicted images, the highest probability first; at most ``count``."""
     wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
     order = np.argsort(-probabilities[wrong].max(axis=1), kind="stable")
     return wrong[order][:count]

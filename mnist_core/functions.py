@@ -1,6 +1,6 @@
-"""Functions that users name as ``package.module:function``: importing them, and checking their arguments.
+"""Import of functions that users name as ``package.module:function``.
 
-Naming one is trusting it: it is imported and called, in the process that drives the sweep and in its workers.
+A named function is trusted: it is imported and called, in the process that drives the sweep and in its workers.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from mnist_core.runtime import tensorflow_import
 
 
 def load_function(name: str) -> Callable[..., Any]:
-    """Import a function; modules of the working directory are found too.
+    """Import a function, also from a module in the working directory.
 
     Raises:
-        ParameterError: there is none of that name.
+        ParameterError: the module cannot be imported, or has no such function.
     """
     module_name, _, attribute = name.partition(":")
     if not module_name or not attribute:
         raise ParameterError(f"function: expected 'package.module:function', received {name!r}")
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.append(here)
+    if (folder := str(Path.cwd())) not in sys.path:
+        sys.path.append(folder)
     try:
-        with tensorflow_import():  # it may be what imports TensorFlow
+        with tensorflow_import():  # the module may import TensorFlow
             module = importlib.import_module(module_name)
-    except Exception as error:  # whatever a user's module raises
+    except Exception as error:  # a user's module may raise anything
         raise ParameterError(f"function {name}: cannot be imported: {type(error).__name__}: {error}") from error
     try:
         function = functools.reduce(getattr, attribute.split("."), module)
@@ -46,8 +46,12 @@ def load_function(name: str) -> Callable[..., Any]:
 
 
 def parameters_of(function: Callable[..., Any], name: str) -> Mapping[str, inspect.Parameter]:
-    """A function's parameters, their annotations as types where these can be had."""
-    with suppress(Exception):  # an annotation may be for type checkers alone; nothing then is known of the types
+    """The parameters of a function, with their annotations as types if these can be evaluated.
+
+    Raises:
+        ParameterError: the function has no signature that can be read.
+    """
+    with suppress(Exception):  # an annotation may be for type checkers only; the types are then unknown
         return inspect.signature(function, eval_str=True).parameters
     try:
         return inspect.signature(function).parameters

@@ -1,4 +1,4 @@
-"""The frozen values of one trial, checked where they are made."""
+"""The frozen values of one trial, checked when they are created."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CONDITIONS: Mapping[str, tuple[str, ...]] = {
     "pooling": ("cnn",),
     "block_dropout": ("cnn",),
 }
-"""Architectures that a parameter exists for; one that is not named here exists for all."""
+"""Architectures that have a parameter. All architectures have the parameters that are not listed."""
 
 
 class ModelConfig(Protocol):
@@ -40,7 +40,7 @@ class ModelConfig(Protocol):
 
     @property
     def inactive(self) -> tuple[str, ...]:
-        """Parameters that were set although the architecture has none of that name."""
+        """Parameters that were set although the architecture does not have them."""
 
     def active_values(self) -> dict[str, int | float | str]:
         """The values that exist for the model, by name."""
@@ -79,26 +79,27 @@ class ModelConfig(Protocol):
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """What the model factory is parameterised by. The defaults are the plain 128-unit network.
+    """The arguments of the model factory. The defaults are a network with one hidden layer of 128 units.
 
     Args:
-        architecture: ``"mlp"``, hidden layers on the flat image; ``"cnn"``, the same behind convolution blocks.
+        architecture: ``"mlp"``, hidden layers on the flattened image; ``"cnn"``, the same after convolution blocks.
         hidden_layers: number of hidden Dense layers, 0 to 16.
         hidden_size: units of each hidden layer, 1 to 16384.
         learning_rate: step size of Adam, in (0, 10].
         dropout: share of hidden activations set to zero while training, in [0, 1).
-        batch_normalization: normalise what each hidden layer and each convolution computes before its ReLU.
+        batch_normalization: normalise the output of each hidden layer and each convolution before its ReLU.
         l2: factor of the L2 penalty on the kernels of hidden layers and convolutions, in [0, 1].
-        weight_decay: share of every kernel that AdamW takes away with each step, in units of the learning rate,
+        weight_decay: share of every kernel that AdamW subtracts in each step, in units of the learning rate,
             in [0, 10]; 0 is plain Adam.
-        max_norm: longest that the weights into one unit may be, in [0, 1000]; 0 is no bound.
-        label_smoothing: share of the labels' certainty that is spread over all classes, in [0, 1).
-        filters: of the convolutions of the first block, 1 to 1024; each later block has twice as many.
+        max_norm: maximum Euclidean norm of the weights into one unit, in [0, 1000]; 0 is no bound.
+        label_smoothing: share of each label's probability that is spread over all classes, in [0, 1).
+        filters: number of filters of each convolution in the first block, 1 to 1024; each later block has twice
+            as many.
         kernel_size: side of a convolution's window, 1 to 15 pixels.
-        blocks: number of convolution blocks, 1 to 5; each ends by halving height and width.
+        blocks: number of convolution blocks, 1 to 5; each halves height and width at its end.
         convolutions: number of convolutions in each block, 1 to 4.
-        pooling: how a block halves: ``"max"`` or ``"average"``.
-        block_dropout: dropout after each block, in [0, 1).
+        pooling: kind of pooling at the end of each block, ``"max"`` or ``"average"``.
+        block_dropout: share of activations set to zero after each block while training, in [0, 1).
 
     Raises:
         ParameterError: a value is of the wrong type or out of its range.
@@ -141,11 +142,11 @@ class Hyperparameters:
             "block_dropout": check_number("block_dropout", self.block_dropout, 0, 1, high_open=True),
         }
         for name, value in reals.items():
-            object.__setattr__(self, name, value)  # 1 is a number, and Keras wants it as 1.0
+            object.__setattr__(self, name, value)  # 1 is accepted, and Keras needs 1.0
 
     @property
     def inactive(self) -> tuple[str, ...]:
-        """Parameters that were set although the architecture has none of that name."""
+        """Parameters that were set although the architecture does not have them."""
         return tuple(
             field.name
             for field in fields(self)
@@ -153,41 +154,41 @@ class Hyperparameters:
         )
 
     def active_values(self) -> dict[str, int | float | str]:
-        """The values that exist for the architecture, by name."""
+        """The values of the parameters that the architecture has, by name."""
         return {name: value for name, value in asdict(self).items() if is_active(name, self.architecture)}
 
     def with_values(self, values: Mapping[str, int | float | str]) -> Hyperparameters:
-        """The same with some values replaced; those that the architecture does not have go back to their defaults."""
+        """The same values with some replaced; those that the architecture does not have get their defaults."""
         changed = replace(self, **values)  # type: ignore[arg-type]
         return changed.without_inactive([changed.architecture])
 
     def without_inactive(self, architectures: Collection[str]) -> Hyperparameters:
-        """The same with the defaults for parameters that none of these architectures has."""
+        """The same values, with the defaults for parameters that none of these architectures has."""
         names = [name for name in CONDITIONS if not any(is_active(name, one) for one in architectures)]
         return replace(self, **{name: getattr(Hyperparameters, name) for name in names})
 
     def check_arguments(self, searched: Mapping[str, type]) -> None:
-        """Nothing to check: the names and types of all parameters are known, and checked where a value is made."""
+        """Do nothing: names and types of all parameters are known, and values are checked when they are created."""
 
     def check_images(self, input_shape: tuple[int, int]) -> None:
-        """Check that the convolution blocks leave something of images of this height and width, in pixels."""
+        """Check that images of this height and width, in pixels, are large enough for the convolution blocks."""
         if self.architecture == "cnn":
             check_blocks(self.blocks, input_shape)
 
     def build(self, input_shape: tuple[int, int] = (28, 28)) -> keras.Model:
-        """The model that :func:`~mnist_core.models.factory.build_model` makes of these values."""
+        """Build the model by :func:`~mnist_core.models.factory.build_model`."""
         from mnist_core.models.factory import build_model
 
         return build_model(self, input_shape)
 
 
 def is_active(name: str, architecture: str) -> bool:
-    """Whether a parameter exists for an architecture."""
+    """True if the architecture has the parameter."""
     return architecture in CONDITIONS.get(name, ARCHITECTURES)
 
 
 def check_blocks(blocks: int, input_shape: tuple[int, int]) -> None:
-    """Each block halves an image, which has to have something left.
+    """Check that images are large enough to be halved by each block.
 
     Args:
         blocks: number of convolution blocks.
@@ -206,12 +207,12 @@ def check_blocks(blocks: int, input_shape: tuple[int, int]) -> None:
 
 @dataclass(frozen=True)
 class EarlyStopping:
-    """When to give up on a trial that no longer improves.
+    """The condition under which training stops because it no longer improves.
 
     Args:
-        monitor: the metric watched, by its name, one of :data:`~mnist_core.metrics.MONITORED`.
-        patience: epochs without an improvement of more than ``min_delta`` before training stops.
-        min_delta: change that an improvement has to exceed, in the metric's unit, 0 or more.
+        monitor: name of the monitored metric, one of :data:`~mnist_core.metrics.MONITORED`.
+        patience: number of epochs without an improvement of more than ``min_delta`` before training stops.
+        min_delta: minimum change that counts as an improvement, in the metric's unit, 0 or more.
 
     Raises:
         ParameterError: a value is of the wrong type or out of its range.
@@ -229,13 +230,13 @@ class EarlyStopping:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far a training image may be moved each time it is seen: every strength is the most, drawn anew each time.
+    """Maximum random changes of a training image. They are drawn anew each time that the image is used.
 
     Args:
         shift: pixels to any side, in [0, 100].
         rotation: degrees to either side, in [0, 180].
-        zoom: share by which height and width grow or shrink, each for itself, in [0, 1).
-        shear: degrees by which upright lines lean to either side, in [0, 60].
+        zoom: share by which height and width, independently, grow or shrink, in [0, 1).
+        shear: degrees by which vertical lines lean to either side, in [0, 60].
 
     Raises:
         ParameterError: a value is of the wrong type or out of its range.
@@ -257,24 +258,24 @@ class Augmentation:
             object.__setattr__(self, name, value)
 
     def __bool__(self) -> bool:
-        """Whether anything moves."""
+        """True if any strength is above 0."""
         return any(asdict(self).values())
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How long, in which steps and on what a model is trained.
+    """The settings of the trainer.
 
     Args:
-        epochs: passes over the training images at most, 1 to 100000.
+        epochs: maximum number of passes over the training images, 1 to 100000.
         batch_size: images per gradient step, 1 to 65536. The last batch of an epoch may be smaller.
-        early_stopping: when to stop before ``epochs``, and which epoch's weights are the best.
-        schedule: of the learning rate: ``"constant"``; ``"cosine"``, down to 0 at the last of all ``epochs``;
-            ``"plateau"``, halved whenever half of early stopping's patience has gone by without an improvement.
-        warmup: epochs in which the learning rate rises from 0, whatever the schedule, in [0, 1000].
-        ema: momentum of the moving average of the weights, which then is what is evaluated and kept, in [0, 1);
-            0 keeps the weights themselves.
-        augmentation: how training images are moved.
+        early_stopping: the condition for stopping before ``epochs``, and the metric of the best epoch.
+        schedule: of the learning rate: ``"constant"``; ``"cosine"``, down to 0 at the end of ``epochs``;
+            ``"plateau"``, halved after half of early stopping's patience without an improvement.
+        warmup: number of first epochs in which the learning rate rises from 0, with any schedule, in [0, 1000].
+        ema: momentum of the exponential moving average of the weights, in [0, 1). The average is evaluated and
+            saved; 0 evaluates and saves the weights themselves.
+        augmentation: random changes of the training images.
 
     Raises:
         ParameterError: a value is of the wrong type or out of its range.
@@ -296,7 +297,7 @@ class TrainingConfig:
         object.__setattr__(self, "ema", check_number("ema", self.ema, 0, 1, high_open=True))
 
     def with_values(self, values: Mapping[str, int | float | str]) -> TrainingConfig:
-        """The same but for some settings, those of the augmentation under their own names.
+        """The same config with some settings replaced; those of the augmentation by their own names.
 
         Raises:
             ParameterError: a value is out of its range.

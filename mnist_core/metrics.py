@@ -1,4 +1,4 @@
-"""What training measures: the curves, the epoch that counts, and why it ended."""
+"""The metrics of training: their curves, the best epoch, and the reason for the end."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from enum import Enum
 
 
 class Direction(Enum):
-    """Which way a metric is better."""
+    """The direction in which a metric is better."""
 
     MAXIMIZE = "maximize"
     MINIMIZE = "minimize"
 
     def better(self, new: float, old: float, margin: float = 0.0) -> bool:
-        """Whether ``new`` beats ``old`` by more than ``margin``. Nothing that is not a number beats anything."""
+        """True if ``new`` is better than ``old`` by more than ``margin``. NaN is never better."""
         return new - old > margin if self is Direction.MAXIMIZE else old - new > margin
 
     @property
     def worst(self) -> float:
-        """The value that every finite one beats."""
+        """The value that every finite value is better than."""
         return -math.inf if self is Direction.MAXIMIZE else math.inf
 
 
 class Metric(Enum):
-    """The per-epoch curves, by the names under which Keras and MLflow users know them."""
+    """The metrics of each epoch, by their names in Keras and MLflow."""
 
     LOSS = "loss"
     ACCURACY = "accuracy"
@@ -34,23 +34,23 @@ class Metric(Enum):
 
     @property
     def direction(self) -> Direction:
-        """Accuracies are maximised, losses minimised."""
+        """MAXIMIZE for accuracies, MINIMIZE for losses."""
         return Direction.MAXIMIZE if self in (Metric.ACCURACY, Metric.VAL_ACCURACY) else Direction.MINIMIZE
 
 
 MONITORED = (Metric.LOSS, Metric.ACCURACY, Metric.VAL_LOSS, Metric.VAL_ACCURACY)
-"""Those that early stopping can go by."""
+"""The metrics that early stopping can monitor."""
 
 
 @dataclass(frozen=True)
 class EpochMetrics:
-    """One epoch's measurements.
+    """The metrics of one epoch.
 
-    ``loss`` and ``accuracy`` are means over the training images as they were seen, dropout on and weights
-    moving (as Keras's ``fit`` reports them); ``val_loss`` and ``val_accuracy`` are of the epoch's final
-    weights, dropout off. Losses include regularisation and are in nats; accuracies lie in [0, 1].
-    ``val_crossentropy`` is the mean of ``-log`` of the probability given to the true class, in nats, without penalties
-    and smoothing: it means the same for every model. None where it was not recorded.
+    ``loss`` and ``accuracy`` are means over the training images during the epoch, with dropout and with weights
+    that change (as Keras's ``fit`` reports them). ``val_loss`` and ``val_accuracy`` are those of the epoch's last
+    weights, without dropout. Losses include regularisation and are in nats; accuracies are in [0, 1].
+    ``val_crossentropy`` is the mean of ``-log`` of the true class's probability, in nats, without penalties and
+    smoothing, so it is comparable between models. None if it was not recorded.
     """
 
     loss: float
@@ -60,13 +60,13 @@ class EpochMetrics:
     val_crossentropy: float | None = None
 
     def value(self, metric: Metric) -> float:
-        """The measurement called ``metric``; NaN where it was not recorded."""
+        """The value of ``metric``; NaN if it was not recorded."""
         value = getattr(self, metric.value)
         return math.nan if value is None else float(value)
 
 
 class StopReason(Enum):
-    """Why training ended."""
+    """The reason why training ended."""
 
     BUDGET = "budget"
     PATIENCE = "patience"
@@ -76,12 +76,12 @@ class StopReason(Enum):
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What one training left behind; the model itself holds the weights of ``best_epoch``.
+    """The result of one training; the model itself has the weights of ``best_epoch``.
 
     Args:
-        history: metrics of every epoch run, in order; never empty.
-        best_epoch: 1-based epoch whose weights the model holds.
-        reason: why training ended.
+        history: metrics of all epochs, in order; never empty.
+        best_epoch: 1-based epoch whose weights the model has.
+        reason: the reason why training ended.
     """
 
     history: tuple[EpochMetrics, ...]
@@ -90,5 +90,5 @@ class TrainingResult:
 
     @property
     def best(self) -> EpochMetrics:
-        """The metrics of the weights that the model holds."""
+        """The metrics of the weights that the model has."""
         return self.history[self.best_epoch - 1]

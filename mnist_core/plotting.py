@@ -1,4 +1,4 @@
-"""How every picture of this project looks, set in one place: readable at the MLflow UI's size, colour-blind safe."""
+"""The style of all plots, and rendering to PNG: readable at the MLflow UI's size, safe for colour-blind readers."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-# Okabe and Ito (2008): told apart with any common kind of colour vision.
+# Okabe and Ito (2008): distinguishable with all common kinds of colour vision.
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 PURPLE, SKY, YELLOW, BLACK = "#CC79A7", "#56B4E9", "#F0E442", "#000000"
 CYCLE = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK)
-# One hue from light to dark for amounts; two hues around white for what has a sign.
+# One hue from light to dark for amounts; two hues around white for signed values.
 AMOUNTS, SIGNED = "Blues", "RdBu_r"
-# For lines and dots, which have to stand out from white whatever they stand for.
+# For lines and dots, which must be visible on white at any value.
 SCORES = "cividis_r"
 DPI = 110
 
@@ -40,7 +40,7 @@ _STYLE: dict[Any, Any] = {
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Draw in this block with the project's style; nothing else in the process changes its looks."""
+    """Use the project's style in this block, and nowhere else in the process."""
     import matplotlib as mpl
     from cycler import cycler
 
@@ -49,28 +49,28 @@ def style() -> Iterator[None]:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure, in inches, that no window knows of; to be called within :func:`style`."""
+    """An empty figure without a window, in inches. Call it within :func:`style`."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height))
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as a PNG file's content."""
+    """The content of a PNG file of the figure."""
     buffer = BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()
 
 
 def whole_numbers(axis: Axis) -> None:
-    """Put ticks at integers only, as for epochs and counts."""
+    """Put ticks at integers only, for epochs and counts."""
     from matplotlib.ticker import MaxNLocator
 
     axis.set_major_locator(MaxNLocator(integer=True))
 
 
 def plain_logarithmic(axis: Axis) -> None:
-    """Label a logarithmic axis with a few plain numbers, however short or long it is."""
+    """Label a logarithmic axis of any length with a few plain numbers."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     low, high = sorted(axis.get_view_interval())
@@ -81,12 +81,12 @@ def plain_logarithmic(axis: Axis) -> None:
 
 @dataclass(frozen=True)
 class PlotSpec:
-    """A picture that is still to be drawn.
+    """A plot that is still to be drawn.
 
     Args:
-        name: of its file, without ending.
-        title: what it shows, in a line.
-        draw: draws it; called within the project's style.
+        name: of its file, without the suffix.
+        title: its content in one line.
+        draw: function that draws it, called within the project's style.
     """
 
     name: str
@@ -96,13 +96,13 @@ class PlotSpec:
 
 @dataclass(frozen=True)
 class RenderedPlot:
-    """What came of a sketch.
+    """A plot that was drawn, or the reason why it could not be.
 
     Args:
-        name: of its file, without ending.
-        title: what it shows, in a line.
-        png: content of the file; empty where it could not be drawn.
-        problem: why it could not; empty where it was.
+        name: of its file, without the suffix.
+        title: its content in one line.
+        png: content of the file; empty if it could not be drawn.
+        problem: the reason; empty if it was drawn.
     """
 
     name: str
@@ -116,17 +116,17 @@ class RenderedPlot:
         return f"{self.name}.png"
 
 
-def render_plot(sketch: PlotSpec) -> RenderedPlot:
-    """Draw a picture. Whatever goes wrong becomes its ``problem``, in one line."""
-    quiet = logging.getLogger("matplotlib")
-    level = quiet.level
-    quiet.setLevel(logging.ERROR)
+def render_plot(spec: PlotSpec) -> RenderedPlot:
+    """Draw a plot. Any error becomes its ``problem``, in one line."""
+    logger = logging.getLogger("matplotlib")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
     try:
         with style(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return RenderedPlot(sketch.name, sketch.title, png=png(sketch.draw()))
+            return RenderedPlot(spec.name, spec.title, png=png(spec.draw()))
     except Exception as error:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        return RenderedPlot(sketch.name, sketch.title, problem=reason)
+        return RenderedPlot(spec.name, spec.title, problem=reason)
     finally:
-        quiet.setLevel(level)
+        logger.setLevel(level)

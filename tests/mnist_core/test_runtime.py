@@ -18,26 +18,31 @@ ROOT = Path(__file__).parents[2]
 
 
 def python(code: str) -> subprocess.CompletedProcess[str]:
-    """Run it in a process of its own, from the root of the project."""
+    """Run the code in another process, in the root folder of the project."""
     environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
     return subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
 
 
-@pytest.mark.parametrize(
-    "module",
-    ["data", "containers", "sources", "download", "hyperparameters", "metrics", "errors", "preview", "runtime"],
+LIGHT = (
+    *("arrays", "argument_checks", "classification", "errors", "functions", "hyperparameters", "metrics"),
+    *("plotting", "runtime", "models.custom", "models.export_formats", "models.probabilities"),
+    *("data.download", "data.feedback", "data.file_formats", "data.images", "data.sources"),
+    *("interpretation.calibration", "interpretation.image_grid", "interpretation.learning_curves"),
 )
-def test_what_does_not_compute_does_not_load_tensorflow(module: str) -> None:
+
+
+def test_modules_that_do_not_train_or_predict_load_no_large_library() -> None:
     done = python(
-        f"import sys, mnist_core.{module}\n"
-        "print(sorted({'tensorflow', 'keras', 'keras_tuner', 'mlflow', 'sklearn'} & set(sys.modules)))"
+        f"import sys, {', '.join(f'mnist_core.{name}' for name in LIGHT)}\n"
+        "large = {'tensorflow', 'keras', 'keras_tuner', 'mlflow', 'sklearn', 'matplotlib'}\n"
+        "print(sorted(large & set(sys.modules)))"
     )
     assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
-def test_a_configured_process_has_its_threads_and_determinism_without_a_word() -> None:
+def test_configure_sets_threads_and_determinism_and_prints_nothing() -> None:
     done = python(
         "from mnist_core.runtime import configure\n"
         "configure(2)\n"
@@ -50,13 +55,13 @@ def test_a_configured_process_has_its_threads_and_determinism_without_a_word() -
     assert (done.stdout, done.stderr) == ("2 1 True\n", "")
 
 
-def test_a_process_that_has_computed_cannot_be_configured_any_more() -> None:
+def test_configure_refuses_other_threads_after_a_computation() -> None:
     tf.constant(1.0) + 1.0
     with pytest.raises(RuntimeError):
         configure(tf.config.threading.get_intra_op_parallelism_threads() + 1)
 
 
-def test_only_what_is_printed_in_the_block_is_turned_away(capfd: pytest.CaptureFixture[str]) -> None:
+def test_only_output_within_the_block_is_discarded(capfd: pytest.CaptureFixture[str]) -> None:
     os.write(2, b"before ")
     with tensorflow_import():
         os.write(2, b"within ")
@@ -64,14 +69,14 @@ def test_only_what_is_printed_in_the_block_is_turned_away(capfd: pytest.CaptureF
     assert capfd.readouterr().err == "before after"
 
 
-def test_errors_are_heard_again_after_a_block_that_failed(capfd: pytest.CaptureFixture[str]) -> None:
+def test_stderr_is_restored_after_an_error_in_the_block(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ImportError), tensorflow_import():
         raise ImportError
     os.write(2, b"after")
     assert capfd.readouterr().err == "after"
 
 
-def test_quietly_leaves_no_file_open() -> None:
+def test_tensorflow_import_leaves_no_file_open() -> None:
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(3):
         with tensorflow_import():
@@ -79,7 +84,7 @@ def test_quietly_leaves_no_file_open() -> None:
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
-def test_a_fresh_start_seeds_initial_weights_and_dropout() -> None:
+def test_reset_seeds_initial_weights_and_dropout() -> None:
     def initial(seed: int) -> np.ndarray:
         reset(seed)
         return np.concatenate([w.ravel() for w in build_model(Hyperparameters(hidden_size=8)).get_weights()])

@@ -72,7 +72,7 @@ PARTS = {
     "parameters": ["hidden_size 64", "learning_rate 0.001235", "dropout 0.25", "seed 11"],
     "validation": ["at epoch 7: accuracy 0.9812, loss 0.0654"],
     "test": ["| accuracy | 0.9650 | 0.9295–0.9829 |", "| macro f1 |", "| log loss |", "Wilson", "bootstrap"],
-    "weak points": ["7 of 200 test images", "4 (recall 0.700", "4 taken for 9 (6)", "3 taken for 5 (1)"],
+    "weak points": ["7 of 200 test images", "4 (recall 0.700", "4 predicted as 9 (6)", "3 predicted as 5 (1)"],
     "calibration": ["| calibration error |", "15 bins"],
     "size and latency": ["101,770 weights", "0.12 MB", "0.25 ms for one image"],
     "limits": ["## Limits", "Gate: accuracy: passed; champion: FAILED."],

@@ -148,8 +148,8 @@ LAST = list(CANONICAL_SHA256)[-1]
     [
         (lambda files, path: files.pop(path), "404"),
         (lambda files, path: files.update({path: gzip.compress(b"other")}), "altered content: expected SHA-256"),
-        (lambda files, path: files.update({path: b"<html>Sign in</html>"}), "not a whole gzip file"),
-        (lambda files, path: files.update({path: files[path][:-5]}), "not a whole gzip file"),
+        (lambda files, path: files.update({path: b"<html>Sign in</html>"}), "incomplete gzip file"),
+        (lambda files, path: files.update({path: files[path][:-5]}), "incomplete gzip file"),
         (lambda files, path: files.update({path: b""}), "altered content: expected SHA-256"),
     ],
     ids=["missing", "altered", "a web page", "cut stream", "empty"],

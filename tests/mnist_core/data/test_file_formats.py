@@ -53,13 +53,13 @@ def test_dimensions_are_big_endian() -> None:
 @settings(max_examples=20, deadline=None)
 def test_an_idx_file_cut_anywhere_in_its_data_is_truncated(encode_idx, tiny: LabelledImages, cut: int) -> None:
     assert refusal_of_idx(encode_idx(tiny.images)[:-cut]) == (
-        f"{FILE}: truncated: its header promises 1,800 bytes of data, received {1800 - cut:,}. Fetch it again"
+        f"{FILE}: truncated: its header states 1,800 bytes of data, received {1800 - cut:,}. Download it again"
     )
 
 
 def test_an_idx_file_with_bytes_behind_its_data_is_too_long(encode_idx, tiny: LabelledImages) -> None:
     assert refusal_of_idx(encode_idx(tiny.images) + b"\0") == (
-        f"{FILE}: too long: its header promises 1,800 bytes of data, received more. Fetch it again"
+        f"{FILE}: too long: its header states 1,800 bytes of data, received more. Download it again"
     )
 
 
@@ -117,8 +117,8 @@ def test_a_gzip_stream_that_is_not_whole_is_refused(tmp_path: Path, content: byt
     path.write_bytes(content)
     with pytest.raises(DataError) as caught:
         file_formats.read_idx(path, 1)
-    assert str(caught.value).startswith(f"{path}: not a whole gzip file (")
-    assert str(caught.value).endswith("Fetch it again")
+    assert str(caught.value).startswith(f"{path}: incomplete gzip file (")
+    assert str(caught.value).endswith("Download it again")
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_a_pickled_object_is_refused_and_not_run(tmp_path: Path) -> None:
 
     path = tmp_path / "data.npz"
     np.savez(path, x_train=np.array([Trap()], dtype=object), y_train=np.zeros(1, np.uint8))
-    assert refusal_of_npz(path).startswith(f"{path}: not a whole .npz archive (ValueError)")
+    assert refusal_of_npz(path).startswith(f"{path}: incomplete .npz archive (ValueError)")
     assert not (tmp_path / "sprung").exists()
 
 
@@ -195,8 +195,8 @@ def test_a_damaged_npz_archive_is_refused(tmp_path: Path, tiny: LabelledImages, 
     flipped[600] ^= 1
     path.write_bytes({"empty": b"", "no zip": b"hello", "half": whole[: len(whole) // 2]}.get(damage, bytes(flipped)))
     message = refusal_of_npz(path)
-    assert message.startswith(f"{path}: not a whole .npz archive (")
-    assert message.endswith("Fetch it again")
+    assert message.startswith(f"{path}: incomplete .npz archive (")
+    assert message.endswith("Download it again")
 
 
 def test_an_npz_path_that_cannot_be_read_is_named(tmp_path: Path) -> None:
@@ -232,7 +232,7 @@ def test_images_in_an_npz_archive_that_are_no_pixels_are_refused_by_file(tmp_pat
 def test_an_array_named_as_an_archive_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "array.npy", np.zeros(3))
     path = (tmp_path / "array.npy").rename(tmp_path / "array.npz")
-    assert refusal_of_npz(path) == f"{path}: not a whole .npz archive (TypeError). Fetch it again"
+    assert refusal_of_npz(path) == f"{path}: incomplete .npz archive (TypeError). Download it again"
 
 
 def test_an_archive_of_something_else_than_arrays_is_refused(tmp_path: Path) -> None:
@@ -272,31 +272,31 @@ HUNDRED_MILLION = 100 << 20
 
 
 @pytest.mark.parametrize("header", [bytes((0, 0, 8, 1)) + struct.pack(">I", 10), b"no IDX file"], ids=["IDX", "other"])
-def test_a_compressed_file_is_expanded_no_further_than_its_header_promises(tmp_path: Path, header: bytes) -> None:
+def test_a_compressed_file_is_expanded_no_further_than_its_header_states(tmp_path: Path, header: bytes) -> None:
     path = packed_zeros(tmp_path / "labels.gz", header, HUNDRED_MILLION)
 
     def read() -> None:
-        with pytest.raises(DataError, match=r"too long: its header promises 10 bytes|not an IDX file"):
+        with pytest.raises(DataError, match=r"too long: its header states 10 bytes|not an IDX file"):
             file_formats.parse_idx(path, file_formats.read_idx(path, 1), 1)
 
     assert peak_of(read) < HUNDRED_MILLION / 10
 
 
-def test_a_compressed_file_whose_header_promises_too_much_is_not_expanded(tmp_path: Path) -> None:
+def test_a_compressed_file_whose_header_states_too_much_is_not_expanded(tmp_path: Path) -> None:
     header = bytes((0, 0, 8, 3)) + struct.pack(">3I", 1 << 20, 1 << 10, 3)
     path = packed_zeros(tmp_path / "images.gz", header, 1 << 20)
     with pytest.raises(DataError) as caught:
         file_formats.read_idx(path, 3)
     assert str(caught.value) == (
         f"{path}: compressed data that expands to 3,221,225,472 bytes: expected 1,073,741,824 or fewer. If you trust "
-        "it, give it uncompressed"
+        "the file, decompress it first"
     )
 
 
-def test_a_plain_file_whose_header_promises_more_than_there_can_be_is_truncated(tmp_path: Path) -> None:
+def test_a_plain_file_whose_header_states_more_than_there_can_be_is_truncated(tmp_path: Path) -> None:
     path = tmp_path / "images"
     path.write_bytes(bytes((0, 0, 8, 3)) + struct.pack(">3I", *[2**32 - 1] * 3) + b"pixels")
-    with pytest.raises(DataError, match=r"truncated: its header promises .* bytes of data, received 6"):
+    with pytest.raises(DataError, match=r"truncated: its header states .* bytes of data, received 6"):
         file_formats.parse_idx(path, file_formats.read_idx(path, 3), 3)
 
 

@@ -157,8 +157,8 @@ def test_feedback_beside_training_images_alone_is_no_test_set(tmp_path: Path, wr
     with pytest.raises(DataError) as caught:
         find_data(folder, not_to_be_called, not_to_be_called).load_test()
     assert str(caught.value) == (
-        f"{folder}: expected a file {TEST_FILES[0]} or {TEST_FILES[0]}.gz, found neither; feedback.jsonl is evaluated "
-        "on in a folder of its own"
+        f"{folder}: expected a file {TEST_FILES[0]} or {TEST_FILES[0]}.gz, found neither; to evaluate on "
+        "feedback.jsonl, move it to another folder"
     )
 
 
