@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from mnist_core.data.download import download_mnist
-from mnist_core.data.sources import DataSource, find_data, name_of
+from mnist_core.data.sources import DataSource, dataset_name, find_data
 
 SEED = 0
 
@@ -16,7 +16,7 @@ SEED = 0
 def whole_mnist() -> DataSource:
     """All of MNIST, from ``MNIST_DATA``, the cache or the mirrors; the benchmarks mean nothing on the sample."""
     source = find_data(None, download_mnist, lambda line: print(line, file=sys.stderr))
-    if name_of(source, source.load_training()) != "mnist":
+    if dataset_name(source, source.load_training()) != "mnist":
         sys.exit(f"{source.location}: the benchmarks need the whole of MNIST: MNIST_DATA=FOLDER")
     return source
 

@@ -30,7 +30,7 @@ from experiments.tracking.records import RunRecord, Tag
 from experiments.tracking.store import Store
 from mnist_core.classification import CONFIDENCE, RESAMPLES, Evaluation, evaluate_predictions
 from mnist_core.data.images import LabelledImages
-from mnist_core.data.sources import DataSource, name_of
+from mnist_core.data.sources import DataSource, dataset_name
 from mnist_core.errors import DataError, StoreError
 from mnist_core.runtime import tensorflow_import
 
@@ -73,7 +73,7 @@ class TestSet:
         if source.is_feedback:
             return cls("feedback", source.location, source.load_test(), NO_TRAINING)
         training = source.load_training()
-        return cls(name_of(source, training), source.location, source.load_test(), training.digest)
+        return cls(dataset_name(source, training), source.location, source.load_test(), training.digest)
 
     def check_belongs_to(self, run: RunRecord) -> None:
         """See that it is the test part of the data that the run was trained on.

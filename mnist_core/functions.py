@@ -45,7 +45,7 @@ def load_function(name: str) -> Callable[..., Any]:
     return function
 
 
-def parameters_of(function: Callable[..., Any], name: str) -> Mapping[str, inspect.Parameter]:
+def signature_parameters(function: Callable[..., Any], name: str) -> Mapping[str, inspect.Parameter]:
     """The parameters of a function, with their annotations as types if these can be evaluated.
 
     Raises:

@@ -56,12 +56,12 @@ def data(path: DataOption = None) -> None:
     from experiments.cli.console import make_console
     from mnist_core.data.download import download_mnist
     from mnist_core.data.images import preview
-    from mnist_core.data.sources import find_data, name_of
+    from mnist_core.data.sources import dataset_name, find_data
 
     console = make_console()
     source = find_data(path, download_mnist, lambda line: console.print(line, style="bold yellow", soft_wrap=True))
     training = source.load_training()
-    console.print(f"data set   {name_of(source, training)} ({source.origin.value})")
+    console.print(f"data set   {dataset_name(source, training)} ({source.origin.value})")
     console.print(f"location   {source.location}", soft_wrap=True)
     console.print(f"training   {len(training):,} images of {training.shape[0]} × {training.shape[1]} pixels")
     console.print(f"digest     {training.digest}")

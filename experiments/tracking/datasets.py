@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from experiments.tracking.records import RunRecord, Tag
 from mnist_core.data.download import download_mnist
 from mnist_core.data.images import LabelledImages, split, validation_count
-from mnist_core.data.sources import DataSource, Origin, find_data, name_of
+from mnist_core.data.sources import DataSource, Origin, dataset_name, find_data
 from mnist_core.errors import DataError
 from search.preflight import check_images
 from search.spec import DataSpec, SweepSpec
@@ -172,7 +172,7 @@ def describe(source: DataSource, spec: SweepSpec) -> DataRecord:
     validation_count(len(training), spec.data.validation)
     check_images(spec, training.shape)
     return DataRecord(
-        name=name_of(source, training),
+        name=dataset_name(source, training),
         digest=training.digest,
         origin=source.origin.value,
         location=source.location,

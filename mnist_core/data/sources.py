@@ -119,7 +119,7 @@ class DataSource:
         return file_formats.parse_idx(path, content, dimensions)
 
 
-def name_of(source: DataSource, training: LabelledImages) -> str:
+def dataset_name(source: DataSource, training: LabelledImages) -> str:
     """The name of a data set: ``mnist`` if it has the content of MNIST, else the name of its file or folder."""
     if training.digest == CANONICAL_TRAINING_DIGEST:
         return "mnist"

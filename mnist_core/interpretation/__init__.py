@@ -1,1 +1,1 @@
-"""What a trained network has learned: computed from its activations and weights, and drawn."""
+"""Interpretation of a trained network: computations on its activations and weights, and their plots."""

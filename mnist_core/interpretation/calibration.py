@@ -1,4 +1,4 @@
-"""Whether the network is as often right as it is sure."""
+"""Calibration: confidence against accuracy, computed and drawn."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class CalibrationCurve:
 
     Args:
         confidence: mean probability of the predicted digit in each bin.
-        accuracy: share of right predictions in each bin.
-        counts: images in each bin.
+        accuracy: share of correct predictions in each bin.
+        counts: number of images in each bin.
     """
 
     confidence: npt.NDArray[np.float64]
@@ -38,7 +38,7 @@ class CalibrationCurve:
 
 
 def calibration_curve(probabilities: Floats, labels: Labels) -> CalibrationCurve:
-    """How the probability of the predicted digit goes with being right.
+    """Compute accuracy by the probability of the predicted digit.
 
     Args:
         probabilities: shape ``(n, 10)``.
@@ -47,9 +47,9 @@ def calibration_curve(probabilities: Floats, labels: Labels) -> CalibrationCurve
     from sklearn.calibration import calibration_curve
 
     confidence = np.clip(probabilities.max(axis=1).astype(np.float64), 0, 1)
-    right = probabilities.argmax(axis=1) == labels
-    accuracy, mean_confidence = calibration_curve(right, confidence, pos_label=True, n_bins=CALIBRATION_BINS)
-    # The same bins as scikit-learn's, which does not return how many fell into each.
+    correct = probabilities.argmax(axis=1) == labels
+    accuracy, mean_confidence = calibration_curve(correct, confidence, pos_label=True, n_bins=CALIBRATION_BINS)
+    # The same bins as those of scikit-learn, which does not return their counts.
     counts = np.bincount(
         np.searchsorted(np.linspace(0, 1, CALIBRATION_BINS + 1)[1:-1], confidence), minlength=CALIBRATION_BINS
     )
@@ -57,15 +57,15 @@ def calibration_curve(probabilities: Floats, labels: Labels) -> CalibrationCurve
 
 
 def draw_calibration(data: LabelledImages, probabilities: Floats) -> Figure:
-    """Confidence against accuracy, and how many images have which confidence."""
-    found = calibration_curve(probabilities, data.labels)
+    """Draw confidence against accuracy, and the number of images by confidence."""
+    curve = calibration_curve(probabilities, data.labels)
     figure = new_figure(5.6, 5.2)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-    upper.plot([0, 1], [0, 1], ":", color="grey", label="as often right as sure")
-    upper.plot(found.confidence, found.accuracy, "o-", label="the network")
-    title = f"Reliability: expected calibration error {found.error:.2%}"
-    upper.set(title=title, ylabel="share of right predictions", ylim=(0, 1.03), xlim=(0, 1.01))
+    upper.plot([0, 1], [0, 1], ":", color="grey", label="perfect calibration")
+    upper.plot(curve.confidence, curve.accuracy, "o-", label="the network")
+    title = f"Reliability: expected calibration error {curve.error:.2%}"
+    upper.set(title=title, ylabel="share of correct predictions", ylim=(0, 1.03), xlim=(0, 1.01))
     upper.legend()
-    lower.bar(found.confidence, found.counts, width=0.6 / CALIBRATION_BINS)
+    lower.bar(curve.confidence, curve.counts, width=0.6 / CALIBRATION_BINS)
     lower.set(yscale="log", ylabel="images (log)", xlabel="probability of the predicted digit")
     return figure

@@ -1,4 +1,4 @@
-"""What the last layer is given, laid out in two dimensions."""
+"""The input of the output layer in two dimensions, by PCA and t-SNE."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-# What t-SNE lays out in some seconds, and what a picture of this size can hold.
+# t-SNE takes some seconds for this number, and a plot of this size has room for it.
 MAX_POINTS = 1000
 
 
 @dataclass(frozen=True, eq=False)
 class Embedding:
-    """Images as points.
+    """Images as points in two dimensions.
 
     Args:
         pca: shape ``(n, 2)``: the first two principal components.
-        explained: share of the variance that each of the two stands for, in [0, 1].
-        tsne: shape ``(n, 2)``: t-SNE, which keeps neighbours together; its distances and directions mean nothing.
+        explained: share of the variance of each of the two components, in [0, 1].
+        tsne: shape ``(n, 2)``: t-SNE, which keeps neighbours together; its distances and directions have no meaning.
     """
 
     pca: Floats
@@ -38,7 +38,7 @@ class Embedding:
 
 
 def embed(features: Floats, seed: int = 0) -> Embedding:
-    """Lay out feature vectors by PCA and by t-SNE, which starts from the PCA.
+    """Embed feature vectors by PCA and by t-SNE, which starts from the PCA.
 
     Args:
         features: shape ``(n, features)``, float32; two or more of each.
@@ -50,10 +50,10 @@ def embed(features: Floats, seed: int = 0) -> Embedding:
 
     pca = PCA(2, random_state=seed)
     components = pca.fit_transform(features)
-    # Beyond 50 dimensions most of the time goes into distances that PCA keeps anyway (the t-SNE authors' own advice).
+    # With more than 50 dimensions, distances take most of the time, and PCA keeps them (advice of the t-SNE authors).
     reduced = PCA(50, random_state=seed).fit_transform(features) if min(features.shape) > 50 else features
     perplexity = min(30.0, (len(features) - 1) / 3)
-    # One thread: where cores are shared, OpenMP's threads wait for each other longer than they compute.
+    # One thread: on shared cores, OpenMP's threads wait for each other longer than they compute.
     with threadpool_limits(1):
         tsne = TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(reduced)
     first, second = (float(share) for share in pca.explained_variance_ratio_)
@@ -61,7 +61,7 @@ def embed(features: Floats, seed: int = 0) -> Embedding:
 
 
 def draw_embedding(network: Network, data: LabelledImages) -> Figure:
-    """PCA beside t-SNE of what the last layer is given, each image drawn as its digit in the digit's colour."""
+    """Draw PCA and t-SNE of the input of the output layer, each image as its digit in the digit's colour."""
     chosen = np.unique(np.linspace(0, len(data) - 1, min(MAX_POINTS, len(data))).astype(int))
     shown = data.take(chosen)
     points = embed(network.features(shown.images))
@@ -72,15 +72,15 @@ def draw_embedding(network: Network, data: LabelledImages) -> Figure:
     left.set_ylabel(f"second component ({points.explained[1]:.0%})")
     _scatter(right, points.tsne, shown.labels)
     right.set(title="t-SNE", xlabel="neighbours lie together; axes have no meaning", xticks=[], yticks=[])
-    figure.suptitle(f"{len(shown):,} validation images as the last layer sees them", fontweight="bold", fontsize=11)
+    figure.suptitle(f"Input of the output layer for {len(shown):,} validation images", fontweight="bold", fontsize=11)
     return figure
 
 
 def _scatter(axes: Axes, points: Floats, labels: Labels) -> None:
-    # Ten colours cannot all be told apart by everyone: the points are the digits themselves.
+    # Not everyone can distinguish ten colours, so the markers are the digits.
     import matplotlib as mpl
 
     colours = mpl.colormaps["tab10"]
     for digit in range(CLASSES):
-        mine = points[labels == digit]
-        axes.scatter(mine[:, 0], mine[:, 1], marker=f"${digit}$", s=22, linewidths=0.2, color=colours(digit))
+        of_digit = points[labels == digit]
+        axes.scatter(of_digit[:, 0], of_digit[:, 1], marker=f"${digit}$", s=22, linewidths=0.2, color=colours(digit))

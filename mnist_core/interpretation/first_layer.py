@@ -1,4 +1,4 @@
-"""What the first layer has learned to look for."""
+"""The weights of the first layer as images."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class FirstLayer:
     Args:
         tiles: shape ``(units, height, width)``, float32: the image's size for Dense, the kernel's for Conv2D.
         units: shape ``(units,)``, the index of each tile's unit in the layer.
-        strengths: shape ``(units,)``, float32: Euclidean norm of the weights by which the next layer listens to it;
-            of a linear classifier, whose units are the digits themselves and stay in their order, that of the tile.
-        is_convolution: whether the tiles are filters.
+        strengths: shape ``(units,)``, float32: Euclidean norm of the unit's weights in the next layer; for a linear
+            classifier, whose units are the digits in their order, the norm of the tile.
+        is_convolution: true if the tiles are filters.
     """
 
     tiles: Floats
@@ -38,12 +38,12 @@ class FirstLayer:
 
 
 def first_layer(network: Network) -> FirstLayer:
-    """The weights of the first layer as pictures.
+    """Arrange the weights of the first layer as images.
 
     Raises:
-        ModelError: its first layer does not see the pixels themselves.
+        ModelError: the input of the first layer is not the pixels.
     """
-    first, *rest = network.learning
+    first, *rest = network.trainable_layers
     kernel = _kernel(first)
     tiles = _filters(kernel) if kernel.ndim == 4 else _images(kernel, network)
     if not rest:
@@ -55,20 +55,20 @@ def first_layer(network: Network) -> FirstLayer:
 
 
 def outgoing_strengths(kernel: Floats, units: int) -> Floats:
-    """How strongly the next layer listens to each unit: the Euclidean norm of that unit's weights.
+    """The Euclidean norm of the weights of each unit in the next layer.
 
     Args:
-        kernel: of the next layer, ``(units, outputs)``, ``(positions · units, outputs)`` behind a flattened
+        kernel: of the next layer, ``(units, outputs)``, ``(positions · units, outputs)`` after a flattened
             convolution, or ``(height, width, units, filters)``.
-        units: how many there are in the layer before it.
+        units: number of units in the layer before it.
 
     Raises:
-        ModelError: the kernel's inputs are no multiple of the units.
+        ModelError: the number of inputs of the kernel is no multiple of the units.
     """
     inputs = kernel.size // kernel.shape[-1]
     if inputs % units:
         raise ModelError(f"next layer: expected inputs from {units} units, received a kernel of {inputs} inputs")
-    # Channels are last in Keras, so a unit's weights are every units-th row.
+    # Channels are last in Keras, so every units-th row belongs to the same unit.
     strengths: Floats = np.linalg.norm(kernel.reshape(-1, units, kernel.shape[-1]), axis=(0, 2))
     return strengths
 
@@ -78,7 +78,7 @@ def _kernel(layer: keras.Layer) -> Floats:
 
 
 def _filters(kernel: Floats) -> Floats:
-    # Of an image with several channels, what a filter does to all of them alike.
+    # The mean over the channels of an image with several channels.
     filters: Floats = kernel.mean(axis=2).transpose(2, 0, 1)
     return filters
 
@@ -87,7 +87,7 @@ def _images(kernel: Floats, network: Network) -> Floats:
     height, width = network.model.input_shape[1:3]
     if len(kernel) != height * width:
         raise ModelError(
-            f"layer {network.learning[0].name}: expected one weight for each of {height} × {width} pixels, "
+            f"layer {network.trainable_layers[0].name}: expected one weight for each of {height} × {width} pixels, "
             f"received {len(kernel)} inputs"
         )
     tiles: Floats = kernel.T.reshape(-1, height, width)
@@ -97,15 +97,15 @@ def _images(kernel: Floats, network: Network) -> Floats:
 MAX_TILES = 100
 COLUMNS = 10
 FILTER_COLUMNS = 8
-# A few extreme weights would leave the others pale.
+# A few extreme weights would make the others pale.
 QUANTILE = 0.999
 
 
 def draw_first_layer(network: Network) -> Figure:
-    """What each unit of the first layer looks for, on one symmetric scale.
+    """Draw the incoming weights of each unit of the first layer, on one symmetric scale.
 
     Raises:
-        ModelError: the first layer does not see the pixels themselves.
+        ModelError: the input of the first layer is not the pixels.
     """
     first = first_layer(network)
     shown = first.tiles[:MAX_TILES]
@@ -116,11 +116,11 @@ def draw_first_layer(network: Network) -> Figure:
     axes = figure.subplots()
     drawn = axes.imshow(mosaic(shown, columns), cmap=SIGNED, vmin=-limit, vmax=limit)
     strip_axes([axes])
-    what = "filters" if first.is_convolution else "units"
+    kind = "filters" if first.is_convolution else "units"
     order = "strongest output first, by row" if network.hidden else "one for each digit, 0 to 9"
     number = f"{len(shown)} of {len(first.tiles)}" if len(shown) < len(first.tiles) else f"all {len(shown)}"
-    title = f"Incoming weights of the first layer: {number} {what}, {order}"
+    title = f"Incoming weights of the first layer: {number} {kind}, {order}"
     figure.suptitle(title, fontweight="bold", fontsize=11)
-    sight = "" if first.is_convolution else " of a pixel scaled to 0–1"
-    figure.colorbar(drawn, ax=axes, label=f"weight{sight} (blue: against, red: for)", shrink=0.6, extend="both")
+    unit = "" if first.is_convolution else " of a pixel scaled to 0–1"
+    figure.colorbar(drawn, ax=axes, label=f"weight{unit} (blue: negative, red: positive)", shrink=0.6, extend="both")
     return figure

@@ -1,4 +1,4 @@
-"""Small pictures in rows and columns, each with a word or two above it."""
+"""Small images in rows and columns."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ ROOM_FOR_CAPTION = 0.2
 
 
 def image_grid(images: Images, captions: Sequence[str], columns: int, title: str) -> Figure:
-    """Images with their captions.
+    """Draw images with a caption above each.
 
     Args:
         images: shape ``(n, height, width)``, uint8.
-        captions: as many.
-        columns: of the grid.
-        title: above all of them.
+        captions: one for each image.
+        columns: number of columns.
+        title: of the figure.
     """
     rows = math.ceil(len(images) / columns)
     lines = max(caption.count("\n") + 1 for caption in captions)
@@ -44,11 +44,11 @@ def image_grid(images: Images, captions: Sequence[str], columns: int, title: str
 
 
 def mosaic(tiles: Floats, columns: int, gap: int = 1) -> Floats:
-    """Tiles put together into one array, NaN between and behind them.
+    """Join tiles into one array, with NaN between and after them.
 
     Args:
         tiles: shape ``(n, height, width)``, float32.
-        columns: tiles beside each other.
+        columns: number of tiles in a row.
         gap: between two tiles, in pixels.
 
     Returns:
@@ -64,6 +64,6 @@ def mosaic(tiles: Floats, columns: int, gap: int = 1) -> Floats:
 
 
 def strip_axes(axes: Sequence[Axes]) -> None:
-    """Take frame, ticks and background away: what is shown has no scale, or is not there."""
+    """Remove frame, ticks and background of axes that have no scale or are empty."""
     for each in axes:
         each.set_axis_off()

@@ -1,4 +1,4 @@
-"""How the training went, and how far its result can be trusted."""
+"""Learning curves of one training."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-HALVES = (
+PANELS = (
     ("accuracy", "accuracy", Metric.ACCURACY, Metric.VAL_ACCURACY),
     ("loss", "loss (nats)", Metric.LOSS, Metric.VAL_LOSS),
 )
 
 
 def draw_learning_curves(history: Sequence[EpochMetrics], best_epoch: int | None) -> Figure:
-    """Accuracy and loss by epoch, on training and validation images, the saved epoch marked.
+    """Draw accuracy and loss by epoch, on training and validation images, and mark the saved epoch.
 
     Args:
-        history: metrics of every epoch, in order.
+        history: metrics of all epochs, in order.
         best_epoch: 1-based epoch whose weights were saved.
 
     Raises:
@@ -33,8 +33,10 @@ def draw_learning_curves(history: Sequence[EpochMetrics], best_epoch: int | None
         raise ValueError("no epoch was recorded")
     figure = new_figure(WIDTH, 3.6)
     epochs = range(1, len(history) + 1)
-    for axes, (title, unit, training, validation) in zip(figure.subplots(1, 2), HALVES, strict=True):
-        axes.plot(epochs, [each.value(training) for each in history], ".-", color=ORANGE, label="training, as it went")
+    for axes, (title, unit, training, validation) in zip(figure.subplots(1, 2), PANELS, strict=True):
+        axes.plot(
+            epochs, [each.value(training) for each in history], ".-", color=ORANGE, label="training (during the epoch)"
+        )
         axes.plot(epochs, [each.value(validation) for each in history], ".-", color=BLUE, label="validation")
         if best_epoch:
             value = history[best_epoch - 1].value(validation)

@@ -1,4 +1,4 @@
-"""The mistakes themselves, and which digits are confused."""
+"""Wrongly predicted images, confused pairs of digits, and the confusion matrix."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ MAX_PAIRS = 12
 
 
 def draw_mistakes(data: LabelledImages, probabilities: Floats, part: str = "validation") -> Figure:
-    """The 25 most confident mistakes with label, prediction and its probability.
+    """Draw the 25 most confident mistakes with label, predicted digit and its probability.
 
     Args:
         data: the images and their labels.
         probabilities: shape ``(n, 10)``, in the images' order.
-        part: of the data set, which the images are.
+        part: name of the part of the data set.
 
     Raises:
-        ValueError: there are none.
+        ValueError: there are no mistakes.
     """
     chosen = confident_mistakes(probabilities, data.labels)
     if not len(chosen):
-        raise ValueError(f"none of {len(data):,} images was mistaken")
+        raise ValueError(f"no mistakes on {len(data):,} images")
     captions = [
-        f"{data.labels[image]} taken for {probabilities[image].argmax()}\n{_percent(probabilities[image].max())} sure"
-        for image in chosen
+        f"{label} predicted as {row.argmax()}\nprobability {_percent(row.max())}"
+        for label, row in zip(data.labels[chosen], probabilities[chosen], strict=True)
     ]
     wrong = int((probabilities.argmax(axis=1) != data.labels).sum())
     title = f"The {len(chosen)} most confident of {wrong:,} mistakes on {len(data):,} {part} images"
@@ -44,26 +44,26 @@ def draw_mistakes(data: LabelledImages, probabilities: Floats, part: str = "vali
 
 
 def _percent(probability: float) -> str:
-    """Rounded down: only certainty is 100%."""
+    """A probability in percent, rounded down, so that only 1 is 100%."""
     return f"{int(probability * 1000) / 10:.1f}%"
 
 
 def draw_confused_pairs(data: LabelledImages, probabilities: Floats) -> Figure:
-    """How often one digit was taken for another, the most frequent pairs.
+    """Draw the most frequent confused pairs of digits.
 
     Raises:
-        ValueError: there are none.
+        ValueError: there are no mistakes.
     """
     from sklearn.metrics import confusion_matrix
 
     confusion = confusion_matrix(data.labels, probabilities.argmax(axis=1), labels=range(CLASSES))
     pairs = confused_pairs(confusion.tolist())
     if not pairs:
-        raise ValueError(f"none of {len(data):,} images was mistaken")
+        raise ValueError(f"no mistakes on {len(data):,} images")
     shown = pairs[:MAX_PAIRS]
     figure = new_figure(WIDTH, 0.32 * len(shown) + 1.3)
     axes = figure.subplots()
-    bars = axes.barh([f"{pair.label} taken for {pair.predicted}" for pair in shown], [pair.count for pair in shown])
+    bars = axes.barh([f"{pair.label} predicted as {pair.predicted}" for pair in shown], [pair.count for pair in shown])
     axes.bar_label(bars, [f"{pair.count}   {pair.share:.1%} of the {pair.label}s" for pair in shown], padding=4)
     axes.set(xlabel="validation images", xlim=(0, 1.3 * shown[0].count), title="The most confused pairs of digits")
     axes.invert_yaxis()
@@ -72,18 +72,18 @@ def draw_confused_pairs(data: LabelledImages, probabilities: Floats) -> Figure:
 
 
 def draw_confusion(evaluation: Evaluation) -> Figure:
-    """The confusion matrix, and beside it the mistakes alone, which the diagonal would drown."""
+    """Draw the confusion matrix, and the mistakes alone, which the scale of the diagonal would hide."""
     counts = np.array(evaluation.confusion)
     mistakes = counts * (1 - np.eye(len(counts), dtype=int))
     figure = new_figure(11, 5.4)
     left, right = figure.subplots(1, 2)
-    _matrix(left, counts, "all images", top=counts.max())
-    _matrix(right, mistakes, "mistakes alone", top=max(1, mistakes.max()))
-    figure.suptitle(f"{evaluation.errors:,} of {evaluation.images:,} images not recognised", fontweight="bold")
+    _draw_matrix(left, counts, "all images", top=counts.max())
+    _draw_matrix(right, mistakes, "mistakes alone", top=max(1, mistakes.max()))
+    figure.suptitle(f"{evaluation.errors:,} mistakes on {evaluation.images:,} images", fontweight="bold")
     return figure
 
 
-def _matrix(axis: Axes, counts: np.ndarray, title: str, top: int) -> None:
+def _draw_matrix(axis: Axes, counts: np.ndarray, title: str, top: int) -> None:
     from sklearn.metrics import ConfusionMatrixDisplay
 
     ConfusionMatrixDisplay(counts).plot(
@@ -93,6 +93,6 @@ def _matrix(axis: Axes, counts: np.ndarray, title: str, top: int) -> None:
         text.set_fontsize(8)
         text.set_visible(bool(counts[row, column]))
     axis.set_title(title)
-    axis.set_xlabel("recognised as")
+    axis.set_xlabel("predicted digit")
     axis.set_ylabel("true digit")
     axis.spines[["top", "right"]].set_visible(True)

@@ -1,4 +1,4 @@
-"""A network as its reader sees it: layers that learn, and what each of them answers."""
+"""The trainable layers of a network and their activations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mnist_core.errors import ModelError
 from mnist_core.models.saved_model import PREDICTION_BATCH
 
 TRAINABLE_LAYERS = (keras.layers.Dense, keras.layers.Conv2D)
-# What belongs to the layer before it: its answer is what comes out of these.
+# Layers that belong to the trainable layer before them: its activations are their output.
 FOLLOWING_LAYERS = (
     keras.layers.Activation,
     keras.layers.BatchNormalization,
@@ -27,12 +27,12 @@ FOLLOWING_LAYERS = (
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """One layer that learns, with the normalisation and activation behind it.
+    """One trainable layer with the normalisation and activation layers after it.
 
     Args:
         name: of the layer.
         layer: a Dense or Conv2D layer.
-        output: symbolic tensor of its answers, ``(None, units)`` or ``(None, height, width, filters)``.
+        output: symbolic tensor of its activations, ``(None, units)`` or ``(None, height, width, filters)``.
     """
 
     name: str
@@ -42,12 +42,12 @@ class Block:
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A classifier taken apart.
+    """The blocks of a classifier.
 
     Args:
         model: from pixels ``(n, height, width)`` to probabilities ``(n, classes)``.
-        hidden: blocks before the last one, in the order of the data; none for a linear classifier.
-        last: the layer whose answers are the class probabilities.
+        hidden: the blocks before the output layer, in order; empty for a linear classifier.
+        last: the output layer, whose activations are the class probabilities.
     """
 
     model: keras.Model
@@ -59,26 +59,26 @@ class Network:
         """Find the blocks of a Sequential or functional model.
 
         Raises:
-            ModelError: it has no graph of layers, or none of them is Dense or Conv2D.
+            ModelError: the model has no graph of layers, or no Dense or Conv2D layer.
         """
         blocks = list(_blocks(model.layers)) if getattr(model, "inputs", None) else []
         if not blocks:
             raise ModelError(
                 f"model {model.name}: expected a Sequential or functional model with Dense or Conv2D layers, received "
-                f"{type(model).__name__} of {len(model.layers)} layers, none of them such"
+                f"{type(model).__name__} of {len(model.layers)} layers without any of them"
             )
         return cls(model, tuple(blocks[:-1]), blocks[-1].layer)
 
     @property
-    def learning(self) -> tuple[keras.Layer, ...]:
-        """All layers that learn, the last one too."""
+    def trainable_layers(self) -> tuple[keras.Layer, ...]:
+        """All trainable layers, including the output layer."""
         return (*(block.layer for block in self.hidden), self.last)
 
-    def answers(self, images: Images) -> list[Floats]:
-        """What each hidden block answers to each image.
+    def activations(self, images: Images) -> list[Floats]:
+        """The activations of each hidden block for each image.
 
         Args:
-            images: shape ``(n, height, width)``, uint8; few, as a convolution's answers are large.
+            images: shape ``(n, height, width)``, uint8; few, because the activations of a convolution are large.
 
         Returns:
             For each block ``(n, units)`` or ``(n, height, width, filters)``, float32.
@@ -86,7 +86,7 @@ class Network:
         return _compute(self.model, [block.output for block in self.hidden], images)
 
     def unit_activations(self, images: Images) -> list[Floats]:
-        """The same for any number of images, a filter's answer averaged over its positions.
+        """The activations for any number of images, those of a filter averaged over its positions.
 
         Returns:
             For each block ``(n, units)``, float32.
@@ -94,7 +94,7 @@ class Network:
         return _compute(self.model, [block.output for block in self.hidden], images, _mean_over_positions)
 
     def features(self, images: Images) -> Floats:
-        """What the last layer is given, which is all that it knows of an image; ``(n, features)``, float32."""
+        """The input of the output layer for each image, shape ``(n, features)``, float32."""
         (features,) = _compute(self.model, [self.last.input], images, lambda batch: batch.reshape(len(batch), -1))
         return features
 

@@ -1,4 +1,4 @@
-"""All pictures of one trained network."""
+"""The plots of a trained network and of an evaluation."""
 
 from __future__ import annotations
 
@@ -31,58 +31,62 @@ def render_interpretation(
     history: Sequence[EpochMetrics] = (),
     best_epoch: int | None = None,
 ) -> Iterator[RenderedPlot]:
-    """Draw what the network learned, one picture after the other.
+    """Draw the plots of a trained network, one after the other.
 
     Args:
-        model: from pixels ``(n, height, width)`` to probabilities ``(n, 10)``. One that cannot be taken apart (a
-            subclassed model, an ensemble) has no pictures of its layers.
+        model: from pixels ``(n, height, width)`` to probabilities ``(n, 10)``. A model without a graph of Dense or
+            Conv2D layers (a subclassed model, an ensemble) has no plots of its layers.
         data: images that it was not trained on.
         history: metrics of its training, by epoch.
-        best_epoch: 1-based epoch whose weights it holds.
+        best_epoch: 1-based epoch whose weights the model has.
 
     Returns:
-        Each picture as soon as it is drawn, or with the reason why it could not be.
+        Each plot as soon as it is drawn, or the reason why it cannot be drawn.
     """
     probabilities = predict(model, data.images)
-    yield from map(render_plot, _sketches(model, data, probabilities, history, best_epoch))
+    yield from map(render_plot, _plot_specs(model, data, probabilities, history, best_epoch))
 
 
-def _sketches(
+def _plot_specs(
     model: keras.Model,
     data: LabelledImages,
     probabilities: Floats,
     history: Sequence[EpochMetrics],
     best_epoch: int | None,
 ) -> Iterator[PlotSpec]:
-    seen = (data, probabilities)
-    network = cache(lambda: Network.of(model))  # what cannot be taken apart says so in the pictures that need it
+    predictions = (data, probabilities)
+    network = cache(lambda: Network.of(model))  # called within each plot, whose problem is then its error
     for name, title, draw in (
         (
             "learning_curves",
-            "How the training went",
+            "Learning curves",
             partial(learning_curves.draw_learning_curves, history, best_epoch),
         ),
         (
             "first_layer_weights",
-            "What the first layer looks for",
+            "Weights of the first layer",
             lambda: first_layer.draw_first_layer(network()),
         ),
         (
             "one_of_each_digit",
-            "Digits on their way",
-            lambda: activations.draw_one_image_per_class(network(), *seen),
+            "Activations for one image of each digit",
+            lambda: activations.draw_one_image_per_class(network(), *predictions),
         ),
         (
             "units_by_digit",
-            "Which units answer to which digit",
+            "Mean activation of hidden units by digit",
             lambda: activations.draw_unit_heatmap(network(), data),
         ),
-        ("saliency", "Pixels that speak for a prediction", partial(saliency.draw_right, model, *seen)),
-        ("saliency_of_mistakes", "Pixels that misled", partial(saliency.draw_wrong, model, *seen)),
-        ("mistakes", "The most confident mistakes", partial(mistakes.draw_mistakes, *seen)),
-        ("confused_pairs", "The most confused pairs of digits", partial(mistakes.draw_confused_pairs, *seen)),
-        ("embedding", "Images as the last layer sees them", lambda: embedding.draw_embedding(network(), data)),
-        ("reliability", "As often right as it is sure?", partial(calibration.draw_calibration, *seen)),
+        ("saliency", "Saliency of one image of each digit", partial(saliency.draw_saliency, model, *predictions)),
+        (
+            "saliency_of_mistakes",
+            "Saliency of mistakes",
+            partial(saliency.draw_mistake_saliency, model, *predictions),
+        ),
+        ("mistakes", "The most confident mistakes", partial(mistakes.draw_mistakes, *predictions)),
+        ("confused_pairs", "The most confused pairs of digits", partial(mistakes.draw_confused_pairs, *predictions)),
+        ("embedding", "Input of the output layer in two dimensions", lambda: embedding.draw_embedding(network(), data)),
+        ("reliability", "Calibration", partial(calibration.draw_calibration, *predictions)),
     ):
         yield PlotSpec(name, title, draw)
 
@@ -90,13 +94,13 @@ def _sketches(
 def render_evaluation_plots(
     evaluation: Evaluation, data: LabelledImages, probabilities: Probabilities
 ) -> Iterator[RenderedPlot]:
-    """Draw an evaluation on the test set.
+    """Draw the plots of an evaluation on the test set.
 
     Args:
-        evaluation: its figures.
+        evaluation: its metrics.
         data: the test images and their labels.
         probabilities: shape ``(n, 10)``, in the images' order.
     """
     draw_mistakes = partial(mistakes.draw_mistakes, data, probabilities, "test")
-    yield render_plot(PlotSpec("confusion", "Who is taken for whom", partial(mistakes.draw_confusion, evaluation)))
+    yield render_plot(PlotSpec("confusion", "Confusion matrix", partial(mistakes.draw_confusion, evaluation)))
     yield render_plot(PlotSpec("mistakes", "The most confident mistakes", draw_mistakes))

@@ -1,4 +1,4 @@
-"""A model that a function of the user's builds."""
+"""The config of a model that a user's function builds."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mnist_core.errors import ParameterError, did_you_mean
-from mnist_core.functions import load_function, parameters_of
+from mnist_core.functions import load_function, signature_parameters
 from mnist_core.hyperparameters import TrainingConfig
 
 if TYPE_CHECKING:
     import keras
 
 INPUT_SHAPE = "input_shape"
-"""An argument of this name is handed height and width of the images; it is not searched."""
+"""The argument that receives height and width of the images; it is not searched."""
 
 
 RESERVED = (*TrainingConfig().flat(), "seed", "function")
-"""Names in the record of a run that an argument may not have as well."""
+"""Names of other recorded parameters, which an argument may not have."""
 
 
 @dataclass(frozen=True)
 class CustomModel:
-    """A model that a function of the user's builds.
+    """A model that a user's function builds.
 
     Args:
-        function: as ``package.module:function``; from its arguments to a compiled Keras model that takes raw pixels
-            ``(n, height, width)`` and gives ``(n, 10)`` probabilities.
-        arguments: what it is called with, by name.
+        function: as ``package.module:function``; returns a compiled Keras model from raw pixels
+            ``(n, height, width)`` to probabilities ``(n, 10)``.
+        arguments: its arguments, by name.
     """
 
     function: str
@@ -91,32 +91,35 @@ class CustomModel:
 
 
 def check_arguments(name: str, arguments: Mapping[str, type]) -> None:
-    """See that a function of the user's can be called with these arguments.
+    """Check that a user's function can be called with these arguments.
 
     Args:
         name: of the function.
-        arguments: types of the values that each is to be given, by name.
+        arguments: type of the value of each argument, by name.
 
     Raises:
-        ParameterError: it cannot be imported, lacks one of them, wants another type, or wants more.
+        ParameterError: the function cannot be imported, does not have one of the arguments, expects another type, or
+            requires more arguments.
     """
-    wanted = parameters_of(load_function(name), name)
+    parameters = signature_parameters(load_function(name), name)
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    needed = [key for key, one in wanted.items() if one.kind in kinds and one.default is one.empty]
+    needed = [key for key, one in parameters.items() if one.kind in kinds and one.default is one.empty]
     if taken := [argument for argument in (*arguments, *needed) if argument in RESERVED]:
         raise ParameterError(
-            f"{taken[0]}: function {name} has an argument of that name, which in the record of a run is the trainer's; "
-            f"call it otherwise (taken: {', '.join(RESERVED)})"
+            f"{taken[0]}: function {name} has an argument of that name, which is recorded for another parameter; "
+            f"rename the argument (reserved: {', '.join(RESERVED)})"
         )
-    takes_any = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in wanted.values())
+    takes_any = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values())
     for argument, kind in arguments.items():
-        if argument not in wanted and not takes_any:
-            raise ParameterError(f"{argument}: function {name} has no such argument{did_you_mean(argument, wanted)}")
-        expected = wanted[argument].annotation if argument in wanted else kind
+        if argument not in parameters and not takes_any:
+            raise ParameterError(
+                f"{argument}: function {name} has no such argument{did_you_mean(argument, parameters)}"
+            )
+        expected = parameters[argument].annotation if argument in parameters else kind
         if expected in (int, float, str, bool) and expected is not kind:
             raise ParameterError(
                 f"{argument}: function {name} takes {expected.__name__}, the sweep gives {kind.__name__}"
                 + (" (write 1.0 for 1)" if expected is float and kind is int else "")
             )
     if missing := [argument for argument in needed if argument not in {*arguments, INPUT_SHAPE}]:
-        raise ParameterError(f"{missing[0]}: function {name} needs it; search it in [space], or fix it in [model]")
+        raise ParameterError(f"{missing[0]}: function {name} needs it; search it in [space], or set it in [model]")

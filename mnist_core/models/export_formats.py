@@ -6,7 +6,7 @@ from enum import Enum
 
 
 class ExportFormat(Enum):
-    """What a model can be exported to."""
+    """A format that a model can be exported to."""
 
     LITERT = "litert"
     ONNX = "onnx"
@@ -15,10 +15,10 @@ class ExportFormat(Enum):
 
     @property
     def suffix(self) -> str:
-        """Ending of its files; a SavedModel is a folder."""
+        """Suffix of its files; empty for a SavedModel, which is a folder."""
         return {"litert": ".tflite", "onnx": ".onnx", "saved-model": "", "keras": ".keras"}[self.value]
 
     @property
     def libraries(self) -> tuple[str, ...]:
-        """Modules that writing it and reading it back need beyond TensorFlow."""
+        """Modules besides TensorFlow that are needed to write a file and to read it back."""
         return {"litert": ("ai_edge_litert",), "onnx": ("tf2onnx", "onnx", "onnxruntime")}.get(self.value, ())

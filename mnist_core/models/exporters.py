@@ -1,6 +1,6 @@
-"""A model in the formats of phones and other runtimes, written by Keras's own exporters, checked before it has a name.
+"""Export of a model to the formats of phones and other runtimes, by Keras's exporters, with a check of the result.
 
-All of them take raw pixels 0–255: the scaling to [0, 1] is the model's first layer and goes along.
+All formats take raw pixels 0–255: the scaling to [0, 1] is the model's first layer and is exported too.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from mnist_core.runtime import tensorflow_import
 
 @dataclass(frozen=True)
 class Agreement:
-    """How an exported file compares with its Keras model.
+    """The agreement of an exported file with its Keras model.
 
     Args:
-        images: how many both were asked about.
-        share: of them on which the likeliest digit is the same, in [0, 1].
-        largest_difference: between any two probabilities.
+        images: number of images that both predicted.
+        share: share of the images with the same predicted digit, in [0, 1].
+        largest_difference: maximum difference between two probabilities.
     """
 
     images: int
@@ -40,60 +40,60 @@ class Agreement:
     largest_difference: float
 
 
-LEAST_SHARE, MOST_DIFFERENCE = 0.999, 1e-4
-"""Of formats that compute in float32."""
+MIN_AGREEMENT, MAX_DIFFERENCE = 0.999, 1e-4
+"""For formats that compute in float32."""
 MIN_AGREEMENT_INT8 = 0.98
-"""Rounding to 8 bits moves probabilities; what counts is whether answers change."""
+"""Rounding to 8 bits changes probabilities, so only the predicted digits are compared."""
 
 
 def export_model(
-    model: keras.Model, target: Path, wanted: ExportFormat, check_on: Images, calibration: Images | None = None
+    model: keras.Model, target: Path, export_format: ExportFormat, check_on: Images, calibration: Images | None = None
 ) -> Agreement:
-    """Write a model in another format; it gets its name once it has been read back and answers as the model does.
+    """Export a model to another format. The target appears after it was read back and predicts like the model.
 
     Args:
         model: from pixels ``(n, 28, 28)`` to probabilities ``(n, 10)``.
-        target: the file, or the folder of a SavedModel; one that is there is replaced.
-        wanted: the format.
-        check_on: images that both are asked about, shape ``(n, 28, 28)``, uint8.
-        calibration: for LiteRT alone: images from which the ranges of 8-bit numbers are taken; None keeps float32.
+        target: the file, or the folder of a SavedModel; an existing one is replaced.
+        export_format: the format.
+        check_on: images that both predict, shape ``(n, 28, 28)``, uint8.
+        calibration: for LiteRT only: images that determine the ranges of 8-bit numbers; None keeps float32.
 
     Raises:
         MissingLibraryError: the format needs a library that is not installed.
-        ModelError: what was written answers otherwise.
+        ModelError: the exported model predicts otherwise.
         ParameterError: calibration for another format than LiteRT.
     """
-    if calibration is not None and wanted is not ExportFormat.LITERT:
-        raise ParameterError(f"int8: expected the format litert, received {wanted.value}")
-    _need(wanted)
+    if calibration is not None and export_format is not ExportFormat.LITERT:
+        raise ParameterError(f"int8: expected the format litert, received {export_format.value}")
+    _check_libraries(export_format)
     partial = target.with_name(f"partial-{target.name}")
     try:
-        with _silently():
-            expected = predict(model, check_on)  # Keras exports to ONNX what has been called before
-            _write(model, partial, wanted, calibration)
-            found = _compare(expected, _answers(partial, wanted, check_on))
-        _check(found, target, quantised=calibration is not None)
+        with _no_output():
+            expected = predict(model, check_on)  # Keras exports only a called model to ONNX
+            _write(model, partial, export_format, calibration)
+            agreement = _compare(expected, _predict_exported(partial, export_format, check_on))
+        _check(agreement, target, quantised=calibration is not None)
         _remove(target)
         partial.rename(target)
     finally:
         _remove(partial)
-    return found
+    return agreement
 
 
-def _need(wanted: ExportFormat) -> None:
-    if missing := [name for name in wanted.libraries if find_spec(name) is None]:
+def _check_libraries(export_format: ExportFormat) -> None:
+    if missing := [name for name in export_format.libraries if find_spec(name) is None]:
         raise MissingLibraryError(
-            f"{wanted.value}: needs {', '.join(missing)}, not installed here: pip install "
-            f"'mnist-search[export-{wanted.value}]'"
+            f"{export_format.value}: requires {', '.join(missing)}, which is not installed: pip install "
+            f"'mnist-search[export-{export_format.value}]'"
         )
 
 
-def _write(model: keras.Model, path: Path, wanted: ExportFormat, calibration: Images | None) -> None:
-    if wanted is ExportFormat.KERAS:
+def _write(model: keras.Model, path: Path, export_format: ExportFormat, calibration: Images | None) -> None:
+    if export_format is ExportFormat.KERAS:
         model.save(path)
-    elif wanted is ExportFormat.SAVED_MODEL:
+    elif export_format is ExportFormat.SAVED_MODEL:
         model.export(str(path), format="tf_saved_model", verbose=False)
-    elif wanted is ExportFormat.ONNX:
+    elif export_format is ExportFormat.ONNX:
         model.export(str(path), format="onnx", verbose=False)
     elif calibration is None:
         model.export(str(path), format="litert", verbose=False)
@@ -108,15 +108,15 @@ def _write(model: keras.Model, path: Path, wanted: ExportFormat, calibration: Im
         )
 
 
-def _answers(path: Path, wanted: ExportFormat, images: Images) -> Floats:
-    """Probabilities by the format's own runtime, shape ``(n, 10)``."""
-    if wanted is ExportFormat.KERAS:
+def _predict_exported(path: Path, export_format: ExportFormat, images: Images) -> Floats:
+    """Probabilities, computed by the format's own runtime, shape ``(n, 10)``."""
+    if export_format is ExportFormat.KERAS:
         return predict(load_model(path), images)
     pixels = images.astype(np.float32)
-    if wanted is ExportFormat.SAVED_MODEL:
-        loaded = tf.saved_model.load(str(path))  # its function does not hold its variables
+    if export_format is ExportFormat.SAVED_MODEL:
+        loaded = tf.saved_model.load(str(path))  # keep a reference: its function does not keep the variables alive
         return np.asarray(loaded.serve(pixels).numpy(), np.float32)
-    if wanted is ExportFormat.ONNX:
+    if export_format is ExportFormat.ONNX:
         import onnxruntime
 
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -124,12 +124,12 @@ def _answers(path: Path, wanted: ExportFormat, images: Images) -> Floats:
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_path=str(path))
-    (taken,), (given,) = interpreter.get_input_details(), interpreter.get_output_details()
-    interpreter.resize_tensor_input(taken["index"], pixels.shape)
+    (inputs,), (outputs,) = interpreter.get_input_details(), interpreter.get_output_details()
+    interpreter.resize_tensor_input(inputs["index"], pixels.shape)
     interpreter.allocate_tensors()
-    interpreter.set_tensor(taken["index"], pixels)
+    interpreter.set_tensor(inputs["index"], pixels)
     interpreter.invoke()
-    return np.asarray(interpreter.get_tensor(given["index"]), np.float32)
+    return np.asarray(interpreter.get_tensor(outputs["index"]), np.float32)
 
 
 def _compare(expected: Floats, received: Floats) -> Agreement:
@@ -140,14 +140,15 @@ def _compare(expected: Floats, received: Floats) -> Agreement:
     )
 
 
-def _check(found: Agreement, target: Path, quantised: bool) -> None:
-    share = MIN_AGREEMENT_INT8 if quantised else LEAST_SHARE
-    difference = 1.0 if quantised else MOST_DIFFERENCE
-    # Written so that NaN does not pass.
-    if not (found.share >= share and found.largest_difference <= difference):
+def _check(agreement: Agreement, target: Path, quantised: bool) -> None:
+    share = MIN_AGREEMENT_INT8 if quantised else MIN_AGREEMENT
+    difference = 1.0 if quantised else MAX_DIFFERENCE
+    # Negated so that NaN is refused.
+    if not (agreement.share >= share and agreement.largest_difference <= difference):
         raise ModelError(
-            f"{target.name}: expected the model's answer for {share:.1%} of {found.images} images and probabilities "
-            f"within {difference:g}, received {found.share:.2%} and {found.largest_difference:g}; it was not kept"
+            f"{target.name}: expected the model's prediction for {share:.1%} of {agreement.images} images and "
+            f"probabilities within {difference:g}, received {agreement.share:.2%} and "
+            f"{agreement.largest_difference:g}; the file was deleted"
         )
 
 
@@ -159,8 +160,8 @@ def _remove(path: Path) -> None:
 
 
 @contextmanager
-def _silently() -> Iterator[None]:
-    """Converters write much of their own affairs to the log, to warnings and to the terminal."""
+def _no_output() -> Iterator[None]:
+    """Suppress the log lines, warnings and terminal output of the converters."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,4 +1,4 @@
-"""The model factory: pixels, normalisation, the hidden part of the architecture, probabilities; compiled."""
+"""The model factory: compiled Keras models of the two architectures, from pixels to probabilities."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from mnist_core.errors import ParameterError
 from mnist_core.hyperparameters import Hyperparameters
 from mnist_core.models.losses import SmoothedCrossentropy
 
-# AdamW shrinks kernels; an offset or a scale near zero would be no simpler.
+# AdamW decays kernels only: an offset or a scale near zero would make no model simpler.
 NOT_DECAYED = ["bias", "gamma", "beta"]
-# Keras's 0.99 has not forgotten the variance of 1 that it begins with when the first epoch is judged.
+# With Keras's 0.99, the initial variance of 1 still has weight when the first epoch is evaluated.
 MOMENTS_MOMENTUM = 0.9
 
 
 def build_model(hyperparameters: Hyperparameters, input_shape: tuple[int, int] = (28, 28)) -> keras.Model:
-    """A compiled classifier of digits.
+    """Build a compiled classifier of digits.
 
-    Normalisation is its first layer, so what is served is what was trained: the model takes raw pixels.
+    Normalisation is its first layer, so the model takes raw pixels in training and in serving.
 
     Args:
-        hyperparameters: checked values of one trial.
+        hyperparameters: values of one trial.
         input_shape: height and width of an image, in pixels.
 
     Returns:
@@ -29,7 +29,7 @@ def build_model(hyperparameters: Hyperparameters, input_shape: tuple[int, int] =
         probabilities, shape ``(n, 10)``, float32; compiled with Adam and sparse categorical cross-entropy.
 
     Raises:
-        ParameterError: a parameter was set that the architecture does not have, or the images are too small.
+        ParameterError: a parameter is set that the architecture does not have, or the images are too small.
     """
     if hyperparameters.inactive:
         raise ParameterError(
@@ -59,7 +59,7 @@ def _convolutions(values: Hyperparameters, input_shape: tuple[int, int]) -> list
 
 
 def _hidden_layers(values: Hyperparameters) -> list[keras.layers.Layer]:
-    """Dense layers with ReLU, each followed by its dropout; from ``(n, features)`` to ``(n, hidden_size)``."""
+    """Dense layers with ReLU, each followed by dropout; from ``(n, features)`` to ``(n, hidden_size)``."""
     layers: list[keras.layers.Layer] = []
     for index in range(1, values.hidden_layers + 1):
         weighted = keras.layers.Dense(values.hidden_size, name=f"hidden_{index}", **_weights(values, inputs=1))
@@ -92,10 +92,10 @@ def _convolution_blocks(values: Hyperparameters) -> list[keras.layers.Layer]:
 
 
 def _weights(values: Hyperparameters, inputs: int) -> dict[str, object]:
-    """What Dense and convolution have in common; the first ``inputs`` axes of a kernel lead into one unit."""
+    """The arguments that Dense and Conv2D share; the first ``inputs`` axes of a kernel lead into one unit."""
     return {
         "activation": None if values.batch_normalization else "relu",
-        "use_bias": not values.batch_normalization,  # normalisation has an offset of its own
+        "use_bias": not values.batch_normalization,  # batch normalisation has an offset
         "kernel_regularizer": keras.regularizers.L2(values.l2) if values.l2 else None,
         "kernel_constraint": (
             keras.constraints.MaxNorm(values.max_norm, axis=list(range(inputs))) if values.max_norm else None

@@ -1,4 +1,4 @@
-"""The loss of a classifier, with labels that are less than certain."""
+"""Cross-entropy with label smoothing."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import keras
 
 
 class SmoothedCrossentropy(keras.losses.Loss):  # type: ignore[misc]
-    """Cross-entropy against labels of which a share is spread evenly over all classes (Szegedy et al. 2016).
+    """Cross-entropy with a share of each label spread evenly over all classes (Szegedy et al. 2016).
 
-    Keras has label smoothing for one-hot labels only. This is a loss to train by, not one to be saved: see
+    Keras has label smoothing for one-hot labels only. This loss is for training and is not saved: see
     :func:`~mnist_core.models.saved_model.portable`.
 
     Args:
-        label_smoothing: that share, in [0, 1).
+        label_smoothing: the share, in [0, 1).
         name: of the loss.
-        reduction: how the images' losses become one.
+        reduction: of the losses of the images, as in Keras.
     """
 
     def __init__(
@@ -35,5 +35,5 @@ class SmoothedCrossentropy(keras.losses.Loss):  # type: ignore[misc]
             probabilities: shape ``(n, classes)``.
         """
         classes = probabilities.shape[-1]
-        certain = keras.ops.one_hot(keras.ops.reshape(labels, (-1,)), classes, dtype=probabilities.dtype)
-        return keras.losses.categorical_crossentropy(certain, probabilities, label_smoothing=self.label_smoothing)
+        one_hot = keras.ops.one_hot(keras.ops.reshape(labels, (-1,)), classes, dtype=probabilities.dtype)
+        return keras.losses.categorical_crossentropy(one_hot, probabilities, label_smoothing=self.label_smoothing)

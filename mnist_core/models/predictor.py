@@ -1,4 +1,4 @@
-"""What a served model says of images, compiled once: probabilities, and how one image led to them."""
+"""A served model, compiled once: probabilities of images, and explanations of them."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ SHAPE = (28, 28)
 
 @dataclass(frozen=True, eq=False)
 class PredictionExplanation:
-    """How one image led to its probabilities.
+    """The explanation of the probabilities of one image.
 
     Args:
         probabilities: shape ``(10,)``.
-        activations: of the last hidden layer, shape ``(units,)``, 0 or more; empty where there is none.
-        saliency: shape ``(28, 28)``: gradient of the likeliest class's log-probability, times the pixel; above 0
-            where ink speaks for that class.
+        activations: of the last hidden layer, shape ``(units,)``, 0 or more; empty if there is no such layer.
+        saliency: shape ``(28, 28)``: gradient of the predicted class's log-probability, times the pixel; positive
+            where ink increases that probability.
     """
 
     probabilities: Floats
@@ -34,13 +34,13 @@ class PredictionExplanation:
 
 
 class CompiledPredictor:
-    """A model that answers in a fraction of a millisecond, from any thread.
+    """A model that predicts in a fraction of a millisecond, from any thread.
 
     Args:
         model: from pixels ``(n, 28, 28)`` to probabilities ``(n, 10)``.
 
     Raises:
-        ModelError: it has other shapes, or does not answer with probabilities.
+        ModelError: it has other shapes, or its outputs are no probabilities.
     """
 
     def __init__(self, model: keras.Model) -> None:
@@ -50,7 +50,7 @@ class CompiledPredictor:
                 f"{model.input_shape} to {model.output_shape}"
             )
         hidden = _last_hidden(model)
-        inside = keras.Model(model.inputs, [hidden, model.outputs[0]])
+        with_hidden = keras.Model(model.inputs, [hidden, model.outputs[0]])
 
         @tf.function(input_signature=[tf.TensorSpec([None, *SHAPE], tf.uint8)])
         def predict(images: tf.Tensor) -> tf.Tensor:
@@ -61,11 +61,11 @@ class CompiledPredictor:
             pixels = tf.cast(image, tf.float32)[None]
             with tf.GradientTape() as tape:
                 tape.watch(pixels)
-                activations, probabilities = inside(pixels, training=False)
-                certainty = tf.math.log(tf.reduce_max(probabilities[0]) + keras.config.epsilon())
-            return probabilities[0], tf.reshape(activations, [-1]), (tape.gradient(certainty, pixels) * pixels)[0]
+                activations, probabilities = with_hidden(pixels, training=False)
+                log_probability = tf.math.log(tf.reduce_max(probabilities[0]) + keras.config.epsilon())
+            return probabilities[0], tf.reshape(activations, [-1]), (tape.gradient(log_probability, pixels) * pixels)[0]
 
-        self._model = model  # the graphs hold its variables weakly
+        self._model = model  # the graphs have only weak references to its variables
         self._predict, self._explain = predict.get_concrete_function(), explain.get_concrete_function()
         self._has_hidden = hidden is not model.inputs[0]
         self._check()
@@ -75,15 +75,15 @@ class CompiledPredictor:
         return _array(self._predict(tf.constant(images)))
 
     def explain(self, image: Images) -> PredictionExplanation:
-        """How an image of shape ``(28, 28)``, uint8, led to its probabilities."""
+        """Explain the probabilities of an image of shape ``(28, 28)``, uint8."""
         probabilities, activations, saliency = map(_array, self._explain(tf.constant(image)))
         return PredictionExplanation(probabilities, activations if self._has_hidden else activations[:0], saliency)
 
     def _check(self) -> None:
-        """Ask once of everything, so that no user waits for first touches; a model of NaNs ends here."""
+        """Call both functions once, so that the first request is not slower, and refuse invalid probabilities."""
         images = probe_images(SHAPE)
-        answers = self.probabilities(images), self.explain(images[1]).probabilities[None]
-        if fault := probability_fault(np.concatenate(answers)):
+        outputs = self.probabilities(images), self.explain(images[1]).probabilities[None]
+        if fault := probability_fault(np.concatenate(outputs)):
             raise ModelError(f"model {self._model.name}: {fault}")
 
 

@@ -1,4 +1,4 @@
-"""The difference between probabilities and other scores, by which models that return others are refused."""
+"""A check that the outputs of a model are probabilities."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import numpy as np
 
 from mnist_core.arrays import Images, Probabilities
 
-# Ten numbers, rounded each, of half precision at worst.
+# Ten rounded numbers, at worst of half precision.
 TOLERANCE = 1e-3
 SOFTMAX = "make a softmax the last layer (its loss then has from_logits=False)"
 
 
 def probe_images(shape: tuple[int, int]) -> Images:
-    """Two images to try a model on, one without ink and one that is all ink: shape ``(2, height, width)``."""
+    """Two images to test a model with, one without ink and one full of ink: shape ``(2, height, width)``, uint8."""
     blank = np.zeros(shape, np.uint8)
     return np.stack([blank, ~blank])
 
 
 def probability_fault(scores: Probabilities) -> str | None:
-    """The reason why scores are not probabilities, with the remedy; None where they are.
+    """The reason why scores are not probabilities, with a remedy; None if they are.
 
     Args:
-        scores: shape ``(n, classes)``. NaN is no probability.
+        scores: outputs of a model, shape ``(n, classes)``. NaN is no probability.
     """
     sums = scores.sum(axis=1, dtype=np.float64)
     proper = (scores >= 0).all(axis=1) & np.isclose(sums, 1, atol=TOLERANCE)

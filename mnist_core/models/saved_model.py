@@ -1,4 +1,4 @@
-"""A model file, loaded without running anything that it brings along; and what it says of images."""
+"""Saving, loading and calling of Keras model files, without running code from the file."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ PREDICTION_BATCH = 2000
 
 
 def load_model(path: Path) -> keras.Model:
-    """The model of a ``.keras`` file, ready to predict, not to train.
+    """Load the model of a ``.keras`` file for prediction; it is not compiled.
 
-    Keras's safe mode refuses a file that holds code. Whether the file is the one that was saved is for the caller
-    to check, by its SHA-256.
+    Keras's safe mode refuses a file that contains code. The caller checks by its SHA-256 that the file is the one that
+    was saved.
 
     Raises:
-        ModelError: no such file, not a Keras model, or one that holds code.
+        ModelError: no such file, not a Keras model, or one that contains code.
     """
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # whatever a broken archive makes Keras, HDF5 and zipfile raise
+    except Exception as error:  # Keras, HDF5 and zipfile raise many kinds of exceptions for broken archives
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise ModelError(f"{path}: expected a Keras model that holds no code, cannot load it: {reason}") from error
 
 
 @contextmanager
 def portable(model: keras.Model) -> Iterator[None]:
-    """Let a model be saved in this block so that to load it, compiled, takes nothing but Keras.
+    """Make a file that is saved in this block loadable, compiled, with nothing but Keras.
 
-    A loss of this project's own gives way to Keras's, for good. What libraries registered with Keras is out of sight
-    meanwhile: MLflow would pickle all of it beside the model, and need those libraries to load it.
+    This project's loss is permanently replaced by Keras's. The custom objects that libraries registered with Keras are
+    hidden in the block: MLflow would pickle them all with the model, and need those libraries to load it.
 
     Args:
         model: compiled or not.
@@ -49,29 +49,29 @@ def portable(model: keras.Model) -> Iterator[None]:
     if model.compiled and isinstance(model.loss, SmoothedCrossentropy):
         model.compile(model.optimizer, loss=keras.losses.SparseCategoricalCrossentropy(), metrics=["accuracy"])
     registered = keras.saving.get_custom_objects()
-    kept = dict(registered)
+    custom_objects = dict(registered)
     registered.clear()
     try:
         yield
     finally:
-        registered.update(kept)
+        registered.update(custom_objects)
 
 
 @dataclass(frozen=True)
 class Latency:
-    """How long one image takes, in milliseconds: the median, and what 99 of 100 stay below."""
+    """The time to predict one image, in milliseconds: median and 99th percentile."""
 
     median: float
     p99: float
 
 
 def latency(model: keras.Model, image: Images, calls: int = 300) -> Latency:
-    """Time the recognition of one image by a compiled call, after it has warmed up.
+    """Measure the time of a compiled prediction of one image, after a warm-up.
 
     Args:
         model: from pixels ``(n, height, width)`` to probabilities ``(n, classes)``.
         image: shape ``(height, width)``, uint8.
-        calls: how many to time.
+        calls: number of measured calls.
     """
     batch = tf.constant(image[None])
     run = tf.function(lambda pixels: model(pixels, training=False)).get_concrete_function(batch)
@@ -92,16 +92,16 @@ def predict(model: keras.Model, images: Images) -> Floats:
         images: shape ``(n, height, width)``, uint8.
 
     Returns:
-        Shape ``(n, classes)``, float32. Not all need be finite.
+        Shape ``(n, classes)``, float32. Some may not be finite.
 
     Raises:
-        DataError: the images are of another size than those that the model takes.
-        ModelError: what the model gives are no probabilities.
+        DataError: the images have another size than the model's input.
+        ModelError: the outputs of the model are no probabilities.
     """
-    sizes = zip(model.input_shape[1:], images.shape[1:], strict=False)  # Keras adds a last axis where one is missing
-    if any(taken not in (None, given) for taken, given in sizes):
+    sizes = zip(model.input_shape[1:], images.shape[1:], strict=False)  # Keras adds a missing last axis
+    if any(expected not in (None, received) for expected, received in sizes):
         expected, received = (" × ".join(map(str, shape[1:3])) for shape in (model.input_shape, images.shape))
-        raise DataError(f"images: expected {expected} pixels, as the model takes them, received {received}")
+        raise DataError(f"images: expected {expected} pixels, the input of the model, received {received}")
     batches = [images[start : start + PREDICTION_BATCH] for start in range(0, len(images), PREDICTION_BATCH)]
     scores = np.concatenate([np.asarray(model(batch, training=False), dtype=np.float32) for batch in batches])
     if fault := probability_fault(scores[np.isfinite(scores).all(axis=1)]):

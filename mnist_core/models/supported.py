@@ -1,4 +1,4 @@
-"""The Keras models that the compiled epoch trains as ``fit`` would. All others are refused by name."""
+"""Checks that the compiled epoch trains a Keras model like ``fit``, and that Keras alone can load it."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from mnist_core.data.images import CLASSES
 from mnist_core.errors import ParameterError
 from mnist_core.models.probabilities import probability_fault, probe_images
 
-# Parts of Keras's training that the compiled epoch has in a form of its own.
+# Methods of Keras that the compiled epoch replaces.
 REPLACED = ("train_step", "test_step", "compute_loss", "make_train_function", "make_test_function")
 
 
 def check_supported(model: keras.Model, shape: tuple[int, int]) -> None:
-    """Refuse a model that the compiled epoch would train otherwise than Keras's ``fit``, or that cannot be judged.
+    """Refuse a model that the compiled epoch would train otherwise than Keras's ``fit``, or that cannot be evaluated.
 
     Supported are one input of pixels and one output of probabilities; any layers, penalties and constraints; any loss
     and its weight; any optimizer with its clipping, weight decay, loss scaling, gradient accumulation and learning
     rate schedule. Metrics other than loss and accuracy are not computed. ``steps_per_execution`` and ``jit_compile``
-    are about speed and have no effect. A model without weights gets them here.
+    only affect speed and are ignored. A model that is not built is built here.
 
     Args:
-        model: any.
+        model: any Keras model.
         shape: height and width of an image, in pixels.
 
     Raises:
-        ParameterError: the model is not supported; the message does not say where it came from.
+        ParameterError: the model is not supported; the message does not name the model.
     """
     if not model.compiled:
         raise ParameterError("expected a compiled Keras model, received one that is not: call its compile()")
@@ -36,18 +36,18 @@ def check_supported(model: keras.Model, shape: tuple[int, int]) -> None:
         if getattr(getattr(model, name), "__func__", None) is not getattr(keras.Model, name):
             raise ParameterError(
                 f"{name}: expected that of Keras, received one of {type(model).__name__}, which would not be called; "
-                "put what it does into layers, or into the loss and the optimizer that compile() takes"
+                "use layers, or the loss and the optimizer of compile(), instead"
             )
     for part in ("optimizer", "loss"):
         if getattr(model, part) is None:
-            raise ParameterError(f"{part}: expected one, received none: name it in compile()")
+            raise ParameterError(f"{part}: expected one, received none: pass it to compile()")
     if model.run_eagerly:
         raise ParameterError("run_eagerly: expected False, received True: whole epochs are compiled")
-    # The weights that are judged after each epoch would not be the averaged ones that training ends with.
+    # Each epoch would be evaluated with other weights than the averaged ones at the end of training.
     if getattr(model.optimizer, "inner_optimizer", model.optimizer).use_ema:
         raise ParameterError(
-            "use_ema: expected an optimizer without an average of its own, which no epoch is judged by, received True; "
-            "set ema in [training], which is judged and kept"
+            "use_ema: expected False, since the optimizer's average is not evaluated after each epoch, received True; "
+            "set ema in [training], which is evaluated and saved"
         )
     _check_shape_and_scores(model, shape)
 

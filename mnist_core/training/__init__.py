@@ -1,1 +1,1 @@
-"""The trainer: one compiled epoch, early stopping, schedules, augmentation."""
+"""The trainer: compiled epochs, early stopping, schedules, augmentation, weight average."""

@@ -1,8 +1,8 @@
-"""The hot path: a whole epoch, and a whole evaluation, as one compiled TensorFlow function each.
+"""A whole epoch, and a whole evaluation, as one compiled TensorFlow function each.
 
 ``model.fit`` returns to Python for every batch. For the small models of this project that costs more than
 the arithmetic, so the loop over batches is traced into the graph around the ordinary Keras model, loss and
-optimizer. What it gains is measured by ``benchmarks/epoch.py``.
+optimizer. ``benchmarks/epoch.py`` measures the gain.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ NO_RATES = np.zeros(0, np.float32)
 
 @dataclass(frozen=True)
 class EvaluationMeans:
-    """Means over a set of images, and whether the losses and all weights are finite.
+    """Means over a set of images, and a check for finite values.
 
     Args:
-        loss: that the model is trained by, with penalties and smoothed labels, in nats.
+        loss: the training loss, with penalties and smoothed labels, in nats.
         accuracy: in [0, 1].
-        crossentropy: of the probabilities alone, in nats.
-        finite: whether losses and weights are.
+        crossentropy: without penalties and smoothing, in nats.
+        finite: true if the losses and all weights are finite.
     """
 
     loss: float
@@ -46,7 +46,7 @@ class EvaluationMeans:
 
 @dataclass(frozen=True, eq=False)
 class ResidentImages:
-    """Labelled images as tensors, where the model computes.
+    """Labelled images as tensors on the device of the model.
 
     Args:
         images: shape ``(n, height, width)``, uint8.
@@ -58,7 +58,7 @@ class ResidentImages:
 
     @classmethod
     def load(cls, data: LabelledImages) -> ResidentImages:
-        """Copy the images; the arrays are not held on to."""
+        """Copy the images; no reference to the arrays remains."""
         return cls(tf.identity(data.images), tf.constant(data.labels.astype(np.int32)))
 
     def __len__(self) -> int:
@@ -72,14 +72,14 @@ class ResidentImages:
 
 @dataclass(frozen=True, eq=False)
 class ResidentSplit:
-    """A split that is loaded once for all the models that train on it."""
+    """A split on the device of the models, loaded once for all of them."""
 
     train: ResidentImages
     validation: ResidentImages
 
     @classmethod
     def load(cls, data: Split) -> ResidentSplit:
-        """Copy both parts; the arrays are not held on to."""
+        """Copy both parts; no reference to the arrays remains."""
         return cls(ResidentImages.load(data.train), ResidentImages.load(data.validation))
 
 
@@ -89,16 +89,16 @@ def _correct(probabilities: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
 
 
 def _crossentropy(probabilities: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-    """Sum of the images' cross-entropies in nats, each probability clipped as Keras does."""
+    """Sum of the cross-entropies of the images in nats, each probability clipped as in Keras."""
     truth = tf.gather(tf.cast(probabilities, tf.float32), labels, batch_dims=1)
     epsilon = keras.config.epsilon()
     return -tf.reduce_sum(tf.math.log(tf.clip_by_value(truth, epsilon, 1 - epsilon)))
 
 
 def prepare(model: keras.Model, data: ResidentImages) -> None:
-    """Check that a model can be trained here, and make all its variables exist. Safe to call twice.
+    """Check that a model can be trained here, and create all its variables. Safe to call twice.
 
-    Tracing may not create variables: neither a model's own nor its optimizer's.
+    Tracing may not create variables, neither of the model nor of its optimizer.
 
     Raises:
         ParameterError: :func:`~mnist_core.models.supported.check_supported` refuses the model.
@@ -107,7 +107,7 @@ def prepare(model: keras.Model, data: ResidentImages) -> None:
         check_supported(model, data.shape)
     except ParameterError as error:
         raise ParameterError(f"model {model.name}: {error}") from error
-    if not model.optimizer.built:  # a LossScaleOptimizer would get its variables twice
+    if not model.optimizer.built:  # a LossScaleOptimizer would create its variables twice
         model.optimizer.build(model.trainable_variables)
 
 
@@ -115,13 +115,13 @@ class CompiledEpoch:
     """One pass of gradient steps over the training images.
 
     Args:
-        model: maps pixels ``(n, height, width)`` to probabilities ``(n, classes)``; compiled. What it is trained by
-            and what is refused, :func:`~mnist_core.models.supported.check_supported` lists.
+        model: compiled, from pixels ``(n, height, width)`` to probabilities ``(n, classes)``.
+            :func:`~mnist_core.models.supported.check_supported` lists the supported models.
         data: the training images; they stay uint8 and are gathered batch by batch.
         batch_size: images per gradient step.
-        augmentation: how images are moved each time they are seen.
-        average: takes in the weights after each step.
-        scheduled: whether each call brings the learning rates of its steps.
+        augmentation: random changes of the images.
+        average: updated with the weights after each step.
+        scheduled: true if each call passes the learning rates of its steps.
 
     Raises:
         ParameterError: the model is not supported.
@@ -141,7 +141,7 @@ class CompiledEpoch:
         images, labels = data.images, data.labels
         variables = model.trainable_variables
 
-        # What is switched off is decided here, while tracing, and leaves nothing behind in the graph.
+        # These conditions are evaluated while tracing, so disabled features add nothing to the graph.
         def batch(chosen: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             x, y = tf.gather(images, chosen), tf.gather(labels, chosen)
             return (augment(x, augmentation, seed) if augmentation else x), y
@@ -150,7 +150,7 @@ class CompiledEpoch:
             with tf.GradientTape() as tape:
                 scores = model(x, training=True)
                 loss = model.compute_loss(x=x, y=y, y_pred=scores, training=True)
-                scaled = model.optimizer.scale_loss(loss)  # `apply` divides by what this multiplies with, if any
+                scaled = model.optimizer.scale_loss(loss)  # multiplies with the factor, if any, that `apply` divides by
             model.optimizer.apply(tape.gradient(scaled, variables), variables)
             if average:
                 average.update()
@@ -172,16 +172,16 @@ class CompiledEpoch:
                 correct += hits
             return loss_sum / tf.cast(count, tf.float32), correct / tf.cast(count, tf.float32)
 
-        # Traced once and here: called as it is, TensorFlow would warn of a new function for each new model.
+        # Traced here: a call of the function itself would make TensorFlow warn of retracing for each new model.
         with fused_batch_norm(model):
             self._run = run.get_concrete_function()
 
     def __call__(self, rng: np.random.Generator, rates: Floats = NO_RATES) -> tuple[float, float]:
-        """Train on every image once; mean loss and accuracy as seen.
+        """Train on every image once, and return mean loss and accuracy during the epoch.
 
         Args:
-            rng: decides the order of the images, and how each is moved.
-            rates: learning rate of each step, where the epoch is ``scheduled``.
+            rng: determines the order and the random changes of the images.
+            rates: learning rate of each step, if the epoch is ``scheduled``; else empty.
         """
         order = rng.permutation(self._count).astype(np.int32)
         seed = rng.integers(2**31) if self._augments else 0
@@ -190,7 +190,7 @@ class CompiledEpoch:
 
 
 class CompiledEvaluation:
-    """Loss, accuracy and cross-entropy of the model's present weights over a fixed set of images, dropout off."""
+    """Loss, accuracy and cross-entropy of the model's current weights on a fixed set of images, without dropout."""
 
     def __init__(self, model: keras.Model, data: ResidentImages) -> None:
         images, labels = data.images, data.labels
@@ -213,6 +213,6 @@ class CompiledEvaluation:
         self._run = run.get_concrete_function()
 
     def __call__(self) -> EvaluationMeans:
-        """Evaluate the weights as they are now."""
+        """Evaluate the current weights."""
         loss, accuracy, crossentropy, finite = self._run()
         return EvaluationMeans(float(loss), float(accuracy), float(crossentropy), bool(finite))

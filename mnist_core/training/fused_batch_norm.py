@@ -1,4 +1,4 @@
-"""Batch normalisation as one operation each way, while a training step is traced."""
+"""Batch normalisation by TensorFlow's fused kernel while a training step is traced."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from contextlib import contextmanager
 import keras
 import tensorflow as tf
 
-# Below it cuDNN's kernel would take its own.
-SMALLEST_EPSILON = 1.001e-5
+# cuDNN's kernel replaces a smaller epsilon by its own minimum.
+MIN_EPSILON = 1.001e-5
 
 
 @contextmanager
 def fused_batch_norm(model: keras.Model) -> Iterator[None]:
-    """Let what is traced in this block normalise by TensorFlow's fused kernel.
+    """Use TensorFlow's fused kernel for batch normalisation in functions that are traced in this block.
 
-    Keras computes moments, scale and offset one after the other, each a way through memory: more than a third of a
-    convolutional network's step. The kernel does the same in one. Layers that do more than it can (masks, renorm,
-    moments over several devices, another axis than the last, lower precision) are left as they are, and so is the
-    model afterwards.
+    Keras computes moments, scale and offset one after the other, each with its own pass over memory: more than a third
+    of the step of a convolutional network. The kernel needs one pass. Layers that it cannot replace (masks, renorm,
+    moments over several devices, another axis than the last, lower precision) are unchanged, and so is the model after
+    the block.
 
     Args:
-        model: built; its layers may be models themselves.
+        model: built; its layers may be models.
     """
     layers = [layer for layer in {id(layer): layer for layer in _leaves(model)}.values() if _fusible(layer)]
     for layer in layers:
@@ -31,7 +31,7 @@ def fused_batch_norm(model: keras.Model) -> Iterator[None]:
         yield
     finally:
         for layer in layers:
-            del layer.call  # uncovers that of its class
+            del layer.call  # restores the method of the class
 
 
 def _leaves(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
@@ -52,7 +52,7 @@ def _fusible(layer: keras.layers.Layer) -> bool:
         and not (layer.renorm or layer.synchronized)
         and layer.compute_dtype == "float32"
         and layer.axis in (-1, layer.input_spec.ndim - 1)
-        and layer.epsilon >= SMALLEST_EPSILON
+        and layer.epsilon >= MIN_EPSILON
     )
 
 
@@ -70,9 +70,9 @@ def _fused_call(layer: keras.layers.Layer) -> Callable[..., tf.Tensor]:
             variance=[],
             epsilon=layer.epsilon,
         )
-        variance *= (count - 1) / count  # the kernel's is that of a sample; Keras keeps that of the batch
-        for moving, found in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
-            moving.assign(moving * layer.momentum + found * (1 - layer.momentum))
+        variance *= (count - 1) / count  # the kernel returns the unbiased variance; Keras uses the biased one
+        for moving, batch in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
+            moving.assign(moving * layer.momentum + batch * (1 - layer.momentum))
         return tf.reshape(output, tf.shape(inputs)) if len(inputs.shape) != 4 else output
 
     return call

@@ -1,4 +1,4 @@
-"""The learning rate of every step of every epoch."""
+"""Schedules of the learning rate: warm-up, cosine, plateau."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Factors = npt.NDArray[np.float64]
 
 
 def rising(steps: Steps, warmup: float) -> Factors:
-    """Factors of a linear warm-up over the first ``warmup`` steps, by how many steps came before."""
+    """Factors of a linear warm-up over the first ``warmup`` steps, by 0-based number of the step."""
     return np.minimum(1.0, (steps + 1) / warmup) if warmup else np.ones(len(steps))
 
 
@@ -30,7 +30,7 @@ def cosine(steps: Steps, warmup: float, total: int) -> Factors:
 
 
 class Plateau:
-    """A factor that is halved whenever nothing has improved for half of early stopping's patience."""
+    """A factor that is halved after half of early stopping's patience without an improvement."""
 
     FACTOR = 0.5
 
@@ -41,7 +41,7 @@ class Plateau:
         self.factor = 1.0
 
     def update(self, epoch: int, metrics: EpochMetrics) -> None:
-        """Take in one epoch."""
+        """Add the metrics of an epoch."""
         self._best.update(epoch, metrics)
         if self._best.out_of_patience(epoch) and epoch - self._reduced_at >= self._patience:
             self.factor *= self.FACTOR
@@ -49,12 +49,12 @@ class Plateau:
 
 
 class LearningRates:
-    """The schedule of one training, as factors of the rate that the optimizer came with.
+    """The learning rates of one training, as factors of the optimizer's initial rate.
 
     Args:
-        config: names the schedule and its warm-up.
-        optimizer: left alone where the rate is constant.
-        steps: of an epoch.
+        config: has the schedule and its warm-up.
+        optimizer: unchanged if the rate is constant.
+        steps: number of steps in an epoch.
 
     Raises:
         ParameterError: both the config and the optimizer have a schedule.
@@ -65,11 +65,11 @@ class LearningRates:
         self._base = float(optimizer.learning_rate)
         self._plateau = Plateau(config.early_stopping)
         self.vary = config.schedule != "constant" or config.warmup > 0
-        """Whether there is anything to do."""
+        """True if the rate is not constant."""
         self.restore()
 
     def of_epoch(self, epoch: int) -> Floats:
-        """The rates of a 1-based epoch, shape ``(steps,)``; empty where they do not vary."""
+        """The rates of a 1-based epoch, shape ``(steps,)``; empty if they do not vary."""
         if not self.vary:
             return np.zeros(0, np.float32)
         before = (epoch - 1) * self._steps + np.arange(self._steps)
@@ -82,17 +82,17 @@ class LearningRates:
         return np.asarray(self._base * factors, np.float32)
 
     def update(self, epoch: int, metrics: EpochMetrics) -> None:
-        """Take in what an epoch led to."""
+        """Add the metrics of an epoch."""
         self._plateau.update(epoch, metrics)
 
     def restore(self) -> None:
-        """Give the optimizer the rate that it came with."""
+        """Set the optimizer to its initial rate."""
         if not self.vary:
             return
         try:
             self._optimizer.learning_rate = self._base
         except TypeError as error:
             raise ParameterError(
-                f"schedule: the optimizer has a schedule of its own; expected schedule = 'constant' and warmup = 0, "
+                f"schedule: the optimizer has its own schedule; expected schedule = 'constant' and warmup = 0, "
                 f"received {self._config.schedule!r} and {self._config.warmup:g}"
             ) from error

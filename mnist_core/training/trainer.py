@@ -1,4 +1,4 @@
-"""Training one model: early stopping, the best epoch, its weights."""
+"""The training loop of one model: early stopping, schedule, weights of the best epoch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EpochCallback = Callable[[int, EpochMetrics], bool]
 
 
 def never_stop(epoch: int, metrics: EpochMetrics) -> bool:
-    """The report that never prunes."""
+    """Continue: the default callback, which never prunes."""
     return True
 
 
@@ -34,22 +34,22 @@ def train(
     seed: int,
     report: EpochCallback = never_stop,
 ) -> TrainingResult:
-    """Train a compiled model and leave the weights of its best epoch in it.
+    """Train a compiled model, and set it to the weights of its best epoch.
 
     Args:
         model: any compiled Keras model from pixels ``(n, height, width)`` to probabilities ``(n, classes)`` that
-            :func:`~mnist_core.models.supported.check_supported` lets through. It is changed in place.
-        data: training and validation images; resident ones spare a copy where several models train on them.
-        config: epochs, batch size, early stopping, and how learning rate, weights and images are treated.
-        seed: decides the order of the images and how each is moved, and that alone; initial weights and dropout
-            were seeded where the model was built.
-        report: told of every epoch; its False ends the training as pruned, unless it was over anyway.
+            :func:`~mnist_core.models.supported.check_supported` accepts. It is changed in place.
+        data: training and validation images; a ``ResidentSplit`` avoids a copy if several models train on it.
+        config: settings of the training.
+        seed: of the order and the random changes of the images only; initial weights and dropout are seeded before
+            the model is built.
+        report: called after each epoch; False ends the training as pruned, unless it has ended anyway.
 
     Returns:
-        The curves, the best epoch and the reason for the end.
+        The metrics of all epochs, the best epoch and the reason for the end.
 
     Raises:
-        NonFiniteError: a loss or a weight became infinite or NaN. The model is not to be used.
+        NonFiniteError: a loss or a weight became infinite or NaN. Do not use the model.
         ParameterError: the model is not supported, or both its optimizer and ``config`` have a schedule.
     """
     if isinstance(data, Split):

@@ -1,4 +1,4 @@
-"""The moving average of a model's weights, which generalises better than the last ones do."""
+"""The exponential moving average of a model's weights, which generalises better than the last weights."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ class WeightAverage:
     """An exponential moving average that starts as a plain mean.
 
     The momentum grows with the number of steps, ``min(momentum, (1 + steps) / (10 + steps))``, as in
-    ``tf.train.ExponentialMovingAverage``: the initial weights are soon forgotten. The moments of batch normalisation
-    are averaged too: those of the last weights would not fit the averaged ones.
+    ``tf.train.ExponentialMovingAverage``, so the initial weights soon have no effect. The moments of batch
+    normalisation are averaged too: those of the last weights do not fit the averaged weights.
 
     Args:
-        model: built; the average begins with its present weights.
-        momentum: of the average in the long run, in (0, 1).
+        model: built; the average starts with its current weights.
+        momentum: of the average after many steps, in (0, 1).
     """
 
     def __init__(self, model: keras.Model, momentum: float) -> None:
@@ -28,7 +28,7 @@ class WeightAverage:
         self._momentum = momentum
 
     def update(self) -> None:
-        """Take in the weights as they are after a step; to be traced into the compiled epoch."""
+        """Add the weights after a step; to be traced into the compiled epoch."""
         self._steps.assign_add(1.0)
         momentum = tf.minimum(self._momentum, (1 + self._steps) / (10 + self._steps))
         for average, variable in zip(self._averages, self._variables, strict=True):
@@ -36,13 +36,13 @@ class WeightAverage:
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Let the model have the averages for its weights meanwhile."""
-        kept = [tf.identity(variable.value) for variable in self._variables]
+        """Set the model to the averaged weights in this block."""
+        weights = [tf.identity(variable.value) for variable in self._variables]
         self._set(self._averages)
         try:
             yield
         finally:
-            self._set(kept)
+            self._set(weights)
 
     def _set(self, values: Sequence[tf.Tensor]) -> None:
         for variable, value in zip(self._variables, values, strict=True):

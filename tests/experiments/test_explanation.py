@@ -33,10 +33,10 @@ def test_the_images_are_those_that_the_run_was_chosen_by(swept: SweepResult, sma
 def test_pictures_are_logged_to_the_run_and_drawn_from_its_own_curves(
     swept: SweepResult, small_npz: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    everything = plots._sketches
+    everything = plots._plot_specs
     wanted = ("learning_curves", "first_layer_weights")
     monkeypatch.setattr(
-        plots, "_sketches", lambda *given: [sketch for sketch in everything(*given) if sketch.name in wanted]
+        plots, "_plot_specs", lambda *given: [sketch for sketch in everything(*given) if sketch.name in wanted]
     )
     run = swept.ranked[-1]
     found = explain_run(open_store(swept.tracking_uri), run, DataSource(Origin.GIVEN, small_npz))
@@ -52,10 +52,10 @@ def test_what_cannot_be_drawn_keeps_nothing_else_from_being_logged(
     def broken() -> None:
         raise OverflowError("too much")
 
-    everything = plots._sketches
+    everything = plots._plot_specs
     monkeypatch.setattr(
         plots,
-        "_sketches",
+        "_plot_specs",
         lambda *given: [PlotSpec("broken", "Broken", broken), next(iter(everything(*given)))],  # type: ignore[arg-type]
     )
     found = explain_run(open_store(swept.tracking_uri), swept.ranked[-1], DataSource(Origin.GIVEN, small_npz))

@@ -1,4 +1,4 @@
-"""Small trained networks of both kinds."""
+"""Small networks of both architectures, and their training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mnist_core.training.trainer import train
 
 
 def trained(model: keras.Model, data: Split, epochs: int = 2) -> keras.Model:
-    """The model after a few epochs."""
+    """Train the model for a few epochs."""
     train(model, data, TrainingConfig(epochs=epochs, batch_size=32), seed=0)
     return model
 
@@ -24,7 +24,7 @@ def small_mlp(hidden_layers: int = 2) -> keras.Model:
 
 
 def small_cnn() -> keras.Model:
-    """Two convolutions, the first with its normalisation and activation in layers of their own, and a Dense layer."""
+    """Two convolutions, the first with normalisation and activation in separate layers, and a Dense layer."""
     runtime.reset(0)
     layers = keras.layers
     model = keras.Sequential(

@@ -1,4 +1,4 @@
-"""Tiny data in the containers of MNIST."""
+"""Tiny data in the file formats of MNIST."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
+from mnist_core.arrays import Bytes
 from mnist_core.data.images import LabelledImages
 from mnist_core.data.sources import FILES
 
-Bytes = npt.NDArray[np.uint8]
 EncodeIdx = Callable[[Bytes], bytes]
 WriteFolder = Callable[..., Path]
 
@@ -38,7 +37,7 @@ def tiny() -> LabelledImages:
 
 @pytest.fixture(scope="session")
 def tiny_test() -> LabelledImages:
-    """Twenty other such images."""
+    """Twenty other images like those."""
     images = np.random.default_rng(1).integers(0, 256, (20, 6, 5), dtype=np.uint8)
     return LabelledImages(images, np.arange(20, dtype=np.uint8) % 10)
 
@@ -55,7 +54,7 @@ def idx_contents(tiny: LabelledImages, tiny_test: LabelledImages) -> dict[str, b
 
 @pytest.fixture(scope="session")
 def write_folder(idx_contents: dict[str, bytes]) -> WriteFolder:
-    """Writes files of MNIST, by default all four as they are, into a new folder."""
+    """A function that writes the four files of MNIST, or some of them, into a new folder."""
 
     def write(
         folder: Path, names: tuple[str, ...] = tuple(idx_contents), spelling: str = "-idx", suffix: str = ""

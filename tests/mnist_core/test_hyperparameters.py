@@ -80,7 +80,7 @@ def test_both_ends_of_a_range_are_accepted(cls: type, name: str, value: float) -
         for value in [*outside, "0.5", None, True, False, math.nan, math.inf, -math.inf, [0.5]]
     ],
 )
-def test_a_value_out_of_range_or_of_another_type_is_refused_in_full(
+def test_a_value_out_of_range_or_of_another_type_is_refused_with_the_expected_range(
     cls: type, name: str, expected: str, value: Any
 ) -> None:
     with pytest.raises(ParameterError) as caught:
@@ -96,22 +96,22 @@ def test_an_unknown_word_is_refused_with_the_nearest_known_one(cls: type, name: 
 
 
 @pytest.mark.parametrize("name", ["learning_rate", "l2"])
-def test_a_whole_number_is_a_number(name: str) -> None:
+def test_an_integer_is_accepted_as_a_number(name: str) -> None:
     assert getattr(Hyperparameters(**{name: 1}), name) == 1
 
 
-def test_a_numpy_float_is_a_number() -> None:
+def test_a_numpy_float_is_accepted_as_a_number() -> None:
     assert Hyperparameters(dropout=np.float64(0.25)).dropout == 0.25
 
 
-def test_the_error_is_one_of_the_project_and_a_value_error() -> None:
+def test_the_error_is_a_project_error_and_a_value_error() -> None:
     with pytest.raises(MnistSearchError):
         Hyperparameters(dropout=2)
     with pytest.raises(ValueError, match="dropout"):
         Hyperparameters(dropout=2)
 
 
-def test_the_defaults_are_the_plain_network_of_128_units() -> None:
+def test_the_defaults_are_one_hidden_layer_of_128_units() -> None:
     assert dataclasses.asdict(Hyperparameters()) == {
         "architecture": "mlp",
         "hidden_layers": 1,
@@ -133,13 +133,13 @@ def test_the_defaults_are_the_plain_network_of_128_units() -> None:
 
 
 @pytest.mark.parametrize("value", [0, 1, "true", None])
-def test_a_switch_is_true_or_false(value: Any) -> None:
+def test_a_boolean_is_true_or_false(value: Any) -> None:
     with pytest.raises(ParameterError) as caught:
         Hyperparameters(batch_normalization=value)
     assert str(caught.value) == f"batch_normalization: expected true or false, received {value!r}"
 
 
-def test_what_an_architecture_does_not_have_is_idle_and_not_among_its_values() -> None:
+def test_a_parameter_that_the_architecture_does_not_have_is_inactive() -> None:
     values = Hyperparameters(filters=8, blocks=3, dropout=0.5)
     assert values.inactive == ("filters", "blocks")
     assert "filters" not in values.active_values()
@@ -174,7 +174,7 @@ def test_trainer_types_are_those_of_its_settings() -> None:
     assert {name: type(settings[name]) for name in TRAINER_TYPES} == TRAINER_TYPES
 
 
-def test_settings_are_changed_by_their_own_names_wherever_they_live() -> None:
+def test_settings_of_trainer_and_augmentation_are_replaced_by_their_names() -> None:
     config = TrainingConfig(epochs=3).with_values({"batch_size": 32, "shift": 2, "ema": 0.5})
     assert config == TrainingConfig(epochs=3, batch_size=32, ema=0.5, augmentation=Augmentation(shift=2))
     with pytest.raises(ParameterError, match="zoom"):
@@ -184,7 +184,7 @@ def test_settings_are_changed_by_their_own_names_wherever_they_live() -> None:
 # As configs of a model
 
 
-def test_replaced_values_leave_nothing_of_another_architecture() -> None:
+def test_replacing_values_removes_those_of_another_architecture() -> None:
     fixed = Hyperparameters("cnn", filters=8, hidden_size=16)
     assert fixed.with_values({"hidden_size": 32}) == Hyperparameters("cnn", filters=8, hidden_size=32)
     assert fixed.with_values({"architecture": "mlp"}) == Hyperparameters("mlp", hidden_size=16)

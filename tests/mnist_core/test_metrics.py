@@ -26,14 +26,14 @@ def test_accuracies_are_maximised_and_losses_minimised(metric: Metric, direction
     assert METRICS.value(metric) == value
 
 
-def test_metrics_have_the_names_that_keras_and_mlflow_users_know() -> None:
+def test_metrics_have_their_names_in_keras_and_mlflow() -> None:
     names = ["loss", "accuracy", "val_loss", "val_accuracy"]
     assert [metric.value for metric in Metric] == [*names, "val_crossentropy"]
     assert [metric.value for metric in MONITORED] == names
     assert [field.name for field in dataclasses.fields(EpochMetrics)] == [metric.value for metric in Metric]
 
 
-def test_what_was_not_recorded_is_not_a_number() -> None:
+def test_a_metric_that_was_not_recorded_is_nan() -> None:
     assert math.isnan(EpochMetrics(0.4, 0.8, 0.5, 0.7).value(Metric.VAL_CROSSENTROPY))
 
 
@@ -58,7 +58,7 @@ def test_what_was_not_recorded_is_not_a_number() -> None:
         (MIN, math.inf, math.inf, 0.0, False),
     ],
 )
-def test_better_means_ahead_by_more_than_the_margin(
+def test_better_means_by_more_than_the_margin(
     direction: Direction, new: float, old: float, margin: float, better: bool
 ) -> None:
     assert direction.better(new, old, margin) is better
@@ -67,12 +67,14 @@ def test_better_means_ahead_by_more_than_the_margin(
 @pytest.mark.parametrize("direction", Direction)
 @pytest.mark.parametrize("value", [0.0, -1e300, 1e300, 5e-324])
 @pytest.mark.parametrize("margin", [0.0, 1e6])
-def test_every_finite_value_beats_the_worst_by_any_margin(direction: Direction, value: float, margin: float) -> None:
+def test_every_finite_value_is_better_than_the_worst_by_any_margin(
+    direction: Direction, value: float, margin: float
+) -> None:
     assert direction.better(value, direction.worst, margin)
     assert not direction.better(direction.worst, value, margin)
 
 
-def test_the_best_of_a_result_is_the_epoch_that_the_model_holds() -> None:
+def test_the_best_metrics_of_a_result_are_those_of_the_best_epoch() -> None:
     history = tuple(dataclasses.replace(METRICS, val_accuracy=accuracy) for accuracy in (0.5, 0.9, 0.6))
     result = TrainingResult(history, best_epoch=2, reason=StopReason.PATIENCE)
     assert result.best is history[1]

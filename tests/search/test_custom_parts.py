@@ -97,7 +97,7 @@ def test_listed_points_of_an_own_model_come_back_from_their_text() -> None:
         (
             "tests.helpers.custom_parts:with_own_epochs",
             "units = [4]\nepochs = [2]",
-            ["epochs: ", "is the trainer's"],
+            ["epochs: ", "recorded for another parameter"],
         ),
         ("builtins:dict", "units = [4]", ["builtins:dict", "arguments cannot be read"]),
     ],

@@ -72,5 +72,5 @@ def test_images_of_another_size_than_the_model_takes_are_refused(
     command: Run, contest_store: Store, half_size_npz: Path
 ) -> None:
     assert refusal(command, "evaluate", ABLE, "--data", str(half_size_npz)) == (
-        f"{half_size_npz}: images: expected 28 × 28 pixels, as the model takes them, received 14 × 14"
+        f"{half_size_npz}: images: expected 28 × 28 pixels, the input of the model, received 14 × 14"
     )

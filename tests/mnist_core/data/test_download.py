@@ -44,7 +44,7 @@ class Mirrors:
         self.server = ThreadingHTTPServer((LOCAL, 0), Handler)
 
     def add(self, name: str, contents: dict[str, bytes]) -> str:
-        """Put up a mirror with these files, gzipped; its address."""
+        """Add a mirror with these files, gzipped, and return its address."""
         for file, content in contents.items():
             self.files[f"/{name}/{file}.gz"] = gzip.compress(content)
         return self.address(name)
@@ -66,7 +66,7 @@ def server() -> Iterator[Mirrors]:
 
 @pytest.fixture
 def mirrors(server: Mirrors, idx_contents: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> Mirrors:
-    """A server without files, on which the tiny data passes for MNIST."""
+    """A server without files, with the tiny data in place of MNIST."""
     server.files.clear()
     server.requested.clear()
     for name, content in idx_contents.items():
@@ -77,7 +77,7 @@ def mirrors(server: Mirrors, idx_contents: dict[str, bytes], monkeypatch: pytest
 
 @pytest.fixture
 def dead_port() -> Iterator[int]:
-    """A port at which every connection is refused: it is taken, but nobody listens."""
+    """A port that refuses every connection: it is bound, but not listening."""
     with socket.socket() as taken:
         taken.bind((LOCAL, 0))
         yield taken.getsockname()[1]
@@ -94,7 +94,7 @@ def fetch(folder: Path, *mirrors: str) -> str | None:
     return download_mnist(folder, mirrors, progress=False)
 
 
-def test_the_four_files_are_fetched_and_nothing_else_is_left(
+def test_the_four_files_are_downloaded_and_no_other_file_remains(
     mirrors: Mirrors, tmp_path: Path, idx_contents: dict[str, bytes]
 ) -> None:
     folder = tmp_path / "new" / "cache"
@@ -104,7 +104,7 @@ def test_the_four_files_are_fetched_and_nothing_else_is_left(
         assert gzip.decompress((folder / f"{name}.gz").read_bytes()) == content
 
 
-def test_the_containers_may_differ_while_the_content_is_the_same(
+def test_gzip_files_may_differ_if_their_content_is_the_same(
     mirrors: Mirrors, tmp_path: Path, idx_contents: dict[str, bytes]
 ) -> None:
     good = mirrors.add("good", idx_contents)
@@ -113,7 +113,7 @@ def test_the_containers_may_differ_while_the_content_is_the_same(
     assert fetch(tmp_path / "cache", good) is None
 
 
-def test_the_second_mirror_is_asked_where_the_first_has_nothing(
+def test_the_second_mirror_is_used_if_the_first_has_no_files(
     mirrors: Mirrors, tmp_path: Path, idx_contents: dict[str, bytes]
 ) -> None:
     good = mirrors.add("good", idx_contents)
@@ -122,7 +122,7 @@ def test_the_second_mirror_is_asked_where_the_first_has_nothing(
     assert [path.split("/")[1] for path in mirrors.requested] == ["empty", *["good"] * 4]
 
 
-def test_the_second_mirror_is_not_asked_where_the_first_has_all(
+def test_the_second_mirror_is_not_used_if_the_first_has_all_files(
     mirrors: Mirrors, tmp_path: Path, idx_contents: dict[str, bytes]
 ) -> None:
     good, other = (mirrors.add(name, idx_contents) for name in ("good", "other"))
@@ -130,7 +130,7 @@ def test_the_second_mirror_is_not_asked_where_the_first_has_all(
     assert {path.split("/")[1] for path in mirrors.requested} == {"good"}
 
 
-def test_the_second_mirror_is_asked_where_the_first_has_other_content(
+def test_the_second_mirror_is_used_if_the_first_has_other_content(
     mirrors: Mirrors, tmp_path: Path, idx_contents: dict[str, bytes]
 ) -> None:
     altered = mirrors.add("altered", {**idx_contents, "t10k-labels-idx1-ubyte": b"other"})
@@ -139,7 +139,7 @@ def test_the_second_mirror_is_asked_where_the_first_has_other_content(
         assert gzip.decompress((tmp_path / "cache" / f"{name}.gz").read_bytes()) == content
 
 
-# The last of the four files is at fault, so the other three have been fetched already.
+# The last of the four files is invalid, so the other three are already downloaded.
 LAST = list(CANONICAL_SHA256)[-1]
 
 
@@ -154,7 +154,7 @@ LAST = list(CANONICAL_SHA256)[-1]
     ],
     ids=["missing", "altered", "a web page", "cut stream", "empty"],
 )
-def test_one_bad_file_leaves_none_behind_and_is_told_in_one_line(
+def test_one_invalid_file_leaves_no_file_and_is_reported_in_one_line(
     mirrors: Mirrors,
     tmp_path: Path,
     idx_contents: dict[str, bytes],
@@ -172,7 +172,7 @@ def test_one_bad_file_leaves_none_behind_and_is_told_in_one_line(
     assert names(tmp_path / "cache") == []
 
 
-def test_a_connection_that_ends_early_leaves_nothing_behind(
+def test_a_connection_that_ends_early_leaves_no_file(
     mirrors: Mirrors, tmp_path: Path, idx_contents: dict[str, bytes]
 ) -> None:
     address = mirrors.add("cut", idx_contents)
@@ -183,9 +183,7 @@ def test_a_connection_that_ends_early_leaves_nothing_behind(
     assert names(tmp_path / "cache") == []
 
 
-def test_files_that_were_there_stay_as_they_are(
-    mirrors: Mirrors, tmp_path: Path, idx_contents: dict[str, bytes]
-) -> None:
+def test_existing_files_are_unchanged(mirrors: Mirrors, tmp_path: Path, idx_contents: dict[str, bytes]) -> None:
     cache = tmp_path / "cache"
     cache.mkdir()
     kept = {"notes.txt": b"mine", f"{LAST}.gz": b"not yet replaced"}
@@ -195,7 +193,7 @@ def test_files_that_were_there_stay_as_they_are(
     assert {path.name: path.read_bytes() for path in cache.iterdir()} == kept
 
 
-def test_a_good_download_replaces_a_bad_file_and_leaves_others_alone(
+def test_a_download_replaces_an_invalid_file_and_leaves_others_unchanged(
     mirrors: Mirrors, tmp_path: Path, idx_contents: dict[str, bytes]
 ) -> None:
     cache = tmp_path / "cache"
@@ -209,7 +207,7 @@ def test_a_good_download_replaces_a_bad_file_and_leaves_others_alone(
 
 
 @pytest.mark.usefixtures("mirrors")
-def test_a_refused_connection_is_told_in_one_line(tmp_path: Path, dead_port: int) -> None:
+def test_a_refused_connection_is_reported_in_one_line(tmp_path: Path, dead_port: int) -> None:
     address = f"http://{LOCAL}:{dead_port}/"
     failure = fetch(tmp_path / "cache", address)
     assert failure is not None
@@ -218,14 +216,14 @@ def test_a_refused_connection_is_told_in_one_line(tmp_path: Path, dead_port: int
     assert names(tmp_path / "cache") == []
 
 
-def test_the_last_mirrors_failure_is_the_one_told(mirrors: Mirrors, tmp_path: Path, dead_port: int) -> None:
+def test_the_failure_of_the_last_mirror_is_reported(mirrors: Mirrors, tmp_path: Path, dead_port: int) -> None:
     failure = fetch(tmp_path / "cache", f"http://{LOCAL}:{dead_port}/", mirrors.address("empty"))
     assert failure is not None
     assert failure.startswith(mirrors.address("empty"))
 
 
 @pytest.mark.usefixtures("mirrors")
-def test_a_mirror_that_never_answers_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mirror_that_never_responds_times_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mnist_core.data.download, "READ_TIMEOUT_SECONDS", 0.05)
     with socket.create_server((LOCAL, 0)) as silent:
         failure = fetch(tmp_path / "cache", f"http://{LOCAL}:{silent.getsockname()[1]}/")

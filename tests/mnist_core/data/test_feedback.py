@@ -34,13 +34,13 @@ def test_a_folder_of_feedback_is_a_test_set(tmp_path: Path) -> None:
     np.testing.assert_array_equal(test.labels, [7, 0])
 
 
-def test_there_is_nothing_to_train_on_in_feedback(tmp_path: Path) -> None:
+def test_feedback_has_no_training_images(tmp_path: Path) -> None:
     append_feedback(tmp_path, one(7))
     with pytest.raises(DataError, match="train-images-idx3-ubyte"):
         find_data(tmp_path, no_download, print).load_training()
 
 
-def test_earlier_lines_stay_as_they_are(tmp_path: Path) -> None:
+def test_earlier_lines_are_unchanged(tmp_path: Path) -> None:
     append_feedback(tmp_path, one(7))
     before = (tmp_path / FILE).read_bytes()
     append_feedback(tmp_path, one(3))
@@ -59,14 +59,14 @@ def test_a_line_that_is_no_feedback_is_named(line: str, tmp_path: Path) -> None:
         read_feedback(tmp_path / FILE)
 
 
-def test_an_empty_file_is_said_to_be_so(tmp_path: Path) -> None:
+def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / FILE).touch()
     with pytest.raises(DataError, match="expected one line of feedback or more, found none"):
         read_feedback(tmp_path / FILE)
 
 
 def in_another_process(code: str, *words: str) -> subprocess.Popen[str]:
-    """Starts Python with these lines after the imports that they need."""
+    """Start Python with these lines after the imports that they need."""
     imports = (
         "import resource, sys, numpy as np\nfrom pathlib import Path\n"
         "from mnist_core.data.feedback import FILE, Feedback, append_feedback\n"
@@ -88,7 +88,7 @@ for number in range(15):
 """
 
 
-def test_an_answer_for_which_there_is_no_room_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+def test_feedback_without_room_on_the_disk_leaves_the_file_unchanged(tmp_path: Path) -> None:
     append_feedback(tmp_path, one(7))
     line = (tmp_path / FILE).stat().st_size
     out, err = in_another_process(FILLS_UP, str(tmp_path), str(4 * line)).communicate()
@@ -103,7 +103,7 @@ def test_an_answer_for_which_there_is_no_room_leaves_the_file_as_it_was(tmp_path
 
 
 @pytest.mark.parametrize("kept", [1, 30, 500, 1000])
-def test_half_a_line_that_a_crash_left_is_neither_read_nor_in_the_way(tmp_path: Path, kept: int) -> None:
+def test_an_incomplete_line_of_a_crash_is_not_read_and_is_removed_by_the_next_write(tmp_path: Path, kept: int) -> None:
     append_feedback(tmp_path, one(7))
     whole = (tmp_path / FILE).read_bytes()
     (tmp_path / FILE).write_bytes(whole + whole[:kept])
@@ -113,13 +113,13 @@ def test_half_a_line_that_a_crash_left_is_neither_read_nor_in_the_way(tmp_path: 
     assert read_feedback(tmp_path / FILE).labels.tolist() == [7, 3]
 
 
-def test_half_a_line_that_is_all_there_is_goes_too(tmp_path: Path) -> None:
+def test_an_incomplete_only_line_is_removed_too(tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(b'{"at": "2026' + b"0" * 10_000)
     append_feedback(tmp_path, one(3))
     assert read_feedback(tmp_path / FILE).labels.tolist() == [3]
 
 
-def test_a_last_line_that_lacks_its_newline_alone_is_kept(tmp_path: Path) -> None:
+def test_a_complete_last_line_without_its_newline_is_kept(tmp_path: Path) -> None:
     append_feedback(tmp_path, one(7))
     (tmp_path / FILE).write_bytes((tmp_path / FILE).read_bytes().rstrip())
     assert read_feedback(tmp_path / FILE).labels.tolist() == [7]
@@ -127,7 +127,7 @@ def test_a_last_line_that_lacks_its_newline_alone_is_kept(tmp_path: Path) -> Non
     assert read_feedback(tmp_path / FILE).labels.tolist() == [7, 3]
 
 
-def test_the_file_grows_to_its_limit_and_no_further(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_file_does_not_grow_beyond_its_maximum(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     append_feedback(tmp_path, one(7))
     before = (tmp_path / FILE).read_bytes()
     monkeypatch.setattr(mnist_core.data.feedback, "MAX_BYTES", 2 * len(before) - 1)
@@ -140,7 +140,7 @@ def test_the_file_grows_to_its_limit_and_no_further(tmp_path: Path, monkeypatch:
     assert len(read_feedback(tmp_path / FILE)) == 2
 
 
-# Each takes back what it could not write whole, which must not be a line of the other's.
+# Each removes its own incomplete line, and must not remove a line of the other.
 TAKES_TURNS = """
 folder = Path(sys.argv[1])
 for number in range(60):

@@ -38,7 +38,7 @@ def refusal_of_npz(path: Path, part: str = "train") -> str:
 
 @given(array=hnp.arrays(np.uint8, hnp.array_shapes(min_dims=1, max_dims=3, max_side=6)))
 @settings(max_examples=50, deadline=None)
-def test_an_idx_file_gives_back_what_was_written(encode_idx, array: npt.NDArray[np.uint8]) -> None:
+def test_an_idx_file_is_read_as_it_was_written(encode_idx, array: npt.NDArray[np.uint8]) -> None:
     decoded = file_formats.parse_idx(FILE, encode_idx(array), array.ndim)
     assert decoded.dtype == np.uint8
     np.testing.assert_array_equal(decoded, array)
@@ -57,7 +57,7 @@ def test_an_idx_file_cut_anywhere_in_its_data_is_truncated(encode_idx, tiny: Lab
     )
 
 
-def test_an_idx_file_with_bytes_behind_its_data_is_too_long(encode_idx, tiny: LabelledImages) -> None:
+def test_an_idx_file_with_bytes_after_its_data_is_too_long(encode_idx, tiny: LabelledImages) -> None:
     assert refusal_of_idx(encode_idx(tiny.images) + b"\0") == (
         f"{FILE}: too long: its header states 1,800 bytes of data, received more. Download it again"
     )
@@ -76,7 +76,7 @@ def test_an_idx_file_with_bytes_behind_its_data_is_too_long(encode_idx, tiny: La
     ],
     ids=["empty", "two bytes", "a web page", "still compressed", "labels", "floats", "no leading zeros"],
 )
-def test_what_does_not_begin_like_idx_images_is_refused(content: bytes, received: str) -> None:
+def test_a_file_without_the_header_of_idx_images_is_refused(content: bytes, received: str) -> None:
     assert refusal_of_idx(content) == (
         f"{FILE}: not an IDX file of 3-dimensional bytes: expected it to begin with 00000803, received {received}"
     )
@@ -112,7 +112,7 @@ PACKED = gzip.compress(bytes((0, 0, 8, 1)) + struct.pack(">I", 1000) + np.random
     ],
     ids=["last byte cut", "half", "header cut", "other", "tail", "altered data", "altered checksum", "altered length"],
 )
-def test_a_gzip_stream_that_is_not_whole_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_an_incomplete_gzip_stream_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "images.gz"
     path.write_bytes(content)
     with pytest.raises(DataError) as caught:
@@ -168,14 +168,16 @@ def test_an_npz_archive_without_the_keys_names_the_missing_ones(
     assert message.endswith("is missing")
 
 
-def test_a_part_that_an_npz_archive_lacks_is_missed_only_when_it_is_read(tmp_path: Path, tiny: LabelledImages) -> None:
+def test_a_missing_part_of_an_npz_archive_is_an_error_only_when_it_is_read(
+    tmp_path: Path, tiny: LabelledImages
+) -> None:
     path = tmp_path / "data.npz"
     np.savez(path, x_train=tiny.images, y_train=tiny.labels)
     assert file_formats.read_npz(path, "train").digest == tiny.digest
     assert "x_test, y_test is missing" in refusal_of_npz(path, "test")
 
 
-def test_a_pickled_object_is_refused_and_not_run(tmp_path: Path) -> None:
+def test_a_pickled_object_is_refused_and_not_executed(tmp_path: Path) -> None:
     class Trap:
         def __reduce__(self) -> tuple[object, ...]:
             return Path.touch, (tmp_path / "sprung",)
@@ -223,7 +225,7 @@ def test_labels_in_an_npz_archive_that_are_no_digits_are_refused(
     assert refusal_of_npz(path) == f"{path}: {refusal}"
 
 
-def test_images_in_an_npz_archive_that_are_no_pixels_are_refused_by_file(tmp_path: Path) -> None:
+def test_images_in_an_npz_archive_that_are_no_pixels_are_refused_with_the_file_name(tmp_path: Path) -> None:
     path = tmp_path / "data.npz"
     np.savez(path, x_train=np.zeros((3, 4, 4)), y_train=np.zeros(3, np.uint8))
     assert refusal_of_npz(path).startswith(f"{path}: images: expected uint8 (n, height, width), received float64")
@@ -243,13 +245,13 @@ def test_an_archive_of_something_else_than_arrays_is_refused(tmp_path: Path) -> 
     assert refusal_of_npz(path) == f"{path}: expected the arrays x_train, y_train, x_train, y_train is missing"
 
 
-def test_an_idx_file_that_ends_in_its_header_is_said_to_be_truncated() -> None:
+def test_an_idx_file_that_ends_in_its_header_is_truncated() -> None:
     with pytest.raises(DataError, match="truncated: it ends within its header of 16 bytes"):
         file_formats.parse_idx(FILE, bytes((0, 0, 8, 3, 0, 0, 0, 1)), 3)
 
 
 def packed_zeros(path: Path, header: bytes, count: int) -> Path:
-    """A small file that expands to a header and ``count`` zeros, written without holding them."""
+    """Write a small file that expands to a header and ``count`` zeros, without the zeros in memory."""
     block = bytes(1 << 20)
     with gzip.open(path, "wb", compresslevel=1) as file:
         file.write(header)
@@ -293,7 +295,7 @@ def test_a_compressed_file_whose_header_states_too_much_is_not_expanded(tmp_path
     )
 
 
-def test_a_plain_file_whose_header_states_more_than_there_can_be_is_truncated(tmp_path: Path) -> None:
+def test_an_uncompressed_file_whose_header_states_too_much_is_truncated(tmp_path: Path) -> None:
     path = tmp_path / "images"
     path.write_bytes(bytes((0, 0, 8, 3)) + struct.pack(">3I", *[2**32 - 1] * 3) + b"pixels")
     with pytest.raises(DataError, match=r"truncated: its header states .* bytes of data, received 6"):

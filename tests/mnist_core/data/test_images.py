@@ -11,7 +11,7 @@ from mnist_core.errors import DataError
 
 
 def numbered(labels: npt.NDArray[np.integer]) -> LabelledImages:
-    """Images that can be told apart: the two pixels of each are its number."""
+    """Distinguishable images: the two pixels of each encode its number."""
     numbers = np.arange(len(labels), dtype=">u2")
     return LabelledImages(numbers.view(np.uint8).reshape(-1, 1, 2).copy(), labels.astype(np.uint8))
 
@@ -22,7 +22,7 @@ def numbers(data: LabelledImages) -> list[int]:
 
 @pytest.fixture(scope="module")
 def uneven() -> LabelledImages:
-    """500 numbered images; the classes' shares lie between 3 and 20 per cent."""
+    """500 numbered images; the shares of the classes are between 3% and 20%."""
     shares = [0.03, 0.20, 0.12, 0.05, 0.10, 0.10, 0.08, 0.07, 0.15, 0.10]
     labels = np.repeat(np.arange(10), [round(share * 500) for share in shares])
     return numbered(np.random.default_rng(0).permutation(labels))
@@ -52,7 +52,7 @@ def test_both_sides_have_the_classes_in_the_same_proportion(uneven: LabelledImag
     halves = split(uneven, validation, seed=3)
     held_out = np.bincount(halves.validation.labels, minlength=10)
     exact = np.bincount(uneven.labels) * len(halves.validation) / 500
-    # Images are whole: each class may be rounded to the count below or above.
+    # The count of each class may be rounded down or up.
     assert np.abs(held_out - exact).max() < 1
 
 
@@ -91,7 +91,7 @@ def test_a_share_is_between_0_and_1(uneven: LabelledImages, validation: float) -
         split(uneven, validation, seed=0)
 
 
-def test_too_few_images_to_divide_are_said_to_be(uneven: LabelledImages) -> None:
+def test_too_few_images_to_divide_are_refused(uneven: LabelledImages) -> None:
     with pytest.raises(DataError, match="15 images are too few to divide, expected 20 or more"):
         split(uneven.take(np.arange(15)), 0.5, seed=0)
 
@@ -158,7 +158,7 @@ def test_data_with_fewer_classes_than_ten_can_be_split() -> None:
         (np.zeros((3, 4, 4), np.uint8), np.array([0, 10, 9], np.uint8), "labels: expected 0 to 9, received 10"),
     ],
 )
-def test_images_and_labels_of_another_kind_are_refused(
+def test_images_and_labels_of_another_dtype_or_shape_are_refused(
     images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8], message: str
 ) -> None:
     with pytest.raises(DataError) as caught:
@@ -166,7 +166,7 @@ def test_images_and_labels_of_another_kind_are_refused(
     assert str(caught.value) == message
 
 
-def test_images_tell_their_number_and_their_shape(tiny: LabelledImages) -> None:
+def test_images_have_a_length_and_a_shape(tiny: LabelledImages) -> None:
     assert (len(tiny), tiny.shape) == (60, (6, 5))
 
 
@@ -186,7 +186,7 @@ def test_take_keeps_the_given_order(tiny: LabelledImages) -> None:
     ],
     ids=["copied", "by columns", "with gaps", "read-only"],
 )
-def test_the_digest_is_of_the_content_however_it_lies_in_memory(tiny: LabelledImages, lay_out) -> None:
+def test_the_digest_does_not_depend_on_the_memory_layout(tiny: LabelledImages, lay_out) -> None:
     assert LabelledImages(lay_out(tiny.images), lay_out(tiny.labels)).digest == tiny.digest
 
 
@@ -215,14 +215,14 @@ def test_the_digest_changes_with_the_shape_and_the_order(tiny: LabelledImages) -
 # Preview
 
 
-def drawn(*pictures: tuple[int, list[str]]) -> LabelledImages:
-    """Images whose middle, inside the margin of 4, is drawn with # for ink."""
-    images = [np.pad(np.array([[255 * (c == "#") for c in row] for row in rows], np.uint8), 4) for _, rows in pictures]
-    return LabelledImages(np.stack(images), np.array([label for label, _ in pictures], np.uint8))
+def digits_of_text(*digits: tuple[int, list[str]]) -> LabelledImages:
+    """Images with the rows inside a margin of 4 pixels, # for ink."""
+    images = [np.pad(np.array([[255 * (c == "#") for c in row] for row in rows], np.uint8), 4) for _, rows in digits]
+    return LabelledImages(np.stack(images), np.array([label for label, _ in digits], np.uint8))
 
 
 def test_two_pixels_become_one_character_above_the_label() -> None:
-    data = drawn((7, ["##..", "#.#.", "....", "####"]), (1, [".#..", ".#..", ".#..", ".#.."]))
+    data = digits_of_text((7, ["##..", "#.#.", "....", "####"]), (1, [".#..", ".#..", ".#..", ".#.."]))
     assert preview(data, count=2).split("\n") == [
         "█▀▄    █  ",
         "▄▄▄▄   █  ",
@@ -231,13 +231,13 @@ def test_two_pixels_become_one_character_above_the_label() -> None:
 
 
 @pytest.mark.parametrize(("value", "character"), [(0, " "), (95, " "), (96, "█"), (255, "█")])
-def test_ink_begins_at_a_third_of_the_scale(value: int, character: str) -> None:
+def test_pixels_from_96_on_are_ink(value: int, character: str) -> None:
     data = LabelledImages(np.full((1, 10, 9), value, np.uint8), np.zeros(1, np.uint8))
     assert preview(data, count=1) == f"{character}\n0"
 
 
 @pytest.mark.parametrize("count", [1, 4, 10])
-def test_digits_are_spread_over_the_whole_set(sample: LabelledImages, count: int) -> None:
+def test_previewed_digits_are_evenly_chosen_from_the_whole_set(sample: LabelledImages, count: int) -> None:
     *rows, labels = preview(sample, count).split("\n")
     # 28 pixels less a margin of 4 on each side, two rows to a line; images are two columns apart.
     assert len(rows) == 10
@@ -248,7 +248,7 @@ def test_digits_are_spread_over_the_whole_set(sample: LabelledImages, count: int
 
 
 def test_fewer_images_than_asked_for_are_repeated() -> None:
-    assert preview(drawn((3, ["#", "#"])), count=2) == "█  █\n3  3"
+    assert preview(digits_of_text((3, ["#", "#"])), count=2) == "█  █\n3  3"
 
 
 @pytest.mark.parametrize(("height", "lines"), [(15, 4), (8, 4), (3, 2)])

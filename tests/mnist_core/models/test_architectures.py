@@ -1,4 +1,4 @@
-"""The switches of the model factory: what each does to shapes, weights, gradients and the loss."""
+"""The options of the model factory: their effects on shapes, weights, gradients and the loss."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mnist_core.runtime import reset
 pytestmark = [
     # Keras 3.15 copies TensorFlow variables in a way that NumPy 2 deprecates.
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
-    # Of a model that was never trained, whose optimizer has nothing to load.
+    # The model was never trained, so its optimizer has nothing to load.
     pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer"),
 ]
 
@@ -60,14 +60,14 @@ def gradients(model: keras.Model, data: LabelledImages) -> list[tf.Tensor]:
 
 
 @pytest.mark.parametrize("switches", SWITCHES, ids=named)
-def test_every_switch_gives_probabilities_and_moves_every_weight(
+def test_every_option_gives_probabilities_and_trains_every_weight(
     switches: dict[str, object], digits: LabelledImages
 ) -> None:
     reset(0)
     model = build_model(Hyperparameters(**switches))  # type: ignore[arg-type]
     scores = keras.ops.convert_to_numpy(model(digits.images))
     assert scores.shape == (16, 10)
-    # Ten float32 numbers that are rounded each.
+    # Rounding of ten float32 numbers.
     np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-6)
     for variable, gradient in zip(model.trainable_variables, gradients(model, digits), strict=True):
         assert gradient is not None, variable.path
@@ -76,7 +76,7 @@ def test_every_switch_gives_probabilities_and_moves_every_weight(
 
 
 @pytest.mark.parametrize("switches", SWITCHES, ids=named)
-def test_every_switch_comes_back_from_a_file_that_is_loaded_in_safe_mode(
+def test_every_option_is_restored_from_a_file_in_safe_mode(
     switches: dict[str, object], digits: LabelledImages, tmp_path: Path
 ) -> None:
     model = build_model(Hyperparameters(**switches))  # type: ignore[arg-type]
@@ -95,7 +95,7 @@ def test_every_switch_comes_back_from_a_file_that_is_loaded_in_safe_mode(
         ({"hidden_layers": 0, "blocks": 1}, (9 * 4 + 4) + (14 * 14 * 4 * 10 + 10)),
         ({"hidden_layers": 0, "kernel_size": 5, "blocks": 1}, (25 * 4 + 4) + (14 * 14 * 4 * 10 + 10)),
         ({"hidden_layers": 0, "convolutions": 2, "blocks": 1}, 40 + (9 * 4 * 4 + 4) + (14 * 14 * 4 * 10 + 10)),
-        # Four numbers for each filter in place of its offset.
+        # Four weights for each filter instead of its offset.
         ({"hidden_layers": 0, "blocks": 1, "batch_normalization": True}, 9 * 4 + 4 * 4 + (14 * 14 * 4 * 10 + 10)),
     ],
 )
@@ -109,7 +109,7 @@ def test_blocks_halve_the_map_and_double_the_filters() -> None:
     assert shapes == [(14, 14, 4), (7, 7, 8), (3, 3, 16)]
 
 
-def test_images_that_cannot_be_halved_so_often_are_refused() -> None:
+def test_images_that_are_too_small_for_the_blocks_are_refused() -> None:
     with pytest.raises(ParameterError) as caught:
         build_model(Hyperparameters("cnn", blocks=3), input_shape=(6, 5))
     assert str(caught.value) == "blocks: images of 6 × 5 pixels can be halved 2 times, received 3"
@@ -124,13 +124,13 @@ def test_a_parameter_that_the_architecture_does_not_have_is_refused() -> None:
 # Regularisation
 
 
-def test_weight_decay_is_decoupled_and_leaves_offsets_alone() -> None:
+def test_weight_decay_is_decoupled_and_does_not_change_offsets() -> None:
     model = build_model(Hyperparameters(hidden_size=8, learning_rate=0.5, weight_decay=0.1))
     model.get_layer("hidden_1").bias.assign(np.ones(8))
     before = [variable.numpy() for variable in model.trainable_variables]
     model.optimizer.build(model.trainable_variables)
     model.optimizer.apply([tf.zeros_like(weights) for weights in before])
-    # Without a gradient Adam stands still, and what is left is the decay: learning rate times its factor.
+    # Without a gradient, Adam changes nothing but the decay: learning rate times its factor.
     for old, variable in zip(before, model.trainable_variables, strict=True):
         kept = 1.0 if variable.name == "bias" else 1 - 0.5 * 0.1
         np.testing.assert_allclose(variable.numpy(), old * kept, rtol=1e-6)
@@ -149,7 +149,7 @@ def test_max_norm_bounds_the_weights_into_each_unit(
         kernel = model.get_layer(name).get_weights()[0]
         return float(np.linalg.norm(kernel.reshape(-1, kernel.shape[-1]), axis=0).max())
 
-    # Keras keeps a millionth clear of dividing by zero.
+    # Keras adds a small epsilon against a division by zero.
     assert longest(layer) == pytest.approx(0.1, rel=1e-4)
     assert longest("probabilities") > 0.1
 
@@ -161,7 +161,7 @@ def smoothed_by_hand(scores: npt.NDArray[np.float32], labels: npt.NDArray[np.uin
 
 
 @pytest.mark.parametrize("smoothing", [0.1, 0.5])
-def test_label_smoothing_is_cross_entropy_against_spread_labels(smoothing: float, digits: LabelledImages) -> None:
+def test_label_smoothing_is_cross_entropy_with_smoothed_labels(smoothing: float, digits: LabelledImages) -> None:
     model = build_model(Hyperparameters(hidden_size=8, label_smoothing=smoothing))
     scores = predict(model, digits.images)
     loss = float(model.loss(digits.labels, scores))
@@ -169,6 +169,6 @@ def test_label_smoothing_is_cross_entropy_against_spread_labels(smoothing: float
     assert loss == pytest.approx(smoothed_by_hand(scores, digits.labels, smoothing), rel=1e-5)
 
 
-def test_batch_normalisation_stands_between_the_weights_and_the_relu() -> None:
+def test_batch_normalisation_is_between_the_weights_and_the_relu() -> None:
     names = [layer.name for layer in build_model(Hyperparameters(hidden_size=8, batch_normalization=True)).layers]
     assert names[2:6] == ["hidden_1", "hidden_1_normalised", "hidden_1_relu", "dropout_1"]

@@ -1,4 +1,4 @@
-"""What is exported answers as the model does, in its own runtime; what does not is not kept."""
+"""Exported files predict like the model, in the runtime of their format; other files are deleted."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Bytes = npt.NDArray[np.uint8]
 
 @pytest.fixture(scope="module")
 def trained(sample: LabelledImages) -> keras.Model:
-    """A network of 16 units, trained for a second."""
+    """A trained network of 16 units."""
     keras.utils.set_random_seed(0)
     model = build_model(Hyperparameters(hidden_size=16))
     train(model, split(sample, 400, seed=0), TrainingConfig(epochs=3, batch_size=32), seed=0)
@@ -41,7 +41,7 @@ def needs(wanted: ExportFormat) -> None:
 
 
 @pytest.mark.parametrize("wanted", ExportFormat, ids=lambda wanted: wanted.value)
-def test_every_format_answers_as_the_model_does(
+def test_every_format_predicts_like_the_model(
     wanted: ExportFormat, trained: keras.Model, images: Bytes, tmp_path: Path
 ) -> None:
     needs(wanted)
@@ -52,7 +52,7 @@ def test_every_format_answers_as_the_model_does(
     assert list(tmp_path.glob("partial-*")) == []
 
 
-def test_eight_bits_take_a_quarter_of_the_size(trained: keras.Model, images: Bytes, tmp_path: Path) -> None:
+def test_int8_takes_a_quarter_of_the_size(trained: keras.Model, images: Bytes, tmp_path: Path) -> None:
     needs(ExportFormat.LITERT)
     export_model(trained, tmp_path / "whole.tflite", ExportFormat.LITERT, images)
     found = export_model(trained, tmp_path / "int8.tflite", ExportFormat.LITERT, images, calibration=images)
@@ -62,12 +62,12 @@ def test_eight_bits_take_a_quarter_of_the_size(trained: keras.Model, images: Byt
     assert sizes[0] < sizes[1] / 3
 
 
-def test_eight_bits_are_for_litert_alone(trained: keras.Model, images: Bytes, tmp_path: Path) -> None:
+def test_int8_is_for_litert_only(trained: keras.Model, images: Bytes, tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match="int8: expected the format litert, received keras"):
         export_model(trained, tmp_path / "digits.keras", ExportFormat.KERAS, images, calibration=images)
 
 
-def test_what_answers_otherwise_is_not_kept(
+def test_a_file_that_predicts_otherwise_is_deleted(
     trained: keras.Model, images: Bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def another(model: keras.Model, path: Path, *rest: object) -> None:
@@ -75,16 +75,16 @@ def test_what_answers_otherwise_is_not_kept(
 
     monkeypatch.setattr(exporters, "_write", another)
     (tmp_path / "digits.keras").write_text("the last one")
-    with pytest.raises(ModelError, match=r"digits\.keras: expected the model's answer for 99.9% of 100 images"):
+    with pytest.raises(ModelError, match=r"digits\.keras: expected the model's prediction for 99.9% of 100 images"):
         export_model(trained, tmp_path / "digits.keras", ExportFormat.KERAS, images)
     assert (tmp_path / "digits.keras").read_text() == "the last one"
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_a_missing_library_is_named_with_the_extra_that_brings_it(
+def test_a_missing_library_is_named_with_its_extra(
     trained: keras.Model, images: Bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exporters, "find_spec", lambda name: None)
-    with pytest.raises(MissingLibraryError, match=r"needs tf2onnx, onnx, onnxruntime.*mnist-search\[export-onnx\]"):
+    with pytest.raises(MissingLibraryError, match=r"requires tf2onnx, onnx, onnxruntime.*mnist-search\[export-onnx\]"):
         export_model(trained, tmp_path / "digits.onnx", ExportFormat.ONNX, images)
     assert list(tmp_path.iterdir()) == []

@@ -36,7 +36,7 @@ def test_the_number_of_weights_follows_from_the_layers(hyperparameters: Hyperpar
     assert build_model(hyperparameters).count_params() == count
 
 
-def test_the_plain_network_has_101770_weights() -> None:
+def test_the_default_network_has_101770_weights() -> None:
     assert build_model(Hyperparameters()).count_params() == 101_770
 
 
@@ -46,7 +46,7 @@ def test_raw_pixels_become_probabilities(hidden_layers: int, digits: npt.NDArray
     assert scores.shape == (len(digits), 10)
     assert scores.dtype == np.float32
     assert scores.min() >= 0
-    # Ten float32 numbers that are rounded each.
+    # Rounding of ten float32 numbers.
     np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-6)
 
 
@@ -64,14 +64,14 @@ def test_the_first_layer_maps_pixels_to_the_unit_interval() -> None:
     np.testing.assert_allclose(scaled, [[[0.0, 0.2, 1.0]]], rtol=1e-6)
 
 
-def test_images_of_another_shape_are_taken_where_the_model_is_built_for_them() -> None:
+def test_a_model_is_built_for_images_of_another_shape() -> None:
     model = build_model(Hyperparameters(hidden_layers=0), input_shape=(6, 5))
     assert model.input_shape == (None, 6, 5)
     assert model.count_params() == 30 * 10 + 10
     assert probabilities(model, np.zeros((2, 6, 5), np.uint8)).shape == (2, 10)
 
 
-def test_the_penalty_is_on_the_hidden_kernels_alone() -> None:
+def test_the_penalty_is_on_the_hidden_kernels_only() -> None:
     model = build_model(Hyperparameters(hidden_layers=2, hidden_size=8, l2=0.01))
     kernels = [model.get_layer(name).get_weights()[0] for name in ("hidden_1", "hidden_2")]
     penalty = 0.01 * sum(float((kernel.astype(np.float64) ** 2).sum()) for kernel in kernels)
@@ -80,7 +80,7 @@ def test_the_penalty_is_on_the_hidden_kernels_alone() -> None:
     assert sum(float(loss) for loss in model.losses) == pytest.approx(penalty, rel=1e-5)
 
 
-def test_without_l2_the_loss_is_the_cross_entropy_alone() -> None:
+def test_without_l2_the_loss_is_the_cross_entropy() -> None:
     assert build_model(Hyperparameters(hidden_size=8)).losses == []
 
 
@@ -131,7 +131,7 @@ def test_the_model_is_compiled_with_adam_at_the_given_rate() -> None:
     ],
     ids=["no hidden layer", "all kinds of layers"],
 )
-def test_a_saved_model_is_loaded_in_safe_mode_and_takes_raw_pixels_again(
+def test_a_saved_model_is_loaded_in_safe_mode_and_takes_raw_pixels(
     hyperparameters: Hyperparameters, digits: npt.NDArray[np.uint8], tmp_path: Path
 ) -> None:
     model = build_model(hyperparameters)
@@ -141,5 +141,5 @@ def test_a_saved_model_is_loaded_in_safe_mode_and_takes_raw_pixels_again(
     np.testing.assert_array_equal(probabilities(loaded, digits), probabilities(model, digits))
 
 
-def test_a_learning_rate_without_a_decimal_point_is_a_learning_rate() -> None:
+def test_an_integer_learning_rate_is_accepted() -> None:
     assert float(build_model(Hyperparameters(learning_rate=1)).optimizer.learning_rate) == 1.0

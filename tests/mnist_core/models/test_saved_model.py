@@ -1,4 +1,4 @@
-"""Model files: loaded if they are harmless and whole, refused by name if not."""
+"""Model files: loaded if they are complete and without code, else refused by name; saving and prediction."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_model_comes_back_with_its_weights(model: keras.Model, model_file: Pat
     assert np.array_equal(predict(again, sample.images[:20]), predict(model, sample.images[:20]))
 
 
-def test_a_file_that_holds_code_is_refused_for_that_alone(tmp_path: Path) -> None:
+def test_a_file_with_code_is_refused_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "lambda.keras"
     pixels = keras.Input((28, 28))
     keras.Model(pixels, keras.layers.Lambda(lambda x: x, output_shape=(28, 28))(pixels)).save(path)
@@ -47,7 +47,7 @@ def test_a_file_that_holds_code_is_refused_for_that_alone(tmp_path: Path) -> Non
     assert "\n" not in str(refusal.value)
 
 
-def test_a_model_of_logits_is_refused_with_the_remedy_and_one_of_numbers_that_are_none_is_left_to_be_counted(
+def test_logits_are_refused_with_a_remedy_and_nan_outputs_are_returned(
     sample: LabelledImages,
 ) -> None:
     last = keras.layers.Dense(10)
@@ -66,7 +66,7 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
-def test_half_a_model_is_refused(model_file: Path, tmp_path: Path, share: float) -> None:
+def test_a_truncated_model_file_is_refused(model_file: Path, tmp_path: Path, share: float) -> None:
     content = model_file.read_bytes()
     (tmp_path / "half.keras").write_bytes(content[: int(share * len(content))])
     with pytest.raises(ModelError, match=r"half\.keras: expected a Keras model"):
@@ -96,7 +96,7 @@ def test_no_image_is_lost_between_two_batches(
     assert len(predict(model, sample.images[:count])) == count
 
 
-def test_one_image_takes_some_time_and_the_slowest_take_longer(model: keras.Model, sample: LabelledImages) -> None:
+def test_the_99th_percentile_of_latency_is_above_the_median(model: keras.Model, sample: LabelledImages) -> None:
     timed = latency(model, sample.images[0], calls=20)
     assert 0 < timed.median <= timed.p99
 
@@ -104,7 +104,7 @@ def test_one_image_takes_some_time_and_the_slowest_take_longer(model: keras.Mode
 # Saving
 
 
-def test_a_model_that_was_trained_by_our_loss_is_loaded_compiled_with_keras_own(tmp_path: Path) -> None:
+def test_a_model_with_smoothed_crossentropy_is_loaded_with_the_loss_of_keras(tmp_path: Path) -> None:
     model = build_model(Hyperparameters(hidden_size=8, label_smoothing=0.2, weight_decay=0.01))
     with portable(model):
         model.save(tmp_path / "model.keras")
@@ -113,20 +113,20 @@ def test_a_model_that_was_trained_by_our_loss_is_loaded_compiled_with_keras_own(
     assert float(loaded.optimizer.weight_decay) == pytest.approx(0.01)
 
 
-def test_another_loss_is_left_as_it_is() -> None:
+def test_another_loss_is_unchanged() -> None:
     model = build_model(Hyperparameters(hidden_size=8))
     before = model.loss
     with portable(model):
         assert model.loss is before
 
 
-def test_a_model_that_is_not_compiled_is_left_as_it_is() -> None:
+def test_a_model_that_is_not_compiled_is_unchanged() -> None:
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     with portable(model):
         assert not model.compiled
 
 
-def test_what_is_registered_with_keras_is_out_of_sight_and_comes_back_whatever_happens() -> None:
+def test_custom_objects_are_hidden_in_the_block_and_restored_after_an_error() -> None:
     registered = keras.saving.get_custom_objects()
     registered["theirs>Layer"] = keras.layers.Layer
     try:

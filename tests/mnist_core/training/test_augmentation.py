@@ -1,4 +1,4 @@
-"""Images moved at random: how far, from which seed, and with which label."""
+"""Augmentation: the size of random changes, their seed, and the labels."""
 
 from __future__ import annotations
 
@@ -40,30 +40,30 @@ def test_pixels_keep_their_shape_and_their_range(digits: npt.NDArray[np.uint8]) 
     assert moved.dtype == np.float32
     assert moved.min() >= 0
     assert moved.max() <= 255
-    # Much the same ink, elsewhere.
+    # About the same ink at other places.
     assert moved.mean() == pytest.approx(digits.mean(), rel=0.1)
     assert not np.array_equal(moved, digits)
 
 
-def test_the_same_seed_moves_in_the_same_way_and_another_in_another(digits: npt.NDArray[np.uint8]) -> None:
+def test_the_same_seed_gives_the_same_images_and_another_seed_others(digits: npt.NDArray[np.uint8]) -> None:
     images = tf.constant(digits)
     once, again, other = (np.asarray(augment(images, EVERYTHING, seeded(number))) for number in (1, 1, 2))
     np.testing.assert_array_equal(once, again)
     assert not np.array_equal(once, other)
 
 
-def test_equal_images_of_a_batch_are_moved_each_in_its_own_way(digits: npt.NDArray[np.uint8]) -> None:
+def test_equal_images_of_a_batch_are_changed_independently(digits: npt.NDArray[np.uint8]) -> None:
     moved = np.asarray(augment(tf.constant(np.stack([digits[0]] * 8)), EVERYTHING, seeded(1)))
     assert len({image.tobytes() for image in moved}) == 8
 
 
-def test_without_any_strength_nothing_moves(digits: npt.NDArray[np.uint8]) -> None:
+def test_without_any_strength_nothing_changes(digits: npt.NDArray[np.uint8]) -> None:
     assert not Augmentation()
     np.testing.assert_array_equal(augment(tf.constant(digits), Augmentation(), seeded(1)), digits)
 
 
-def test_every_image_is_what_scipy_makes_of_its_map(digits: npt.NDArray[np.uint8]) -> None:
-    images = digits[:, :, 2:26]  # not square, so that width taken for height shows
+def test_every_image_equals_the_affine_transform_of_scipy(digits: npt.NDArray[np.uint8]) -> None:
+    images = digits[:, :, 2:26]  # not square, so that a confusion of width and height is noticed
     moved = np.asarray(augment(tf.constant(images), EVERYTHING, seeded(3)))
     maps = np.asarray(affine_maps(tf.constant(len(images)), EVERYTHING, seeded(3)), np.float64)
     middle = (np.array(images.shape[1:]) - 1) / 2
@@ -77,7 +77,7 @@ def test_every_image_is_what_scipy_makes_of_its_map(digits: npt.NDArray[np.uint8
         np.testing.assert_allclose(found, expected, atol=0.05)
 
 
-# What each strength alone does
+# Effects of single strengths
 
 
 def test_a_shift_moves_by_no_more_than_its_pixels_to_every_side() -> None:
@@ -98,7 +98,7 @@ def test_a_rotation_turns_by_no_more_than_its_degrees_to_either_side() -> None:
     assert 28 < degrees.max() <= 30.001
 
 
-def test_a_zoom_stretches_height_and_width_each_for_itself() -> None:
+def test_a_zoom_scales_height_and_width_independently() -> None:
     matrices = maps_of(Augmentation(zoom=0.25))[:, :, :2]
     assert (matrices[:, 0, 1] == 0).all()
     assert (matrices[:, 1, 0] == 0).all()
@@ -119,7 +119,7 @@ def test_a_shear_leans_by_no_more_than_its_degrees() -> None:
 
 
 class Scales(keras.layers.Layer):
-    """Weighs an image: its ink in squares of 6 × 6 pixels at brightness 20 is class 0, at 40 class 1, and so on."""
+    """A classifier by the ink of an image: a square of 6 × 6 pixels at brightness 20 is class 0, at 40 class 1 …"""
 
     def build(self, shape: tuple[int, ...]) -> None:
         self.unused = self.add_weight(shape=(), initializer="zeros")
@@ -130,7 +130,7 @@ class Scales(keras.layers.Layer):
 
 
 class Remembers(keras.layers.Layer):
-    """Keeps the pixels of the last two batches of four."""
+    """A layer that stores the pixels of the last two batches of four."""
 
     def build(self, shape: tuple[int, ...]) -> None:
         self.unused = self.add_weight(shape=(), initializer="zeros")
@@ -141,7 +141,7 @@ class Remembers(keras.layers.Layer):
         return tf.reduce_mean(pixels, axis=2)[:, :10] + self.unused
 
 
-def test_an_image_is_moved_otherwise_each_time_it_is_seen() -> None:
+def test_an_image_is_changed_anew_each_time() -> None:
     image = np.zeros((28, 28), np.uint8)
     image[8:20, 12:15] = 255
     data = ResidentImages.load(LabelledImages(np.stack([image] * 8), np.zeros(8, np.uint8)))
@@ -158,7 +158,7 @@ def test_an_image_is_moved_otherwise_each_time_it_is_seen() -> None:
 
     still = last_epoch(epochs=1, shift=0.0)
     assert still == {image.astype(np.float32).tobytes()}
-    # Eight images of two batches, all moved, none like another.
+    # Eight images of two batches, all changed, all different.
     first = last_epoch(epochs=1)
     assert len(first - still) == 8
     assert last_epoch(epochs=1) == first
@@ -166,7 +166,7 @@ def test_an_image_is_moved_otherwise_each_time_it_is_seen() -> None:
     assert last_epoch(epochs=1, seed=1).isdisjoint(first)
 
 
-def test_every_moved_image_keeps_its_label() -> None:
+def test_every_augmented_image_keeps_its_label() -> None:
     labels = np.random.default_rng(0).integers(0, 10, 300).astype(np.uint8)
     images = np.zeros((300, 28, 28), np.uint8)
     images[:, 11:17, 11:17] = (20 * (labels + 1))[:, None, None]
@@ -174,6 +174,6 @@ def test_every_moved_image_keeps_its_label() -> None:
     model = keras.Model(pixels, Scales()(pixels))
     model.compile("sgd", loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     data = ResidentImages.load(LabelledImages(images, labels))
-    # A batch that does not divide the images, so that the last one is smaller. Neither shift nor turn changes the ink.
+    # The last batch is smaller. Neither shift nor rotation changes the ink.
     epoch = CompiledEpoch(model, data, 64, Augmentation(shift=4, rotation=45))
     assert epoch(np.random.default_rng(0))[1] == 1.0

@@ -51,7 +51,7 @@ def network(parts: Network, **options: object) -> keras.Model:
 
 
 def operations(model: keras.Model) -> list[str]:
-    """Types of what is computed in a step forward."""
+    """Types of the operations in a forward step."""
     spec = tf.TensorSpec((None, 28, 28), tf.float32)
     graph = tf.function(lambda x: model(x, training=True)).get_concrete_function(spec).graph
     return [operation.type for operation in graph.get_operations()]
@@ -93,13 +93,13 @@ def test_an_epoch_computes_what_keras_computes(
         np.testing.assert_allclose(mine, other, rtol=1e-3, atol=2e-5)
 
 
-def test_another_axis_than_the_last_is_left_to_keras() -> None:
+def test_normalisation_of_another_axis_than_the_last_is_left_to_keras() -> None:
     model = network(convolved, axis=1)
     with fused_batch_norm(model):
         assert FUSED not in operations(model)
 
 
-def test_the_model_is_left_as_it_was_whatever_happens() -> None:
+def test_the_model_is_unchanged_after_the_block_and_after_an_error() -> None:
     model = network(convolved)
     with contextlib.suppress(ZeroDivisionError), fused_batch_norm(model):
         assert FUSED in operations(model)

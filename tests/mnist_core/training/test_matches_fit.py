@@ -1,4 +1,4 @@
-"""The compiled epoch beside Keras's ``fit``: the same weights where it is supported, a refusal where it is not."""
+"""The compiled epoch compared with Keras's ``fit``: the same weights for supported models, an error for others."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def trained_here(model: keras.Model, data: LabelledImages) -> tuple[list[float],
 
 
 def trained_by_fit(model: keras.Model, data: LabelledImages) -> tuple[list[float], list[np.ndarray]]:
-    """The same, by Keras, of the same images in the same order."""
+    """The same by Keras's ``fit``, for the same images in the same order."""
     rng, losses = np.random.default_rng(5), []
     for epoch in range(EPOCHS):
         order = rng.permutation(len(data))
@@ -108,7 +108,7 @@ def test_every_feature_of_an_optimizer_gives_the_weights_of_fit_to_the_last_bit(
     assert losses[1] < losses[0]
 
 
-def test_a_weighted_loss_and_settings_of_speed_give_the_weights_of_fit_to_the_last_bit(few: LabelledImages) -> None:
+def test_a_weighted_loss_and_performance_settings_give_the_weights_of_fit_to_the_last_bit(few: LabelledImages) -> None:
     settings = {"loss_weights": [0.25], "steps_per_execution": 3}
     _, weights = trained_here(model_of(keras.optimizers.SGD(0.1), **settings), few)
     _, theirs = trained_by_fit(model_of(keras.optimizers.SGD(0.1), **settings), few)
@@ -116,7 +116,7 @@ def test_a_weighted_loss_and_settings_of_speed_give_the_weights_of_fit_to_the_la
         np.testing.assert_array_equal(one, other)
 
 
-def test_the_fused_normalisation_gives_the_weights_of_fit_to_rounding(few: LabelledImages) -> None:
+def test_fused_normalisation_gives_the_weights_of_fit_up_to_rounding(few: LabelledImages) -> None:
     _, weights = trained_here(model_of(keras.optimizers.SGD(0.1), normalised=True), few)
     _, theirs = trained_by_fit(model_of(keras.optimizers.SGD(0.1), normalised=True), few)
     for one, other in zip(weights, theirs, strict=True):
@@ -124,7 +124,7 @@ def test_the_fused_normalisation_gives_the_weights_of_fit_to_rounding(few: Label
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
-def test_a_model_of_half_precision_learns_as_by_fit(few: LabelledImages) -> None:
+def test_a_model_of_half_precision_learns_like_with_fit(few: LabelledImages) -> None:
     model = model_of(keras.optimizers.SGD(0.1), policy="mixed_float16")
     assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
     losses, weights = trained_here(model, few)
@@ -134,10 +134,10 @@ def test_a_model_of_half_precision_learns_as_by_fit(few: LabelledImages) -> None
     assert losses == pytest.approx(expected, rel=1e-6)
 
 
-def test_a_scaled_loss_is_reported_as_it_is_and_its_optimizer_takes_the_trainers_schedule(small_split: Split) -> None:
+def test_a_scaled_loss_is_reported_unscaled_and_its_optimizer_follows_the_schedule(small_split: Split) -> None:
     config = TrainingConfig(epochs=2, batch_size=100, schedule="cosine", early_stopping=EarlyStopping(patience=9))
     plain = train(model_of(keras.optimizers.SGD(0.1)), small_split, config, seed=0)
-    # A power of two, by which multiplying and dividing lose nothing.
+    # A power of two, so that multiplying and dividing are exact.
     inner = keras.optimizers.SGD(0.1)
     scaled = train(
         model_of(keras.optimizers.LossScaleOptimizer(inner, initial_scale=1024.0)), small_split, config, seed=0
@@ -154,7 +154,7 @@ def test_an_optimizer_is_prepared_once(few: LabelledImages) -> None:
     assert [variable.path for variable in model.optimizer.variables] == variables
 
 
-# What is refused
+# Refused models
 
 
 class OwnStep(keras.Sequential):
@@ -216,7 +216,7 @@ def averaging(**settings: object) -> keras.optimizers.Optimizer:
         (lambda: ending_in("log_softmax"), ["expected probabilities", "make a softmax the last layer"]),
     ],
 )
-def test_what_would_be_trained_otherwise_than_by_fit_is_refused_by_name(
+def test_a_model_that_would_be_trained_otherwise_than_by_fit_is_refused(
     few: LabelledImages, build: Callable[[], keras.Model], words: list[str]
 ) -> None:
     model = build()

@@ -23,12 +23,12 @@ PATIENT = EarlyStopping(patience=100)
 
 
 def rates_of(config: TrainingConfig, epochs: int) -> list[float]:
-    """Every rate of the first epochs, around 0.5."""
+    """All rates of the first epochs; the initial rate is 0.5."""
     rates = LearningRates(config, keras.optimizers.SGD(0.5), STEPS)
     return [float(rate) for epoch in range(1, epochs + 1) for rate in rates.of_epoch(epoch)]
 
 
-def test_a_constant_rate_is_no_business_of_the_trainer() -> None:
+def test_a_constant_rate_is_left_to_the_optimizer() -> None:
     scheduled = keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(0.5, 10, 0.9))
     rates = LearningRates(TrainingConfig(), scheduled, STEPS)
     assert not rates.vary
@@ -38,13 +38,13 @@ def test_a_constant_rate_is_no_business_of_the_trainer() -> None:
 
 
 @pytest.mark.parametrize("settings", [{"schedule": "cosine"}, {"schedule": "plateau"}, {"warmup": 1}])
-def test_two_schedules_at_a_time_are_refused(settings: dict[str, object]) -> None:
+def test_a_schedule_in_both_config_and_optimizer_is_refused(settings: dict[str, object]) -> None:
     scheduled = keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(0.5, 10, 0.9))
-    with pytest.raises(ParameterError, match="schedule: the optimizer has a schedule of its own"):
+    with pytest.raises(ParameterError, match="schedule: the optimizer has its own schedule"):
         LearningRates(TrainingConfig(**settings), scheduled, STEPS)  # type: ignore[arg-type]
 
 
-def test_a_cosine_goes_from_the_optimizers_rate_to_nothing_over_all_epochs() -> None:
+def test_a_cosine_falls_from_the_optimizers_rate_to_0_over_all_epochs() -> None:
     rates = rates_of(TrainingConfig(epochs=4, schedule="cosine"), 4)
     assert rates[0] == 0.5
     assert rates[20] == pytest.approx(0.25)
@@ -52,7 +52,7 @@ def test_a_cosine_goes_from_the_optimizers_rate_to_nothing_over_all_epochs() -> 
     assert rates == sorted(rates, reverse=True)
 
 
-def test_a_warm_up_rises_step_by_step_before_whatever_follows() -> None:
+def test_a_warm_up_rises_step_by_step_before_any_schedule() -> None:
     constant = rates_of(TrainingConfig(epochs=4, warmup=1.5), 2)
     assert constant == pytest.approx([0.5 * min(1, step / 15) for step in range(1, 21)], rel=1e-6)
     cosine = rates_of(TrainingConfig(epochs=4, schedule="cosine", warmup=1.5), 4)
@@ -95,7 +95,7 @@ def small_model(seed: int = 0, **values: object) -> keras.Model:
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "plateau"])
-def test_training_takes_each_step_at_its_rate_and_gives_the_optimizer_its_own_back(
+def test_training_uses_the_rate_of_each_step_and_restores_that_of_the_optimizer(
     small_split: Split, schedule: str
 ) -> None:
     model = small_model()
@@ -112,7 +112,7 @@ def test_training_takes_each_step_at_its_rate_and_gives_the_optimizer_its_own_ba
     assert float(model.optimizer.learning_rate) == pytest.approx(0.01)
 
 
-def test_a_rate_of_nothing_teaches_nothing(small_split: Split) -> None:
+def test_a_rate_of_0_changes_no_weight(small_split: Split) -> None:
     model = small_model()
     before = model.get_weights()
     # So long a warm-up that its eight steps are too small for float32.
@@ -154,7 +154,7 @@ def test_the_average_starts_as_a_mean_and_ends_at_its_momentum() -> None:
     assert all_values(model) == [40] * 7
 
 
-def test_the_weights_come_back_although_something_went_wrong() -> None:
+def test_the_weights_are_restored_after_an_error() -> None:
     model = normalising_model()
     average = WeightAverage(model, momentum=0.75)
     set_all(model, 7)
@@ -163,7 +163,7 @@ def test_the_weights_come_back_although_something_went_wrong() -> None:
     assert all_values(model) == [7] * 7
 
 
-def test_averaging_changes_what_is_judged_and_kept_but_not_the_training(small_split: Split) -> None:
+def test_averaging_changes_the_evaluated_and_saved_weights_but_not_the_training(small_split: Split) -> None:
     config = TrainingConfig(epochs=4, batch_size=100, early_stopping=PATIENT)
     plain = train(small_model(), small_split, config, seed=0)
     model = small_model()
@@ -176,7 +176,7 @@ def test_averaging_changes_what_is_judged_and_kept_but_not_the_training(small_sp
     assert accuracy == pytest.approx(averaged.best.val_accuracy, abs=1e-6)
 
 
-def test_training_with_every_switch_repeats_to_the_last_bit(small_split: Split) -> None:
+def test_training_with_every_option_is_repeatable_to_the_last_bit(small_split: Split) -> None:
     config = TrainingConfig(
         epochs=2,
         batch_size=100,

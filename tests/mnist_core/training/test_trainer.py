@@ -35,7 +35,7 @@ def linear_model(optimizer: keras.optimizers.Optimizer) -> keras.Model:
 
 
 def steady() -> keras.Model:
-    """Improves its validation loss in each of its first epochs."""
+    """A model that improves its validation loss in each of its first epochs."""
     return linear_model(keras.optimizers.SGD(0.1))
 
 
@@ -47,11 +47,11 @@ def spoilt_after(epochs: int, rate: float) -> keras.Model:
 
 
 def assert_holds_its_best_epoch(model: keras.Model, result: TrainingResult, data: Split) -> None:
-    """The model's own evaluation gives what was reported of the best epoch."""
+    """Check that Keras's evaluation of the model equals the metrics of the best epoch."""
     loss, accuracy = model.evaluate(data.validation.images, data.validation.labels, batch_size=50, verbose=0)
     # Keras evaluates in batches of another size, so float32 sums are rounded in another order.
     assert loss == pytest.approx(result.best.val_loss, rel=1e-5)
-    # Hits are counted: the share is the same but for its last bits.
+    # Correct images are counted: the share is equal except for its last bits.
     assert accuracy == pytest.approx(result.best.val_accuracy, abs=1e-6)
 
 
@@ -59,7 +59,7 @@ def assert_holds_its_best_epoch(model: keras.Model, result: TrainingResult, data
 
 
 def plain_epoch(model: keras.Model, data: LabelledImages, batch_size: int, order: np.ndarray) -> tuple[float, float]:
-    """An epoch as a textbook has it: eager, batch by batch, loss and penalty written out."""
+    """A plain eager epoch, batch by batch, with explicit loss and penalty."""
     losses, hits = [], 0
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
@@ -99,7 +99,7 @@ def test_training_computes_what_a_plain_eager_loop_computes(small_split: Split, 
         loss, accuracy = plain_epoch(twin, data.train, batch_size, rng.permutation(300))
         # float32, summed in another order: some 1e-7 a step, over ten steps of Adam.
         assert metrics.loss == pytest.approx(loss, rel=1e-4)
-        # An image whose two best scores are equal but for rounding may fall on either side.
+        # The prediction of an image whose two best scores differ by rounding only may change.
         assert metrics.accuracy == pytest.approx(accuracy, abs=1.5 / 300)
         for compiled, plain in zip(weights, twin.get_weights(), strict=True):
             np.testing.assert_allclose(compiled, plain, atol=1e-4)
@@ -138,7 +138,7 @@ def test_the_cross_entropy_of_the_validation_images_is_that_of_the_probabilities
         assert result.best.val_crossentropy == pytest.approx(result.best.val_loss, rel=1e-5)
 
 
-def test_the_cross_entropy_of_a_sure_mistake_is_bounded_as_by_keras(small_split: Split) -> None:
+def test_the_cross_entropy_of_a_certain_mistake_is_bounded_as_in_keras(small_split: Split) -> None:
     model = linear_model(keras.optimizers.SGD(0.0))
     sure = np.zeros(10, np.float32)
     sure[0] = 1000.0
@@ -159,12 +159,12 @@ class Trained:
 
 @pytest.fixture(scope="module")
 def spoilt(small_split: Split) -> Trained:
-    """Good for three epochs, then thrown off; patience 2."""
+    """A training that improves for three epochs and then diverges; patience 2."""
     model = spoilt_after(3, rate=300.0)
     return Trained(model, train(model, small_split, config(50, monitor="val_loss", patience=2), seed=0))
 
 
-def test_training_ends_when_patience_is_out(spoilt: Trained) -> None:
+def test_training_ends_when_patience_is_exhausted(spoilt: Trained) -> None:
     losses = [metrics.val_loss for metrics in spoilt.result.history]
     assert losses[0] > losses[1] > losses[2]
     assert min(losses[3:]) > losses[2]
@@ -180,19 +180,19 @@ def test_the_weights_of_the_best_epoch_are_restored_and_its_metrics_reported(
     assert_holds_its_best_epoch(spoilt.model, spoilt.result, small_split)
 
 
-def test_the_best_weights_are_restored_too_where_patience_never_fired(small_split: Split) -> None:
+def test_the_best_weights_are_restored_at_the_last_epoch_too(small_split: Split) -> None:
     model = spoilt_after(1, rate=300.0)
     result = train(model, small_split, config(3, monitor="val_loss"), seed=0)
     assert (result.best_epoch, len(result.history), result.reason) == (1, 3, StopReason.BUDGET)
     assert_holds_its_best_epoch(model, result, small_split)
 
 
-def test_a_slow_creep_ends_the_training_but_keeps_its_best_weights(small_split: Split) -> None:
+def test_a_slow_improvement_ends_the_training_but_keeps_its_best_weights(small_split: Split) -> None:
     model = steady()
     result = train(model, small_split, config(50, monitor="val_loss", patience=3, min_delta=100.0), seed=0)
     losses = [metrics.val_loss for metrics in result.history]
     assert losses == sorted(losses, reverse=True)
-    # The first epoch is an improvement on nothing, however large min_delta is; none after it is.
+    # The first epoch always counts as an improvement, with any min_delta; no later one does.
     assert (len(losses), result.best_epoch, result.reason) == (4, 4, StopReason.PATIENCE)
     assert_holds_its_best_epoch(model, result, small_split)
 
@@ -200,7 +200,7 @@ def test_a_slow_creep_ends_the_training_but_keeps_its_best_weights(small_split: 
 # The report
 
 
-def test_the_report_is_told_of_every_epoch_and_can_prune(small_split: Split) -> None:
+def test_the_report_is_called_after_every_epoch_and_can_prune(small_split: Split) -> None:
     told: list[tuple[int, EpochMetrics]] = []
 
     def report(epoch: int, metrics: EpochMetrics) -> bool:
@@ -218,7 +218,7 @@ def test_the_report_is_told_of_every_epoch_and_can_prune(small_split: Split) -> 
     ("epochs", "patience", "reason"),
     [(2, 1, StopReason.BUDGET), (50, 1, StopReason.PATIENCE)],
 )
-def test_pruning_in_an_epoch_that_was_the_last_anyway_does_not_count(
+def test_pruning_in_the_last_epoch_does_not_count(
     small_split: Split, epochs: int, patience: int, reason: StopReason
 ) -> None:
     model = spoilt_after(1, rate=300.0)
@@ -227,7 +227,7 @@ def test_pruning_in_an_epoch_that_was_the_last_anyway_does_not_count(
     assert (len(result.history), result.reason) == (2, reason)
 
 
-def test_an_error_in_the_report_is_not_swallowed(small_split: Split) -> None:
+def test_an_error_in_the_report_is_raised(small_split: Split) -> None:
     def report(epoch: int, metrics: EpochMetrics) -> bool:
         raise ConnectionError("the driver is gone")
 
@@ -235,10 +235,10 @@ def test_an_error_in_the_report_is_not_swallowed(small_split: Split) -> None:
         train(steady(), small_split, config(2), seed=0, report=report)
 
 
-# Numbers that are not finite
+# Values that are not finite
 
 
-def test_training_that_leaves_the_finite_numbers_names_the_epoch(small_split: Split) -> None:
+def test_a_loss_that_is_not_finite_is_an_error_that_names_the_epoch(small_split: Split) -> None:
     told: list[int] = []
     # The step that follows is about 1e38 times a gradient; the next one is beyond float32.
     model = spoilt_after(1, rate=1e38)
@@ -251,10 +251,10 @@ def test_training_that_leaves_the_finite_numbers_names_the_epoch(small_split: Sp
     assert told == [1]
 
 
-def test_an_infinite_weight_is_noticed_where_the_losses_are_finite(small_split: Split) -> None:
+def test_an_infinite_weight_is_an_error_even_if_the_losses_are_finite(small_split: Split) -> None:
     pixels = keras.Input((28, 28))
     hidden = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(pixels))
-    # No score depends on it: what it computes is cut at one and multiplied by zero.
+    # No score depends on it: its output is clipped at 1 and multiplied by 0.
     spectator = keras.layers.Dense(1, trainable=False, kernel_initializer="zeros", name="spectator")(hidden)
     scores = keras.layers.Dense(10, activation="softmax")(hidden)
     quiet = keras.layers.Lambda(lambda pair: pair[0] + 0 * keras.ops.clip(pair[1], -1, 1))([scores, spectator])
@@ -296,7 +296,7 @@ def two_branches() -> keras.Model:
 
 
 class Residual(keras.Model):
-    """Neither Sequential nor functional."""
+    """A subclassed model."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -324,18 +324,18 @@ def test_a_model_of_any_kind_is_trained(small_split: Split, build: Callable[[], 
     model = build()
     model.compile(keras.optimizers.Adam(0.01), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     result = train(model, small_split, config(4), seed=0)
-    # Guessing gives 0.1; both reach about 0.8.
+    # Random predictions give 0.1; both reach about 0.8.
     assert result.best.val_accuracy > 0.5
     assert_holds_its_best_epoch(model, result, small_split)
 
 
-# Which epoch is the best
+# The best epoch by values
 
 
 def best_epochs(stopping: EarlyStopping, values: Sequence[float]) -> tuple[list[bool], list[bool], int]:
-    """For each value whether it is the best so far and whether patience is out after it; then the best epoch."""
+    """For each value: is it the best so far, and is patience exhausted after it; then the best epoch."""
     name = stopping.monitor
-    # The other metrics move the other way, so that watching a wrong one shows.
+    # The other metrics change in the other direction, so that monitoring a wrong one is noticed.
     others = {metric.value: -1.0 for metric in Metric}
     best, is_best, is_out = BestEpoch(stopping), [], []
     for epoch, value in enumerate(values, start=1):
@@ -357,19 +357,19 @@ def best_epochs(stopping: EarlyStopping, values: Sequence[float]) -> tuple[list[
         ("val_loss", 2, 0.0, [0.9, 0.8, 0.7], 3, None),
         ("val_loss", 2, 0.0, [0.7, 0.8, 0.9], 1, 3),
         ("loss", 2, 0.0, [0.7, 0.8, 0.6, 0.6, 0.6], 3, 5),
-        # Steps of 1/16 that min_delta does not count: the last is the best, and patience runs out all the same.
+        # Steps of 1/16 do not exceed min_delta: the last is the best, but patience is exhausted.
         ("val_accuracy", 2, 0.125, [0.5, 0.5625, 0.625], 3, 3),
         ("val_loss", 2, 0.125, [0.5, 0.4375, 0.375], 3, 3),
-        # A step of exactly min_delta is not more than it.
+        # A step of exactly min_delta does not exceed it.
         ("val_accuracy", 1, 0.25, [0.25, 0.5], 2, 2),
-        # Small steps add up since the last one that counted.
+        # Small steps add up since the last improvement.
         ("val_accuracy", 3, 0.125, [0.5, 0.5625, 0.625, 0.6875], 4, None),
-        # The best is better by less than min_delta and comes after the one that counted.
+        # The best is better by less than min_delta, after the last improvement.
         ("val_accuracy", 2, 0.125, [0.5, 0.5625, 0.25], 2, 3),
         ("val_accuracy", 1, 1e6, [0.5], 1, None),
     ],
 )
-def test_the_best_epoch_and_when_patience_is_out(
+def test_the_best_epoch_and_the_epoch_in_which_patience_is_exhausted(
     monitor: str, patience: int, min_delta: float, values: list[float], best: int, out: int | None
 ) -> None:
     _, is_out, epoch = best_epochs(EarlyStopping(monitor, patience, min_delta), values)
@@ -402,7 +402,7 @@ def test_a_value_that_is_not_a_number_is_never_the_best() -> None:
     assert (is_best, is_out, epoch) == ([True, False, False], [False, False, True], 1)
 
 
-def test_a_subclassed_model_that_has_seen_no_input_is_built_and_trained(small_split: Split) -> None:
+def test_a_subclassed_model_that_is_not_built_is_built_and_trained(small_split: Split) -> None:
     reset(0)
     model = Residual()
     model.compile(keras.optimizers.Adam(0.01), loss="sparse_categorical_crossentropy")
