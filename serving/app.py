@@ -6,9 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from anyio import CapacityLimiter
 from fastapi import FastAPI, HTTPException, Request, Response
@@ -23,21 +21,22 @@ from starlette.requests import ClientDisconnect
 from mnist_core.data.feedback import Feedback, append_feedback
 from serving import recognition
 from serving.batching import Batcher
-from serving.connections import STALL_SECONDS, UPLOAD_SECONDS, TimedUploads
-from serving.middleware import OwnOriginWrites, SecurityHeaders
+from serving.bodies import DECODERS, read_file, read_pictures
+from serving.middleware import STALL_SECONDS, UPLOAD_SECONDS, OwnOriginWrites, SecurityHeaders, TimedUploads
 from serving.model_manager import CHECK_SECONDS, LoadedModel, ModelInfo, ModelManager
 from serving.preprocessing import Bytes, as_mnist
 from serving.prometheus import CountRequests, Metrics
 from serving.recognition import Explained, Recognition
 from serving.schemas import (
-    DECODERS,
     MAX_BYTES,
     PICTURE,
     PICTURE_OR_ARRAYS,
+    REFUSALS,
     FeedbackBody,
+    Health,
+    Predictions,
+    Status,
     as_bytes,
-    read_file,
-    read_pictures,
 )
 
 STATIC = Path(__file__).parent / "static"
@@ -45,39 +44,6 @@ LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 CLIENT_CLOSED_REQUEST = 499
 """Status, by nginx's convention, under which an aborted upload is counted."""
 NO_CHAMPION = "no champion yet: run a sweep (mnist-search sweep quick) and promote it (mnist-search promote quick)"
-
-
-class Status(StrEnum):
-    """How the service is."""
-
-    SERVING = "serving"
-    DEGRADED = "degraded"
-    WAITING = "waiting"
-
-
-@dataclass(frozen=True)
-class Health:
-    """How the service is.
-
-    Args:
-        status: serving; degraded where an older model serves than should; waiting where there is none.
-        version: of the model that serves.
-        problem: why the version that should be served is not.
-        collecting: whether feedback is stored.
-    """
-
-    status: Status
-    version: str | None
-    problem: str | None
-    collecting: bool
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """What is said of each picture, in their order, by which version."""
-
-    version: str
-    predictions: list[Recognition]
 
 
 @dataclass(frozen=True)
@@ -99,15 +65,6 @@ class Settings:
     upload_seconds: float = UPLOAD_SECONDS
 
 
-REFUSALS: dict[int | str, dict[str, Any]] = {
-    400: {"description": "Unknown Host header"},
-    403: {"description": "Sent by another site's page"},
-    408: {"description": "Body that stalled or took too long"},
-    413: {"description": f"Body of more than {MAX_BYTES // 1_000_000} MB"},
-    415: {"description": "Another content type"},
-    422: {"description": "Content that is not of its type, or a picture that is too large"},
-    503: {"description": "No champion yet"},
-}
 _PREDICTIONS, _EXPLAINED = TypeAdapter(Predictions), TypeAdapter(Explained)
 
 

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
-from fastapi import HTTPException
-from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_CONNECTIONS = 500
 HEAD_SECONDS = 10.0
 """Time in which a connection has to send the head of its first request, or the rest of one that has begun."""
-STALL_SECONDS = 5.0
-UPLOAD_SECONDS = 60.0
 
 
 class BoundedConnection(HttpToolsProtocol):
@@ -78,51 +72,3 @@ class BoundedConnection(HttpToolsProtocol):
             oldest = min(waiting, key=lambda one: one._waiting_since)
             self.connections.discard(oldest)  # its transport says so only in the next turn of the event loop
             oldest.transport.close()
-
-
-class TimedUploads:
-    """Refuses with 408 a body that stalls or takes too long; ends in one line where the service stops meanwhile.
-
-    Args:
-        app: reads the body.
-        stall_seconds: in which at least one more byte has to come.
-        upload_seconds: in which the whole body has to come.
-    """
-
-    def __init__(self, app: ASGIApp, stall_seconds: float, upload_seconds: float) -> None:
-        self._app = app
-        self._stall_seconds = stall_seconds
-        self._upload_seconds = upload_seconds
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        clock = asyncio.get_running_loop().time
-        end = clock() + self._upload_seconds
-        is_whole, has_begun = False, False
-
-        async def receive_in_time() -> Message:
-            nonlocal is_whole
-            if is_whole:  # what comes now is the end of the connection
-                return await receive()
-            try:
-                async with asyncio.timeout_at(min(end, clock() + self._stall_seconds)):
-                    message = await receive()
-            except TimeoutError:
-                raise HTTPException(408, "body: expected it sooner; send it again", {"Connection": "close"}) from None
-            is_whole = not message.get("more_body", False)
-            return message
-
-        async def send_and_note(message: Message) -> None:
-            nonlocal has_begun
-            has_begun = True
-            await send(message)
-
-        try:
-            await self._app(scope, receive_in_time, send_and_note)
-        except asyncio.CancelledError:
-            if not has_begun:
-                detail: dict[str, Any] = {"detail": "the service is stopping"}
-                await JSONResponse(detail, 503, {"Connection": "close"})(scope, receive, send)

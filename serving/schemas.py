@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Annotated, Any, TypeAlias
 
 import numpy as np
-from anyio import CapacityLimiter, to_thread
-from fastapi import HTTPException, Request
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
-from mnist_core.errors import PictureError
-from serving.images import MEDIA_TYPES, decode, open_picture, read_picture
+from serving.images import MEDIA_TYPES
 from serving.preprocessing import SIDE, Bytes
+from serving.recognition import Recognition
 
 MAX_BYTES = 10_000_000
 MAX_IMAGES = 500
-SMALL_BYTES, SMALL_PIXELS = 32_768, 65_536
-"""Of a drawing of the page; what is larger is decoded in a thread."""
-DECODERS = 2
-"""Large pictures that are decoded at a time; each may take 200 MB."""
 
 # The first mistake ends it: a body of a few megabytes can hold a million.
 _Side = Field(min_length=SIDE, max_length=SIDE, fail_fast=True)
@@ -31,16 +27,27 @@ Digit: TypeAlias = Annotated[float, Field(strict=True, ge=0, le=9, multiple_of=1
 Version: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 
 # From left to right: pydantic's own way to choose takes four times as long.
-_ARRAYS: TypeAdapter[PixelImage | PixelImages] = TypeAdapter(
+PIXELS: TypeAdapter[PixelImage | PixelImages] = TypeAdapter(
     Annotated[PixelImage | PixelImages, Field(union_mode="left_to_right")], config=ConfigDict(allow_inf_nan=False)
 )
 _FILES = {name: {"schema": {"type": "string", "format": "binary"}} for name in MEDIA_TYPES}
 PICTURE: dict[str, Any] = {"requestBody": {"required": True, "content": _FILES}}
 """For OpenAPI: a picture file."""
 PICTURE_OR_ARRAYS: dict[str, Any] = {
-    "requestBody": {"required": True, "content": {"application/json": {"schema": _ARRAYS.json_schema()}, **_FILES}}
+    "requestBody": {"required": True, "content": {"application/json": {"schema": PIXELS.json_schema()}, **_FILES}}
 }
 """For OpenAPI: a picture file, or pixels as JSON."""
+
+
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    400: {"description": "Unknown Host header"},
+    403: {"description": "Sent by another site's page"},
+    408: {"description": "Body that stalled or took too long"},
+    413: {"description": f"Body of more than {MAX_BYTES // 1_000_000} MB"},
+    415: {"description": "Another content type"},
+    422: {"description": "Content that is not of its type, or a picture that is too large"},
+    503: {"description": "No champion yet"},
+}
 
 
 class FeedbackBody(BaseModel):
@@ -62,59 +69,40 @@ class FeedbackBody(BaseModel):
         return body
 
 
-async def read_pictures(request: Request, decoders: CapacityLimiter) -> list[Bytes]:
-    """The pictures of a body: one of a file, one or many of JSON.
+class Status(StrEnum):
+    """How the service is."""
+
+    SERVING = "serving"
+    DEGRADED = "degraded"
+    WAITING = "waiting"
+
+
+@dataclass(frozen=True)
+class Health:
+    """How the service is.
 
     Args:
-        request: with the body.
-        decoders: how many large pictures may be decoded at a time.
-
-    Raises:
-        HTTPException: 415 for another content type, 422 for content that is not of its type.
+        status: serving; degraded where an older model serves than should; waiting where there is none.
+        version: of the model that serves.
+        problem: why the version that should be served is not.
+        collecting: whether feedback is stored.
     """
-    if _content_type(request) != "application/json":
-        return [await read_file(request, decoders)]
-    try:
-        arrays = _ARRAYS.validate_json(await request.body())
-    except ValidationError as error:
-        place = "".join(f"[{key}]" for key in error.errors(include_input=False)[0]["loc"] if isinstance(key, int))
-        raise HTTPException(
-            422,
-            f"pixels{place}: expected {SIDE} × {SIDE} or N × {SIDE} × {SIDE} numbers from 0 to 255 as JSON, "
-            f"N from 1 to {MAX_IMAGES}",
-        ) from error
-    pixels = as_bytes(arrays)
-    return [pixels] if pixels.ndim == 2 else list(pixels)
+
+    status: Status
+    version: str | None
+    problem: str | None
+    collecting: bool
 
 
-async def read_file(request: Request, decoders: CapacityLimiter) -> Bytes:
-    """The picture of a PNG or JPEG body; one that is no small drawing is decoded in a thread.
+@dataclass(frozen=True)
+class Predictions:
+    """What is said of each picture, in their order, by which version."""
 
-    Args:
-        request: with the body.
-        decoders: how many large pictures may be decoded at a time.
-
-    Raises:
-        HTTPException: 415 for another content type, 422 for a broken or too large picture.
-    """
-    if _content_type(request) not in MEDIA_TYPES:
-        raise HTTPException(415, f"Content-Type: expected one of {', '.join(('application/json', *MEDIA_TYPES))}")
-    content = await request.body()
-    try:
-        if len(content) <= SMALL_BYTES:
-            image = open_picture(content)
-            if image.width * image.height <= SMALL_PIXELS:
-                return decode(image)  # the way to a thread and back takes longer
-        return await to_thread.run_sync(read_picture, content, limiter=decoders)
-    except PictureError as error:
-        raise HTTPException(422, str(error)) from error
+    version: str
+    predictions: list[Recognition]
 
 
 def as_bytes(pixels: PixelImage | PixelImages) -> Bytes:
     """Checked pixels as uint8, of as many dimensions as they have."""
     array: Bytes = np.rint(pixels).astype(np.uint8)
     return array
-
-
-def _content_type(request: Request) -> str:
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()

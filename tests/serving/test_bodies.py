@@ -13,7 +13,7 @@ import pytest
 from pydantic import ValidationError
 from starlette.testclient import TestClient
 
-from serving import schemas
+from serving import bodies, schemas
 from tests.helpers.picture_files import encode
 
 Bytes = npt.NDArray[np.uint8]
@@ -30,11 +30,11 @@ class Watched:
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, wait_for: threading.Event) -> None:
-        self._decode = schemas.read_picture
+        self._decode = bodies.read_picture
         self._wait_for = wait_for
         self._lock = threading.Lock()
         self.running = self.most = self.done = 0
-        monkeypatch.setattr(schemas, "read_picture", self)
+        monkeypatch.setattr(bodies, "read_picture", self)
 
     def __call__(self, content: bytes) -> Bytes:
         with self._lock:
@@ -52,7 +52,7 @@ class Watched:
 def test_two_large_pictures_are_decoded_at_a_time_and_others_are_answered_meanwhile(
     client: TestClient, digits: Bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert len(LARGE) <= schemas.SMALL_BYTES
+    assert len(LARGE) <= bodies.SMALL_BYTES
     never_stop = threading.Event()
     watched = Watched(monkeypatch, never_stop)
     with ThreadPoolExecutor(8) as pool:
@@ -108,7 +108,7 @@ def test_feedback_full_of_mistakes_is_refused_at_the_first(digits: Bytes, change
 def count_errors(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Filled with the number of mistakes of each body that is refused."""
     counts: list[int] = []
-    arrays = schemas._ARRAYS
+    arrays = bodies.PIXELS
 
     class Counted:
         def validate_json(self, content: bytes) -> object:
@@ -118,5 +118,5 @@ def count_errors(monkeypatch: pytest.MonkeyPatch) -> list[int]:
                 counts.append(error.error_count())
                 raise
 
-    monkeypatch.setattr(schemas, "_ARRAYS", Counted())
+    monkeypatch.setattr(bodies, "PIXELS", Counted())
     return counts

@@ -1,0 +1,69 @@
+"""Request bodies as pictures."""
+
+from __future__ import annotations
+
+from anyio import CapacityLimiter, to_thread
+from fastapi import HTTPException, Request
+from pydantic import ValidationError
+
+from mnist_core.errors import PictureError
+from serving.images import MEDIA_TYPES, decode, open_picture, read_picture
+from serving.preprocessing import SIDE, Bytes
+from serving.schemas import MAX_IMAGES, PIXELS, as_bytes
+
+SMALL_BYTES, SMALL_PIXELS = 32_768, 65_536
+"""Of a drawing of the page; what is larger is decoded in a thread."""
+DECODERS = 2
+"""Large pictures that are decoded at a time; each may take 200 MB."""
+
+
+async def read_pictures(request: Request, decoders: CapacityLimiter) -> list[Bytes]:
+    """The pictures of a body: one of a file, one or many of JSON.
+
+    Args:
+        request: with the body.
+        decoders: how many large pictures may be decoded at a time.
+
+    Raises:
+        HTTPException: 415 for another content type, 422 for content that is not of its type.
+    """
+    if _content_type(request) != "application/json":
+        return [await read_file(request, decoders)]
+    try:
+        arrays = PIXELS.validate_json(await request.body())
+    except ValidationError as error:
+        place = "".join(f"[{key}]" for key in error.errors(include_input=False)[0]["loc"] if isinstance(key, int))
+        raise HTTPException(
+            422,
+            f"pixels{place}: expected {SIDE} × {SIDE} or N × {SIDE} × {SIDE} numbers from 0 to 255 as JSON, "
+            f"N from 1 to {MAX_IMAGES}",
+        ) from error
+    pixels = as_bytes(arrays)
+    return [pixels] if pixels.ndim == 2 else list(pixels)
+
+
+async def read_file(request: Request, decoders: CapacityLimiter) -> Bytes:
+    """The picture of a PNG or JPEG body; one that is no small drawing is decoded in a thread.
+
+    Args:
+        request: with the body.
+        decoders: how many large pictures may be decoded at a time.
+
+    Raises:
+        HTTPException: 415 for another content type, 422 for a broken or too large picture.
+    """
+    if _content_type(request) not in MEDIA_TYPES:
+        raise HTTPException(415, f"Content-Type: expected one of {', '.join(('application/json', *MEDIA_TYPES))}")
+    content = await request.body()
+    try:
+        if len(content) <= SMALL_BYTES:
+            image = open_picture(content)
+            if image.width * image.height <= SMALL_PIXELS:
+                return decode(image)  # the way to a thread and back takes longer
+        return await to_thread.run_sync(read_picture, content, limiter=decoders)
+    except PictureError as error:
+        raise HTTPException(422, str(error)) from error
+
+
+def _content_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
