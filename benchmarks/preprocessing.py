@@ -20,7 +20,7 @@ from PIL import Image
 from scipy import ndimage
 
 from mnist_core import runtime
-from serving.preprocessing import Bytes, as_mnist
+from serving.preprocessing import Bytes, to_mnist_image
 
 with runtime.tensorflow_import():
     import keras
@@ -83,7 +83,7 @@ def redraw(digit: Bytes, how: Drawing, rng: np.random.Generator) -> Bytes:
 
 def preprocessed(pictures: list[Bytes]) -> Bytes:
     empty = np.zeros((28, 28), np.uint8)
-    return np.stack([empty if found is None else found for found in map(as_mnist, pictures)])
+    return np.stack([empty if found is None else found for found in map(to_mnist_image, pictures)])
 
 
 def trained(training: LabelledImages) -> keras.Model:

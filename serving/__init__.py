@@ -1,1 +1,1 @@
-"""The champion behind a web page and an HTTP service. It knows predictors, not MLflow."""
+"""The champion behind a web page and an HTTP service. It uses predictors, not MLflow."""

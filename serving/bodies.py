@@ -1,4 +1,4 @@
-"""Request bodies as pictures."""
+"""Reading of request bodies: pictures from PNG and JPEG files, or from arrays of pixels as JSON."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from pydantic import ValidationError
 from mnist_core.errors import PictureError
 from serving.images import MEDIA_TYPES, decode, open_picture, read_picture
 from serving.preprocessing import SIDE, Bytes
-from serving.schemas import MAX_IMAGES, PIXELS, as_bytes
+from serving.schemas import MAX_IMAGES, PIXELS, to_uint8
 
 SMALL_BYTES, SMALL_PIXELS = 32_768, 65_536
-"""Of a drawing of the page; what is larger is decoded in a thread."""
-DECODERS = 2
-"""Large pictures that are decoded at a time; each may take 200 MB."""
+"""Limits of a drawing on the page; anything larger is decoded in a thread."""
+MAX_DECODERS = 2
+"""Large pictures that are decoded at the same time; each may take 200 MB."""
 
 
 async def read_pictures(request: Request, decoders: CapacityLimiter) -> list[Bytes]:
-    """The pictures of a body: one of a file, one or many of JSON.
+    """Read the pictures of a body: one from a file, one or many from JSON.
 
     Args:
-        request: with the body.
-        decoders: how many large pictures may be decoded at a time.
+        request: has the body.
+        decoders: limits how many large pictures are decoded at the same time.
 
     Raises:
-        HTTPException: 415 for another content type, 422 for content that is not of its type.
+        HTTPException: 415 for another content type, 422 for invalid content. It never repeats the content.
     """
     if _content_type(request) != "application/json":
         return [await read_file(request, decoders)]
@@ -38,16 +38,16 @@ async def read_pictures(request: Request, decoders: CapacityLimiter) -> list[Byt
             f"pixels{place}: expected {SIDE} × {SIDE} or N × {SIDE} × {SIDE} numbers from 0 to 255 as JSON, "
             f"N from 1 to {MAX_IMAGES}",
         ) from error
-    pixels = as_bytes(arrays)
+    pixels = to_uint8(arrays)
     return [pixels] if pixels.ndim == 2 else list(pixels)
 
 
 async def read_file(request: Request, decoders: CapacityLimiter) -> Bytes:
-    """The picture of a PNG or JPEG body; one that is no small drawing is decoded in a thread.
+    """Read the picture of a PNG or JPEG body. A large one is decoded in a thread.
 
     Args:
-        request: with the body.
-        decoders: how many large pictures may be decoded at a time.
+        request: has the body.
+        decoders: limits how many large pictures are decoded at the same time.
 
     Raises:
         HTTPException: 415 for another content type, 422 for a broken or too large picture.
@@ -59,7 +59,7 @@ async def read_file(request: Request, decoders: CapacityLimiter) -> Bytes:
         if len(content) <= SMALL_BYTES:
             image = open_picture(content)
             if image.width * image.height <= SMALL_PIXELS:
-                return decode(image)  # the way to a thread and back takes longer
+                return decode(image)  # handing it to a thread takes longer
         return await to_thread.run_sync(read_picture, content, limiter=decoders)
     except PictureError as error:
         raise HTTPException(422, str(error)) from error

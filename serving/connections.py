@@ -1,4 +1,4 @@
-"""Limits on connections: how many there are, how long one may wait before it asks, and how slowly it may send."""
+"""Limits on connections: their number, and the time that each may take to send the head of a request."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ HEAD_SECONDS = 10.0
 
 
 class BoundedConnection(HttpToolsProtocol):
-    """A connection that is closed where it waits too long with its request, or holds a place that another needs.
+    """A connection that is closed if its request takes too long to arrive, or if a new connection needs its place.
 
-    uvicorn counts idle connections against ``limit_concurrency`` and waits for a first request without end, so that
-    a few hundred clients who say nothing would keep out all others. Here the one that has waited longest makes room
-    for a new one. Only where all connections are busy is a further one answered with 503.
+    uvicorn counts idle connections against ``limit_concurrency`` and waits for a first request without end, so a few
+    hundred silent clients would keep out all others. Here the connection that has waited longest is closed to make
+    room for a new one. A new connection is refused with 503 only while all others are busy.
     """
 
     _head_timer: asyncio.TimerHandle | None = None
     _waiting_since = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Count a new connection, and close the one that has waited longest where there are too many."""
+        """Count a new connection, and close the one that has waited longest if there are too many."""
         super().connection_made(transport)
         self._waiting_since = self.loop.time()
-        self._expect_head()
+        self._start_head_timer()
         if self.limit_concurrency is not None and len(self.connections) >= self.limit_concurrency:
-            self._make_room()
+            self._close_longest_waiting()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
-        self._stop_timer()
+        """Remove the connection."""
+        self._stop_head_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Read a part of a request."""
         super().data_received(data)
         if self._is_waiting and self.timeout_keep_alive_task is None and not self.transport.is_closing():
-            self._expect_head()
+            self._start_head_timer()
 
     def on_headers_complete(self) -> None:
-        """Begin to answer."""
-        self._stop_timer()
+        """Start the response."""
+        self._stop_head_timer()
         super().on_headers_complete()
 
     def on_response_complete(self) -> None:
@@ -55,20 +55,20 @@ class BoundedConnection(HttpToolsProtocol):
     def _is_waiting(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
 
-    def _expect_head(self) -> None:
-        # Not anew with each byte, or a client could send one now and then for ever.
+    def _start_head_timer(self) -> None:
+        # Not restarted with each byte, or a client could send one now and then for ever.
         if self._head_timer is None:
             self._head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)
 
-    def _stop_timer(self) -> None:
+    def _stop_head_timer(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
 
-    def _make_room(self) -> None:
-        others = (one for one in self.connections if isinstance(one, BoundedConnection) and one is not self)
-        waiting = [one for one in others if one._is_waiting]
+    def _close_longest_waiting(self) -> None:
+        others = [one for one in self.connections if isinstance(one, BoundedConnection) and one is not self]
+        waiting = [connection for connection in others if connection._is_waiting]
         if waiting:
-            oldest = min(waiting, key=lambda one: one._waiting_since)
-            self.connections.discard(oldest)  # its transport says so only in the next turn of the event loop
+            oldest = min(waiting, key=lambda connection: connection._waiting_since)
+            self.connections.discard(oldest)  # connection_lost follows only in the next iteration of the event loop
             oldest.transport.close()

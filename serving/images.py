@@ -1,4 +1,7 @@
-"""A picture file as grey levels: PNG and JPEG, refused before they are decoded where they are too large."""
+"""Grey levels of PNG and JPEG files. A file that is too large is refused before it is decoded.
+
+A *picture* is of any size, as it was sent; an *image* is the 28 × 28 input of the network.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +16,16 @@ from serving.preprocessing import Bytes
 FORMATS = ("PNG", "JPEG")
 MEDIA_TYPES = ("image/png", "image/jpeg")
 MAX_PIXELS = {"PNG": 16_000_000, "JPEG": 24_000_000}
-"""A screen's picture and a phone's photograph; a PNG is held in memory whole, a JPEG is decoded at a fraction."""
+"""Enough for a screenshot and a phone's photograph. A PNG is decoded whole, a JPEG at a fraction of its size."""
 WORKING_SIDE = 1024
-OPAQUE = 128
+MIN_OPAQUE = 128
 
 
 def read_picture(content: bytes) -> Bytes:
-    """Grey levels of a picture, upright, scaled down to 1024 pixels a side where it is larger.
+    """Decode a picture to grey levels, upright, scaled down to 1024 pixels a side if it is larger.
 
     Args:
-        content: of a PNG or JPEG file; what is transparent becomes paper.
+        content: of a PNG or JPEG file; transparent parts become paper.
 
     Returns:
         Shape ``(height, width)``, uint8.
@@ -34,7 +37,7 @@ def read_picture(content: bytes) -> Bytes:
 
 
 def open_picture(content: bytes) -> Image.Image:
-    """A picture of which no more than the header has been read.
+    """Open a picture and read no more than its header.
 
     Raises:
         PictureError: of another format, broken, or of more than 16 (PNG) or 24 (JPEG) million pixels.
@@ -53,7 +56,7 @@ def open_picture(content: bytes) -> Image.Image:
 
 
 def decode(image: Image.Image) -> Bytes:
-    """Grey levels of an opened picture, as of :func:`read_picture`. Closes it.
+    """Decode an opened picture to the grey levels of :func:`read_picture`, and close it.
 
     Raises:
         PictureError: it is broken.
@@ -62,10 +65,10 @@ def decode(image: Image.Image) -> Bytes:
         with image:
             image.draft("L", (WORKING_SIDE, WORKING_SIDE))  # a large JPEG is decoded at a fraction of its size
             # Grey first: Pillow drops pixels where it scales black and white or a palette, and cannot scale 16 bits.
-            # Upright last: it takes a copy, which is small by then.
+            # Upright last: it makes a copy, which is small by then.
             grey = _grey(image)
             grey.thumbnail((WORKING_SIDE, WORKING_SIDE))
-            grey.info = image.info  # says which side is up
+            grey.info = image.info  # holds the orientation
             return np.asarray(ImageOps.exif_transpose(grey))
     except Exception as error:
         raise _broken() from error
@@ -78,9 +81,9 @@ def _grey(image: Image.Image) -> Image.Image:
         return image.convert("L")
     layers = image if image.mode in ("LA", "RGBA") else image.convert("LA")
     grey, opacity = layers.convert("L"), layers.getchannel("A")
-    drawn = ImageStat.Stat(grey, opacity.point(lambda level: 255 * (level >= OPAQUE)))
-    # Ink of unknown colour on glass: the paper behind it is the opposite.
-    paper = 0 if drawn.count[0] and drawn.mean[0] >= OPAQUE else 255
+    opaque = ImageStat.Stat(grey, opacity.point(lambda level: 255 * (level >= MIN_OPAQUE)))
+    # The opaque part is ink; the paper behind it is the opposite of its colour.
+    paper = 0 if opaque.count[0] and opaque.mean[0] >= 128 else 255
     page = Image.new("L", grey.size, paper)
     page.paste(grey, mask=opacity)
     return page

@@ -1,4 +1,4 @@
-"""What stands before every request: who may write, and what browsers are told never to do."""
+"""ASGI middleware: security headers, refusal of writes from other sites' pages, and time limits on uploads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 STALL_SECONDS = 5.0
 UPLOAD_SECONDS = 60.0
-READING = ("GET", "HEAD", "OPTIONS")
+READ_METHODS = ("GET", "HEAD", "OPTIONS")
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "connect-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -26,13 +26,13 @@ SECURITY_HEADERS = {
 
 
 class SecurityHeaders:
-    """Adds the security headers to every response; what is not kept elsewhere is asked for anew each time."""
+    """Adds the security headers to every response, and ``Cache-Control: no-cache`` where none is set."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle one request."""
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -44,28 +44,28 @@ class SecurityHeaders:
         await self._app(scope, receive, send_with_headers)
 
 
-class OwnOriginWrites:
-    """Refuses what another site's page sends through a visitor's browser; programs send no Origin."""
+class SameOriginWrites:
+    """Refuses requests that another site's page sends through a visitor's browser. Programs send no Origin."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or refuse it."""
-        if scope["type"] == "http" and scope["method"] not in READING and _is_foreign(Headers(scope=scope)):
+        """Handle one request, or refuse it with 403."""
+        if scope["type"] == "http" and scope["method"] not in READ_METHODS and _is_foreign(Headers(scope=scope)):
             detail = "Origin: expected this server's own; pages of other sites may not write here"
             await JSONResponse({"detail": detail}, 403)(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
 
-class TimedUploads:
-    """Refuses with 408 a body that stalls or takes too long; ends in one line where the service stops meanwhile.
+class UploadTimeouts:
+    """Refuses with 408 a body that stalls or takes too long, and with 503 one that is cut off by a shutdown.
 
     Args:
         app: reads the body.
-        stall_seconds: in which at least one more byte has to come.
-        upload_seconds: in which the whole body has to come.
+        stall_seconds: time in which at least one more byte has to arrive.
+        upload_seconds: time in which the whole body has to arrive.
     """
 
     def __init__(self, app: ASGIApp, stall_seconds: float, upload_seconds: float) -> None:
@@ -74,37 +74,42 @@ class TimedUploads:
         self._upload_seconds = upload_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        clock = asyncio.get_running_loop().time
-        end = clock() + self._upload_seconds
-        is_whole, has_begun = False, False
-
-        async def receive_in_time() -> Message:
-            nonlocal is_whole
-            if is_whole:  # what comes now is the end of the connection
-                return await receive()
-            try:
-                async with asyncio.timeout_at(min(end, clock() + self._stall_seconds)):
-                    message = await receive()
-            except TimeoutError:
-                raise HTTPException(408, "body: expected it sooner; send it again", {"Connection": "close"}) from None
-            is_whole = not message.get("more_body", False)
-            return message
+        response_started = False
 
         async def send_and_note(message: Message) -> None:
-            nonlocal has_begun
-            has_begun = True
+            nonlocal response_started
+            response_started = True
             await send(message)
 
         try:
-            await self._app(scope, receive_in_time, send_and_note)
+            await self._app(scope, self._with_timeouts(receive), send_and_note)
         except asyncio.CancelledError:
-            if not has_begun:
+            if not response_started:
                 detail = {"detail": "the service is stopping"}
                 await JSONResponse(detail, 503, {"Connection": "close"})(scope, receive, send)
+
+    def _with_timeouts(self, receive: Receive) -> Receive:
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + self._upload_seconds
+        is_complete = False
+
+        async def receive_in_time() -> Message:
+            nonlocal is_complete
+            if is_complete:  # the next message is the end of the connection
+                return await receive()
+            try:
+                async with asyncio.timeout_at(min(deadline, clock() + self._stall_seconds)):
+                    message = await receive()
+            except TimeoutError:
+                raise HTTPException(408, "body: expected it sooner; send it again", {"Connection": "close"}) from None
+            is_complete = not message.get("more_body", False)
+            return message
+
+        return receive_in_time
 
 
 def _is_foreign(headers: Headers) -> bool:
@@ -113,5 +118,5 @@ def _is_foreign(headers: Headers) -> bool:
         return False
     try:
         return urlsplit(origin).netloc != headers.get("host")
-    except ValueError:  # no address at all, such as http://[
+    except ValueError:  # not an address, such as http://[
         return True

@@ -1,4 +1,4 @@
-"""The champion that answers, and how the next one takes its place without a request lost."""
+"""The model that is served, and its replacement by the next champion without a lost request."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _LOGGER = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What is shown of the model that speaks.
+    """A description of the model that is served.
 
     Args:
         name: of the registered model.
-        version: of it.
-        run: the run that trained it, for people.
-        sweep: the sweep of that run.
-        created: when it was registered, ISO 8601.
+        version: its number.
+        run: title of the run that trained it.
+        sweep: name of that run's sweep.
+        created: time of its registration, ISO 8601.
         sha256: of its file.
-        test_accuracy: in [0, 1], if it was evaluated.
-        val_accuracy: in [0, 1].
-        run_url: where MLflow's UI shows that run.
+        test_accuracy: in [0, 1]; None if it was not evaluated.
+        val_accuracy: in [0, 1]; None if it was not recorded.
+        run_url: address of that run in MLflow's UI.
     """
 
     name: str
@@ -47,50 +47,50 @@ class ModelInfo:
 
 @dataclass(frozen=True)
 class ModelArtifact:
-    """A version that may become what is served.
+    """The file of a model version.
 
     Args:
-        file: its ``.keras`` file, whose digest has been checked.
-        facts: what is shown of it.
+        file: a ``.keras`` file whose digest has been checked.
+        info: description of the version.
     """
 
     file: Path
-    facts: ModelInfo
+    info: ModelInfo
 
 
 class ModelSource(Protocol):
-    """Where champions come from."""
+    """A source of champions, such as a registry."""
 
     def current(self) -> str | None:
-        """Identity of the version that is champion now; None where there is none.
+        """Identity of the version that is champion now; None if there is none.
 
         Raises:
-            StoreError: it cannot be asked.
+            StoreError: the source cannot be read.
         """
 
     def fetch(self, identity: str, folder: Path) -> ModelArtifact:
-        """Put that version's file into the folder.
+        """Copy that version's file into the folder.
 
         Raises:
             ModelError: the file is missing, or not the one that was registered.
-            StoreError: it cannot be asked.
+            StoreError: the source cannot be read.
         """
 
 
 @dataclass(frozen=True, eq=False)
 class LoadedModel:
-    """A champion that is ready to answer. A request that has begun with it ends with it."""
+    """A version that is loaded. A request that begins with it ends with it, though another is served by then."""
 
     identity: str
     predictor: Predictor
-    facts: ModelInfo
+    info: ModelInfo
 
 
 class ModelManager:
-    """Holds the champion of the moment.
+    """Keeps the current champion loaded.
 
     Args:
-        source: where champions come from.
+        source: of champions.
         load: makes a predictor of a ``.keras`` file, or raises ModelError.
     """
 
@@ -99,66 +99,66 @@ class ModelManager:
         self._load = load
         self.champion: LoadedModel | None = None
         self.problem: str | None = None
-        """Why the version that should be served is not; None where all is well."""
+        """The reason why the current champion is not served; None if it is."""
         self.swaps = 0
-        """How often another champion has taken its place."""
+        """Number of times that a champion was replaced by another."""
 
     def check(self) -> None:
-        """Ask who is champion. A new one is loaded, tried and put in place; a bad one is refused, the old one stays.
+        """Load and test a new champion, and serve it. If that fails, the previous one stays.
 
-        Raises nothing: whatever goes wrong becomes the ``problem``.
+        Raises nothing: an error becomes the ``problem``.
         """
         try:
             identity = self._source.current()
             if identity is None:
                 self.champion = None
             elif self.champion is None or identity != self.champion.identity:
-                champion = self._prepare(identity)
+                champion = self._fetch_and_load(identity)
                 self.swaps += self.champion is not None
                 self.champion = champion
             self.problem = None
         except MnistSearchError as error:
             self.problem = _one_line(str(error))
-        except Exception as error:  # a full disk, say: the thread that checks has to live on
+        except Exception as error:  # a full disk, for example: the thread that checks has to go on
             problem = _one_line(f"{type(error).__name__}: {error}")
             if problem != self.problem:  # once, not at every check
-                _LOGGER.error("the champion cannot be followed: %s", problem, exc_info=error)
+                _LOGGER.error("the champion cannot be updated: %s", problem, exc_info=error)
             self.problem = problem
 
-    def _prepare(self, identity: str) -> LoadedModel:
+    def _fetch_and_load(self, identity: str) -> LoadedModel:
         with tempfile.TemporaryDirectory(prefix="mnist-search-") as folder:
-            candidate = self._source.fetch(identity, Path(folder))
-            return LoadedModel(identity, self._load(candidate.file), candidate.facts)
+            artifact = self._source.fetch(identity, Path(folder))
+            return LoadedModel(identity, self._load(artifact.file), artifact.info)
 
     @contextmanager
     def watch(self, seconds: float = CHECK_SECONDS) -> Iterator[None]:
-        """Check every so many seconds, in a thread of its own, while the block runs."""
-        over = threading.Event()
+        """Check for a new champion at this interval, in a thread, while the block runs."""
+        stopped = threading.Event()
 
-        def go_round() -> None:
-            while not over.wait(seconds):
+        def check_repeatedly() -> None:
+            while not stopped.wait(seconds):
                 self.check()
 
-        thread = threading.Thread(target=go_round, name="champion", daemon=True)
+        thread = threading.Thread(target=check_repeatedly, name="champion", daemon=True)
         thread.start()
         try:
             yield
         finally:
-            over.set()
+            stopped.set()
             thread.join(timeout=seconds)
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
-
-
 def load_predictor(path: Path) -> Predictor:
-    """The predictor of a ``.keras`` file: loaded in safe mode, compiled, tried once.
+    """Load a ``.keras`` file in safe mode, compile it and test it with one call.
 
     Raises:
-        ModelError: it cannot be loaded, or is no classifier of digits.
+        ModelError: it cannot be loaded, or does not classify digits.
     """
     from mnist_core.models.predictor import CompiledPredictor
     from mnist_core.models.saved_model import load_model
 
     return CompiledPredictor(load_model(path))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

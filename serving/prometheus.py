@@ -1,4 +1,4 @@
-"""Figures of the service, as Prometheus reads them."""
+"""Metrics of the service in Prometheus's format."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serving.model_manager import ModelManager
 from serving.recognition import Recognition
 
-BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5)
+SECONDS_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5)
 
 
-class Metrics:
-    """One application's figures; several can live in a process.
+class ServiceMetrics:
+    """Metrics of one application. Several applications can live in a process.
 
     Args:
-        throne: whose champion and swaps are shown.
+        manager: holds the champion and counts its swaps.
     """
 
     def __init__(self, manager: ModelManager) -> None:
@@ -31,35 +31,35 @@ class Metrics:
             "mnist_requests", "Requests answered.", ["route", "method", "status"], registry=self._registry
         )
         self._seconds = Histogram(
-            "mnist_request_seconds", "Time to answer.", ["route"], buckets=BUCKETS, registry=self._registry
+            "mnist_request_seconds", "Time to answer.", ["route"], buckets=SECONDS_BUCKETS, registry=self._registry
         )
         self._digits = Counter("mnist_digits", "Digits recognised.", ["digit", "sure"], registry=self._registry)
 
-    def count(self, recognitions: Iterable[Recognition]) -> None:
-        """Note what was recognised; an empty picture counts as digit ``none``."""
-        for one in recognitions:
-            digit = "none" if one.digit is None else str(one.digit)
-            self._digits.labels(digit, str(one.sure).lower()).inc()
+    def count_digits(self, recognitions: Iterable[Recognition]) -> None:
+        """Count the recognised digits; an empty picture counts as digit ``none``."""
+        for recognition in recognitions:
+            digit = "none" if recognition.digit is None else str(recognition.digit)
+            self._digits.labels(digit, str(recognition.sure).lower()).inc()
 
-    def answered(self, route: str, method: str, status: int, seconds: float) -> None:
-        """Note one request."""
+    def count_request(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Count one request and the seconds that it took."""
         self._requests.labels(route, method, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
-    def text(self) -> bytes:
-        """All figures in Prometheus's text format."""
+    def render(self) -> bytes:
+        """All metrics in Prometheus's text format."""
         return generate_latest(self._registry)
 
 
-class CountRequests:
-    """Times every request; by its route, since paths are without end."""
+class RequestMetrics:
+    """Counts and times every request by its route, since paths are without end."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: ServiceMetrics) -> None:
         self._app = app
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, and note it."""
+        """Handle one request, and count it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -75,19 +75,20 @@ class CountRequests:
             await self._app(scope, receive, send_and_note)
         finally:
             route = getattr(scope.get("route"), "path", "") or "other"
-            self._metrics.answered(route, _known_method(scope["method"]), status, time.perf_counter() - started)
+            self._metrics.count_request(route, _known_method(scope["method"]), status, time.perf_counter() - started)
 
 
 class _ChampionCollector(Collector):
     def __init__(self, manager: ModelManager) -> None:
-        self._throne = manager
+        self._manager = manager
 
     def collect(self) -> Iterable[CounterMetricFamily | InfoMetricFamily]:
-        yield CounterMetricFamily("mnist_champion_swaps", "Champions replaced by another.", value=self._throne.swaps)
-        info = InfoMetricFamily("mnist_champion", "The model that answers.")
-        if champion := self._throne.champion:
-            info.add_metric([], {"version": champion.facts.version, "sha256": champion.facts.sha256})
-        yield info
+        swaps = self._manager.swaps
+        yield CounterMetricFamily("mnist_champion_swaps", "Champions replaced by another.", value=swaps)
+        family = InfoMetricFamily("mnist_champion", "The champion that is served.")
+        if champion := self._manager.champion:
+            family.add_metric([], {"version": champion.info.version, "sha256": champion.info.sha256})
+        yield family
 
 
 def _known_method(method: str) -> str:

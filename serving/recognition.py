@@ -1,4 +1,4 @@
-"""From pictures to what is said of them: the digit, how sure, and why."""
+"""Recognition of the digit in a picture: its class, its confidence and an explanation."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from serving.preprocessing import Bytes, as_mnist
+from serving.preprocessing import Bytes, to_mnist_image
 
 if TYPE_CHECKING:
     from mnist_core.models.predictor import PredictionExplanation
 
-SURE = 0.7
-"""Confidence below which the answer is "not sure"."""
+MIN_SURE_CONFIDENCE = 0.7
+"""Confidence below which a recognition is marked as not sure."""
 DECIMALS = 4
 
 
 class Predictor(Protocol):
-    """A model that is ready to answer, from any thread."""
+    """A model that is ready for predictions from any thread."""
 
     def probabilities(self, images: Bytes) -> npt.NDArray[np.float32]:
         """Class probabilities, shape ``(n, 10)``, of images of shape ``(n, 28, 28)``, uint8."""
 
     def explain(self, image: Bytes) -> PredictionExplanation:
-        """How an image of shape ``(28, 28)``, uint8, led to its probabilities."""
+        """Probabilities, activations and saliency of an image of shape ``(28, 28)``, uint8."""
 
 
 @dataclass(frozen=True)
 class Recognition:
-    """What is said of one picture.
+    """The digit recognised in one picture.
 
     Args:
-        digit: the likeliest; None where nothing is drawn.
-        confidence: its probability, 0 where nothing is drawn.
-        sure: whether the confidence is 0.7 or more.
-        probabilities: of the ten digits; none where nothing is drawn.
+        digit: the most probable class; None if nothing is drawn.
+        confidence: its probability; 0 if nothing is drawn.
+        sure: true if the confidence is 0.7 or more.
+        probabilities: of the ten digits; empty if nothing is drawn.
     """
 
     digit: int | None = None
@@ -45,17 +45,25 @@ class Recognition:
     sure: bool = False
     probabilities: tuple[float, ...] = ()
 
+    @classmethod
+    def from_probabilities(cls, probabilities: npt.NDArray[np.float32]) -> Recognition:
+        """The most probable of ten classes with these probabilities, shape ``(10,)``."""
+        digit = int(probabilities.argmax())
+        # As doubles: float32 would be written out with all of its digits.
+        rounded = tuple(probabilities.astype(np.float64).round(DECIMALS).tolist())
+        return cls(digit, rounded[digit], rounded[digit] >= MIN_SURE_CONFIDENCE, rounded)
+
 
 @dataclass(frozen=True)
-class Explained:
-    """What is said of one picture, and how it came to that.
+class Explanation:
+    """The digit recognised in one picture, with the network's input and inner values.
 
     Args:
-        recognition: what is said.
-        version: of the model that said it.
-        pixels: the 28 × 28 image that the network was given, 0–255; none where nothing is drawn.
+        recognition: the digit.
+        version: of the model that recognised it.
+        pixels: the network's input, 28 × 28 grey levels, 0–255; empty if nothing is drawn.
         activations: of the network's last hidden layer, 0 or more.
-        saliency: 28 × 28 numbers from -1 to 1: how much the ink there speaks for the digit, or against it.
+        saliency: 28 × 28 numbers from -1 to 1: how much the ink there raises the digit's probability, or lowers it.
     """
 
     recognition: Recognition
@@ -66,34 +74,27 @@ class Explained:
 
 
 def recognise(predictor: Predictor, pictures: Sequence[Bytes]) -> list[Recognition]:
-    """Recognise one digit in each picture of grey levels, of any size; all in one call of the network."""
-    images = [as_mnist(picture) for picture in pictures]
+    """Recognise one digit in each picture of grey levels, of any size, with one call of the network."""
+    images = [to_mnist_image(picture) for picture in pictures]
     drawn = [image for image in images if image is not None]
-    answers = iter(predictor.probabilities(np.stack(drawn)) if drawn else ())
-    return [Recognition() if image is None else conclude(next(answers)) for image in images]
+    probabilities = iter(predictor.probabilities(np.stack(drawn)) if drawn else ())
+    return [Recognition() if image is None else Recognition.from_probabilities(next(probabilities)) for image in images]
 
 
-def explain(predictor: Predictor, picture: Bytes, version: str) -> Explained:
-    """Recognise the digit in one picture with the model of that version, and say how."""
-    image = as_mnist(picture)
+def explain_picture(predictor: Predictor, picture: Bytes, version: str) -> Explanation:
+    """Recognise the digit in one picture with the model of that version, and explain it."""
+    image = to_mnist_image(picture)
     if image is None:
-        return Explained(Recognition(), version)
+        return Explanation(Recognition(), version)
     explanation = predictor.explain(image)
-    return Explained(
-        recognition=conclude(explanation.probabilities),
+    strongest = max(np.abs(explanation.saliency).max(), 1e-9)
+    return Explanation(
+        recognition=Recognition.from_probabilities(explanation.probabilities),
         version=version,
         pixels=_rows(image),
         activations=tuple(explanation.activations.round(DECIMALS).tolist()),
-        saliency=_rows((explanation.saliency / max(np.abs(explanation.saliency).max(), 1e-9)).round(2)),
+        saliency=_rows((explanation.saliency / strongest).round(2)),
     )
-
-
-def conclude(probabilities: npt.NDArray[np.float32]) -> Recognition:
-    """What is said of an image with these probabilities, shape ``(10,)``."""
-    digit = int(probabilities.argmax())
-    # As doubles: float32 would be written out with all of its digits.
-    rounded = tuple(probabilities.astype(np.float64).round(DECIMALS).tolist())
-    return Recognition(digit, rounded[digit], rounded[digit] >= SURE, rounded)
 
 
 def _rows(array: npt.NDArray[np.generic]) -> tuple[tuple[int, ...], ...]:

@@ -1,4 +1,4 @@
-"""The process that serves: one port, one thread that computes."""
+"""The server process: one port, and one thread for the network's computations."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ SHUTDOWN_SECONDS = 10
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Take the port, so that a mistake shows before a model is loaded.
+    """Open the port, before a model is loaded, so that a mistake shows at once.
 
     Args:
         host: address to bind to.
-        port: 0 takes any that is free.
+        port: 0 for any that is free.
 
     Raises:
-        SpecError: the address is not this machine's, or the port is taken.
+        SpecError: the address does not belong to this machine, or the port is taken.
     """
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-        listener.listen()  # who comes before the server is up waits
+        listener.listen()  # clients that connect before the server is up wait
     except OSError as error:
         listener.close()
         raise SpecError(f"--host {host} --port {port}: cannot be bound to ({error.strerror or error})") from error
@@ -41,12 +41,12 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def run(app: FastAPI, listener: socket.socket, shutdown_seconds: int = SHUTDOWN_SECONDS) -> None:
-    """Serve on the port until Ctrl-C or SIGTERM.
+    """Serve the application on the port until Ctrl-C or SIGTERM.
 
     Args:
-        app: answers.
+        app: handles the requests.
         listener: the port.
-        shutdown_seconds: in which requests that have begun are still answered after Ctrl-C or SIGTERM.
+        shutdown_seconds: time in which requests that have begun are still answered after Ctrl-C or SIGTERM.
     """
     config = uvicorn.Config(
         app,

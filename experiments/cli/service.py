@@ -58,7 +58,7 @@ def serve(
     manager = ModelManager(RegistryModelSource(tracking_uri(), name), load_predictor)
     manager.check()
     if manager.champion:
-        facts = manager.champion.facts
+        facts = manager.champion.info
         console.print(f"champion   {facts.name} version {facts.version}, {facts.run}")
     else:
         console.print(manager.problem or NO_CHAMPION, style="yellow", soft_wrap=True)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from serving import connections, server
 from serving.app import Settings, create_app
 from serving.model_manager import ModelManager
-from tests.helpers.serving_fakes import Shelf
+from tests.helpers.serving_fakes import FolderModelSource
 
 if TYPE_CHECKING:
     from mnist_core.models.predictor import PredictionExplanation
@@ -33,10 +33,10 @@ class Undecided:
 
 def main(folder: Path, head_seconds: float, stall_seconds: float, shutdown_seconds: int) -> None:
     connections.HEAD_SECONDS = head_seconds
-    shelf = Shelf(folder / "shelf")
-    shelf.put("1", b"")
-    shelf.name = "1"
-    manager = ModelManager(shelf, lambda file: Undecided())
+    source = FolderModelSource(folder / "models")
+    source.put("1", b"")
+    source.champion = "1"
+    manager = ModelManager(source, lambda file: Undecided())
     manager.check()
     listener = server.listen("127.0.0.1", 0)
     print(listener.getsockname()[1], flush=True)

@@ -1,4 +1,4 @@
-"""A source of champions that is a folder."""
+"""A source of champions without a registry."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from mnist_core.errors import ModelError, StoreError
 from serving.model_manager import ModelArtifact, ModelInfo
 
 
-class Shelf:
-    """A ChampionSource whose versions are files; whoever holds it moves the alias.
+class FolderModelSource:
+    """A ModelSource whose versions are the files of a folder, and whose champion is set by the test.
 
     Args:
-        folder: is made.
+        folder: is created.
     """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
         self._folder = folder
-        self.name: str | None = None
+        self.champion: str | None = None
         self.reachable = True
 
     def put(self, identity: str, content: bytes) -> None:
@@ -26,15 +26,15 @@ class Shelf:
 
     def current(self) -> str | None:
         if not self.reachable:
-            raise StoreError("shelf: out of reach")
-        return self.name
+            raise StoreError("source: out of reach")
+        return self.champion
 
     def fetch(self, identity: str, folder: Path) -> ModelArtifact:
         if not (self._folder / identity).exists():
             raise ModelError(f"version {identity}: expected a file, found none")
         path = folder / "model.keras"
         path.write_bytes((self._folder / identity).read_bytes())
-        facts = ModelInfo(
+        info = ModelInfo(
             name="digits",
             version=identity,
             run="quick/trial-003",
@@ -45,4 +45,4 @@ class Shelf:
             val_accuracy=0.92,
             run_url="http://127.0.0.1:5000/#/experiments/1/runs/0",
         )
-        return ModelArtifact(path, facts)
+        return ModelArtifact(path, info)

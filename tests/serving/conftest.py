@@ -18,7 +18,7 @@ from mnist_core.training.trainer import train
 from serving.app import Settings, create_app
 from serving.model_manager import ModelManager, load_predictor
 from tests.helpers.picture_files import encode
-from tests.helpers.serving_fakes import Shelf
+from tests.helpers.serving_fakes import FolderModelSource
 
 
 @pytest.fixture(scope="session")
@@ -33,18 +33,18 @@ def trained_file(sample: LabelledImages, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.fixture
-def shelf(trained_file: Path, tmp_path: Path) -> Shelf:
+def source(trained_file: Path, tmp_path: Path) -> FolderModelSource:
     """Champions by number; the trained network is version 1 and champion."""
-    shelf = Shelf(tmp_path / "shelf")
-    shelf.put("1", trained_file.read_bytes())
-    shelf.name = "1"
-    return shelf
+    source = FolderModelSource(tmp_path / "models")
+    source.put("1", trained_file.read_bytes())
+    source.champion = "1"
+    return source
 
 
 @pytest.fixture
-def manager(shelf: Shelf) -> ModelManager:
+def manager(source: FolderModelSource) -> ModelManager:
     """With version 1 on it."""
-    manager = ModelManager(shelf, load_predictor)
+    manager = ModelManager(source, load_predictor)
     manager.check()
     return manager
 

@@ -15,7 +15,7 @@ from mnist_core.data.feedback import read_feedback
 from serving.app import Settings, create_app
 from serving.model_manager import ModelManager, load_predictor
 from tests.helpers.picture_files import encode, encode_huge
-from tests.helpers.serving_fakes import Shelf
+from tests.helpers.serving_fakes import FolderModelSource
 
 Bytes = npt.NDArray[np.uint8]
 PNG = {"Content-Type": "image/png"}
@@ -156,9 +156,9 @@ def test_every_answer_carries_the_security_headers(client: TestClient) -> None:
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_without_a_champion_it_says_how_to_get_one(shelf: Shelf, digits: Bytes) -> None:
-    shelf.name = None
-    manager = ModelManager(shelf, load_predictor)
+def test_without_a_champion_it_says_how_to_get_one(source: FolderModelSource, digits: Bytes) -> None:
+    source.champion = None
+    manager = ModelManager(source, load_predictor)
     manager.check()
     with TestClient(create_app(manager), base_url="http://127.0.0.1") as client:
         for answer in (client.post("/predict", json=digits[0].tolist()), client.get("/model")):
@@ -179,13 +179,18 @@ def test_feedback_is_appended_and_can_be_evaluated_on(client: TestClient, digits
 
 
 def test_feedback_names_the_version_that_guessed_though_another_serves_by_then(
-    client: TestClient, manager: ModelManager, shelf: Shelf, digits: Bytes, trained_file: Path, tmp_path: Path
+    client: TestClient,
+    manager: ModelManager,
+    source: FolderModelSource,
+    digits: Bytes,
+    trained_file: Path,
+    tmp_path: Path,
 ) -> None:
     explained = client.post("/explain", content=encode(digits[0]), headers=PNG).json()
     body = {"pixels": explained["pixels"], "guess": explained["recognition"]["digit"], "truth": 7}
-    shelf.put("2", trained_file.read_bytes())
+    source.put("2", trained_file.read_bytes())
     for serving, sent in (("2", {"version": explained["version"]}), ("2", {}), (None, {"version": "2"})):
-        shelf.name = serving
+        source.champion = serving
         manager.check()
         assert client.post("/feedback", json=body | sent).status_code == 204
     lines = (tmp_path / "feedback" / "feedback.jsonl").read_text().splitlines()

@@ -18,7 +18,7 @@ from mnist_core.hyperparameters import Hyperparameters
 from mnist_core.models.factory import build_model
 from serving.app import Settings, create_app
 from serving.model_manager import ModelManager, load_predictor
-from tests.helpers.serving_fakes import Shelf
+from tests.helpers.serving_fakes import FolderModelSource
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -31,16 +31,16 @@ def other_file(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return path.read_bytes()
 
 
-def test_the_champion_follows_the_alias(manager: ModelManager, shelf: Shelf, other_file: bytes) -> None:
-    shelf.put("2", other_file)
+def test_the_champion_follows_the_alias(manager: ModelManager, source: FolderModelSource, other_file: bytes) -> None:
+    source.put("2", other_file)
     before = manager.champion
     manager.check()
     assert manager.champion is before  # nothing is loaded again
-    shelf.name = "2"
+    source.champion = "2"
     manager.check()
     assert manager.champion is not None
-    assert manager.champion.facts.version == "2"
-    shelf.name = None
+    assert manager.champion.info.version == "2"
+    source.champion = None
     manager.check()
     assert manager.champion is None
     assert manager.swaps == 1
@@ -81,37 +81,39 @@ BAD = {
 
 @pytest.mark.parametrize(("write", "problem"), BAD.items(), ids=lambda value: getattr(value, "__name__", ""))
 def test_a_bad_version_is_refused_and_the_old_one_keeps_serving(
-    write: object, problem: str, manager: ModelManager, shelf: Shelf, digits: Bytes, tmp_path: Path
+    write: object, problem: str, manager: ModelManager, source: FolderModelSource, digits: Bytes, tmp_path: Path
 ) -> None:
     assert callable(write)
     write(tmp_path / "bad.keras")
-    shelf.put("2", (tmp_path / "bad.keras").read_bytes())
-    shelf.name = "2"
+    source.put("2", (tmp_path / "bad.keras").read_bytes())
+    source.champion = "2"
     manager.check()
     with TestClient(create_app(manager), base_url="http://127.0.0.1") as client:
         health = client.get("/health")
         assert (health.status_code, health.json()["status"], health.json()["version"]) == (200, "degraded", "1")
         assert problem in health.json()["problem"]
         assert client.post("/predict", json=digits[0].tolist()).json()["version"] == "1"
-    shelf.name = "1"
+    source.champion = "1"
     manager.check()
     assert manager.problem is None
 
 
-def test_a_missing_file_and_a_store_out_of_reach_change_nothing(manager: ModelManager, shelf: Shelf) -> None:
-    shelf.name = "7"
+def test_a_missing_file_and_a_store_out_of_reach_change_nothing(
+    manager: ModelManager, source: FolderModelSource
+) -> None:
+    source.champion = "7"
     manager.check()
     assert manager.problem == "version 7: expected a file, found none"
-    shelf.reachable = False
+    source.reachable = False
     manager.check()
-    assert manager.problem == "shelf: out of reach"
+    assert manager.problem == "source: out of reach"
     assert manager.champion is not None
-    assert manager.champion.facts.version == "1"
+    assert manager.champion.info.version == "1"
 
 
 def test_a_full_disk_is_reported_and_the_registry_is_followed_on(
     manager: ModelManager,
-    shelf: Shelf,
+    source: FolderModelSource,
     other_file: bytes,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -119,11 +121,11 @@ def test_a_full_disk_is_reported_and_the_registry_is_followed_on(
     def full(*args: object, **keywords: object) -> str:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    shelf.put("2", other_file)
+    source.put("2", other_file)
     with TestClient(create_app(manager, Settings(check_seconds=0.01)), base_url="http://127.0.0.1") as client:
         with monkeypatch.context() as patch:
             patch.setattr(tempfile, "mkdtemp", full)
-            shelf.name = "2"
+            source.champion = "2"
             health = wait_for(client, "degraded")
             assert health["version"] == "1"
             assert health["problem"] == "OSError: [Errno 28] No space left on device"
@@ -147,9 +149,9 @@ def wait_for(client: TestClient, status: str) -> dict[str, object]:
 
 
 def test_swaps_under_load_lose_no_request(
-    shelf: Shelf, manager: ModelManager, other_file: bytes, digits: Bytes
+    source: FolderModelSource, manager: ModelManager, other_file: bytes, digits: Bytes
 ) -> None:
-    shelf.put("2", other_file)
+    source.put("2", other_file)
     answers: list[tuple[int, str]] = []
     over = threading.Event()
     body = digits[:2].tolist()
@@ -164,7 +166,7 @@ def test_swaps_under_load_lose_no_request(
         for asker in askers:
             asker.start()
         for swap in range(1, 5):
-            shelf.name = "2" if swap % 2 else "1"
+            source.champion = "2" if swap % 2 else "1"
             while manager.swaps < swap:
                 assert manager.problem is None
                 over.wait(0.01)
@@ -175,10 +177,12 @@ def test_swaps_under_load_lose_no_request(
     assert {version for _, version in answers} == {"1", "2"}
 
 
-def test_a_network_without_hidden_layers_shows_no_activations(shelf: Shelf, other_file: bytes, png: bytes) -> None:
-    shelf.put("2", other_file)
-    shelf.name = "2"
-    manager = ModelManager(shelf, load_predictor)
+def test_a_network_without_hidden_layers_shows_no_activations(
+    source: FolderModelSource, other_file: bytes, png: bytes
+) -> None:
+    source.put("2", other_file)
+    source.champion = "2"
+    manager = ModelManager(source, load_predictor)
     manager.check()
     with TestClient(create_app(manager), base_url="http://127.0.0.1") as client:
         explained = client.post("/explain", content=png, headers={"Content-Type": "image/png"}).json()

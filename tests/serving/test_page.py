@@ -21,7 +21,7 @@ from mnist_core.data.feedback import read_feedback
 from serving.app import STATIC, Settings, create_app
 from serving.model_manager import ModelManager, load_predictor
 from tests.helpers.picture_files import encode
-from tests.helpers.serving_fakes import Shelf
+from tests.helpers.serving_fakes import FolderModelSource
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -48,9 +48,9 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture
-def url(shelf: Shelf, tmp_path: Path) -> Iterator[str]:
+def url(source: FolderModelSource, tmp_path: Path) -> Iterator[str]:
     """Address of a service that collects feedback."""
-    manager = ModelManager(shelf, load_predictor)
+    manager = ModelManager(source, load_predictor)
     manager.check()
     app = create_app(manager, Settings(collect=tmp_path / "feedback", check_seconds=0.1))
     with socket.socket() as listener:
@@ -192,14 +192,14 @@ def test_a_correction_is_stored_with_the_image_that_the_network_saw(page: Any, t
 
 
 def test_a_correction_names_the_model_that_was_wrong(
-    page: Any, shelf: Shelf, trained_file: Path, tmp_path: Path
+    page: Any, source: FolderModelSource, trained_file: Path, tmp_path: Path
 ) -> None:
     for stroke in THREE:
         draw(page, stroke)
     expect_text(page, "#digit", "3")
     page.route("**/health", lambda route: route.abort())  # the page does not learn of the next champion
-    shelf.put("2", trained_file.read_bytes())
-    shelf.name = "2"
+    source.put("2", trained_file.read_bytes())
+    source.champion = "2"
     while page.request.get(f"{page.url}model").json()["version"] != "2":
         time.sleep(0.01)
     page.get_by_label("That was a 7").click()
@@ -208,11 +208,11 @@ def test_a_correction_names_the_model_that_was_wrong(
     assert (line["model"], line["truth"]) == ("1", 7)
 
 
-def test_the_page_follows_the_champion(page: Any, shelf: Shelf) -> None:
-    shelf.name = None
+def test_the_page_follows_the_champion(page: Any, source: FolderModelSource) -> None:
+    source.champion = None
     playwright.expect(page.locator("#waiting")).to_contain_text("mnist-search promote")
     playwright.expect(page.locator(".answer")).to_be_hidden()
-    shelf.name = "1"
+    source.champion = "1"
     playwright.expect(page.locator(".answer")).to_be_visible()
     playwright.expect(page.locator("#facts a")).to_have_attribute(
         "href", "http://127.0.0.1:5000/#/experiments/1/runs/0"

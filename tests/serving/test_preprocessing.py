@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from serving.model_manager import load_predictor
-from serving.preprocessing import as_mnist
+from serving.preprocessing import to_mnist_image
 from serving.recognition import Predictor
 
 Bytes = npt.NDArray[np.uint8]
@@ -37,7 +37,7 @@ def on_canvas(drawing: Bytes, top: int, left: int, side: int = 280) -> Bytes:
 
 
 def read(picture: Bytes) -> Bytes:
-    found = as_mnist(picture)
+    found = to_mnist_image(picture)
     assert found is not None
     return found
 
@@ -119,11 +119,11 @@ def test_ink_that_is_heavy_at_one_end_is_cut_and_not_wrapped() -> None:
 
 @pytest.mark.parametrize("level", [0, 7, 128, 255])
 def test_there_is_no_digit_on_plain_paper(level: int) -> None:
-    assert as_mnist(np.full((50, 40), level, np.uint8)) is None
+    assert to_mnist_image(np.full((50, 40), level, np.uint8)) is None
 
 
 def test_faint_noise_is_no_digit() -> None:
-    assert as_mnist(np.random.default_rng(0).integers(110, 130, (200, 200), dtype=np.uint8)) is None
+    assert to_mnist_image(np.random.default_rng(0).integers(110, 130, (200, 200), dtype=np.uint8)) is None
 
 
 def test_the_noise_of_a_photograph_is_no_ink(digits: Bytes) -> None:
@@ -139,5 +139,5 @@ def test_any_picture_gives_an_image_or_nothing(data: st.DataObject) -> None:
     shape = data.draw(st.tuples(st.integers(1, 60), st.integers(1, 60)))
     rng = np.random.default_rng(data.draw(st.integers(0, 9999)))
     picture = (rng.integers(0, 256, shape) * (rng.random(shape) < data.draw(st.floats(0, 1)))).astype(np.uint8)
-    found = as_mnist(picture)
+    found = to_mnist_image(picture)
     assert found is None or (found.shape, found.dtype) == ((28, 28), np.uint8)

@@ -69,7 +69,7 @@ def test_the_champion_of_the_registry_is_served_and_followed(
         manager.check()
         assert manager.problem is None
         assert manager.champion is not None
-        facts = manager.champion.facts
+        facts = manager.champion.info
         assert (facts.name, facts.version, facts.run) == (NAME, str(version), run.title)
         assert (facts.sweep, facts.test_accuracy, facts.val_accuracy) == ("small", 0.9123, None)
         assert facts.sha256 == run.tags[Tag.MODEL_SHA256]
@@ -148,7 +148,7 @@ def test_a_version_is_served_with_its_own_model_whatever_its_run_names_by_now(
     for tag in (Tag.MODEL_ID, Tag.MODEL_SHA256):
         swept_store.client.set_tag(run.run_id, tag, other.tags[tag])
     candidate = RegistryModelSource(swept_store.uri, NAME).fetch("1", tmp_path)
-    assert candidate.facts.sha256 == sha256_of(candidate.file) == own
+    assert candidate.info.sha256 == sha256_of(candidate.file) == own
 
 
 def test_a_version_that_is_gone_is_said_to_be(store: Store, promote: Promote, tmp_path: Path) -> None:
