@@ -1,141 +1,144 @@
-// Puts the page together: the paper, the service, what is shown.
+// The page: connects the canvas, the service, the prediction and the explanation.
 
-import { showAnswer, showLatency, showRefusal } from "./answer.js";
-import { showInside } from "./inside.js";
-import { Paper } from "./paper.js";
-import { explain, giveFeedback, health, Live, model, Refusal } from "./service.js";
+import { explain, health, model, sendFeedback, ServiceError, Updater } from "./api.js";
+import { DrawingCanvas } from "./canvas.js";
+import { showExplanation } from "./explanation.js";
+import { showError, showLatency, showPrediction } from "./prediction.js";
 
 const CHECK_MILLISECONDS = 4000;
 const UNREACHABLE = "The service cannot be reached.";
-const NOTHING = { recognition: { digit: null, confidence: 0, sure: false, probabilities: [] }, pixels: [], activations: [], saliency: [] };
+const QUESTION = "Wrong? Choose the correct digit:";
+const EMPTY = { recognition: { digit: null, confidence: 0, sure: false, probabilities: [] }, pixels: [], activations: [], saliency: [] };
 const byId = (id) => document.getElementById(id);
 
-const paper = new Paper(byId("paper"));
-let answered = NOTHING;
+const drawing = new DrawingCanvas(byId("canvas"));
+let explanation = EMPTY;
 let collecting = false;
 let version;
+const noChampion = document.getElementById("waiting-reason").textContent;
 
-const live = new Live(
-  async () => (paper.isEmpty ? NOTHING : explain(await paper.toBlob())),
-  async (question) => {
-    const started = performance.now();
-    try {
-      answered = await question();
-      showAnswer(answered.recognition);
-      showLatency(answered === NOTHING ? null : performance.now() - started);
-    } catch (error) {
-      answered = NOTHING;
-      showRefusal(error instanceof Refusal ? error.message : UNREACHABLE);
-      showLatency(null);
-    }
-    showInside(answered);
-    byId("feedback").hidden = !collecting || answered.recognition.digit === null;
-    byId("thanks").textContent = "Was it something else?";
-  },
-);
-
-paper.addEventListener("change", () => {
-  byId("hint").hidden = !paper.isEmpty;
-  byId("undo").disabled = byId("clear").disabled = paper.isEmpty;
-  live.changed();
+const updater = new Updater(async () => {
+  const started = performance.now();
+  try {
+    explanation = drawing.isEmpty ? EMPTY : await explain(await drawing.toBlob());
+    showPrediction(explanation.recognition);
+    showLatency(explanation === EMPTY ? null : performance.now() - started);
+  } catch (error) {
+    explanation = EMPTY;
+    showError(error instanceof ServiceError ? error.message : UNREACHABLE);
+    showLatency(null);
+  }
+  showExplanation(explanation);
+  askForFeedback(collecting && explanation.recognition.digit !== null);
 });
 
+drawing.addEventListener("change", () => {
+  byId("hint").hidden = !drawing.isEmpty;
+  byId("undo").disabled = byId("clear").disabled = drawing.isEmpty;
+  updater.schedule();
+});
+
+function askForFeedback(wanted) {
+  byId("feedback").hidden = !wanted;
+  const status = byId("feedback-status");
+  if (status.textContent !== QUESTION) status.textContent = QUESTION; // each change is read aloud
+}
+
 function setErasing(erasing) {
-  paper.erasing = erasing;
+  drawing.erasing = erasing;
   byId("eraser").setAttribute("aria-pressed", String(erasing));
 }
 
-async function takePicture(file) {
+async function loadPicture(file) {
   try {
-    await paper.place(file);
+    await drawing.loadPicture(file);
   } catch {
-    showRefusal("That is no picture that can be read: expected PNG or JPEG.");
+    showError("This file cannot be read: expected PNG or JPEG.");
   }
 }
 
-byId("undo").addEventListener("click", () => paper.undo());
-byId("clear").addEventListener("click", () => paper.clear());
-byId("eraser").addEventListener("click", () => setErasing(!paper.erasing));
-byId("pen").addEventListener("input", (event) => (paper.width = Number(event.target.value)));
+byId("undo").addEventListener("click", () => drawing.undo());
+byId("clear").addEventListener("click", () => drawing.clear());
+byId("eraser").addEventListener("click", () => setErasing(!drawing.erasing));
+byId("pen").addEventListener("input", (event) => (drawing.width = Number(event.target.value)));
 byId("file").addEventListener("change", (event) => {
   const [file] = event.target.files;
-  if (file) takePicture(file);
-  event.target.value = ""; // the same file may be chosen again
+  if (file) loadPicture(file);
+  event.target.value = ""; // so that the same file can be chosen again
 });
 
 document.addEventListener("keydown", (event) => {
   if ((event.ctrlKey || event.metaKey) && event.key === "z") {
     event.preventDefault();
-    paper.undo();
-  } else if (event.key === "Escape") paper.clear();
-  else if (event.key === "e" && !event.ctrlKey && !event.metaKey) setErasing(!paper.erasing);
+    drawing.undo();
+  } else if (event.key === "Escape") drawing.clear();
+  else if (event.key === "e" && !event.ctrlKey && !event.metaKey) setErasing(!drawing.erasing);
 });
 document.addEventListener("paste", (event) => {
-  const file = [...event.clipboardData.files].find((one) => one.type.startsWith("image/"));
-  if (file) takePicture(file);
+  const file = [...event.clipboardData.files].find(({ type }) => type.startsWith("image/"));
+  if (file) loadPicture(file);
 });
 for (const name of ["dragover", "dragleave", "drop"]) {
   document.addEventListener(name, (event) => {
     event.preventDefault();
     document.body.classList.toggle("dropping", name === "dragover");
-    if (name === "drop" && event.dataTransfer.files.length) takePicture(event.dataTransfer.files[0]);
+    if (name === "drop" && event.dataTransfer.files.length) loadPicture(event.dataTransfer.files[0]);
   });
 }
 
-for (let truth = 0; truth < 10; truth++) {
-  const button = Object.assign(document.createElement("button"), { type: "button", textContent: truth });
-  button.setAttribute("aria-label", `That was a ${truth}`);
+for (let digit = 0; digit < 10; digit++) {
+  const button = Object.assign(document.createElement("button"), { type: "button", textContent: digit });
+  button.setAttribute("aria-label", `The correct digit is ${digit}`);
   button.addEventListener("click", async () => {
     try {
-      await giveFeedback(answered.pixels, answered.recognition.digit, truth, answered.version);
-      byId("thanks").textContent = `Thank you: stored as a ${truth}.`;
+      await sendFeedback(explanation.pixels, explanation.recognition.digit, digit, explanation.version);
+      byId("feedback-status").textContent = `Thank you. Stored as a ${digit}.`;
     } catch {
-      byId("thanks").textContent = "That could not be stored.";
+      byId("feedback-status").textContent = "The feedback could not be stored.";
     }
   });
-  byId("truths").append(button);
+  byId("correct-digits").append(button);
 }
 
 async function checkService() {
   try {
     await showHealth(await health());
   } catch {
-    byId("speaker").textContent = UNREACHABLE;
+    byId("model-summary").textContent = UNREACHABLE;
   }
   setTimeout(checkService, CHECK_MILLISECONDS);
 }
 
-async function showHealth(now) {
-  const waiting = now.status === "waiting";
+async function showHealth(state) {
+  const waiting = state.status === "waiting";
   byId("waiting").hidden = !waiting;
-  document.querySelector(".answer").hidden = document.querySelector(".inside").hidden = waiting;
-  document.querySelector(".facts").hidden = waiting;
-  byId("problem").hidden = now.problem === null;
-  byId("problem").textContent = now.problem ? `A newer champion was refused: ${now.problem}` : "";
-  if (waiting && now.problem) byId("trouble").textContent = `The champion cannot be served: ${now.problem}`;
-  collecting = now.collecting;
-  if (now.version === version) return;
-  byId("speaker").textContent = waiting ? "no champion yet" : "\u00a0";
-  if (!waiting) showFacts(await model());
-  version = now.version; // once all is shown: what failed on the way is tried again
-  if (!waiting) live.changed();
+  for (const card of ["prediction", "explanation", "model"]) document.querySelector(`.${card}`).hidden = waiting;
+  byId("problem").hidden = state.problem === null;
+  byId("problem").textContent = state.problem ? `The newest champion cannot be served: ${state.problem}` : "";
+  byId("waiting-reason").textContent = state.problem ? `The champion cannot be served: ${state.problem}` : noChampion;
+  collecting = state.collecting;
+  if (state.version === version) return;
+  byId("model-summary").textContent = waiting ? "no champion yet" : "\u00a0";
+  if (!waiting) showModel(await model());
+  version = state.version; // set last, so that a failure on the way is tried again
+  if (!waiting) updater.schedule();
 }
 
-function showFacts(facts) {
+function showModel(info) {
   const accuracy = (value) => (value === null ? "not evaluated" : `${(100 * value).toFixed(2)}%`);
   const rows = {
-    Model: `${facts.name} ${facts.version}`,
-    Sweep: facts.sweep,
-    Run: facts.run,
-    "Test accuracy": accuracy(facts.test_accuracy),
-    "Validation accuracy": accuracy(facts.val_accuracy),
-    Registered: new Date(facts.created).toLocaleDateString("en", { dateStyle: "medium" }),
+    Model: `${info.name} ${info.version}`,
+    Sweep: info.sweep,
+    Run: info.run,
+    "Test accuracy": accuracy(info.test_accuracy),
+    "Validation accuracy": accuracy(info.val_accuracy),
+    Registered: new Date(info.created).toLocaleDateString("en", { dateStyle: "medium" }),
   };
-  byId("speaker").textContent = `${rows.Model} · test accuracy ${rows["Test accuracy"]}`;
-  byId("facts").replaceChildren(...Object.entries(rows).map(([name, text]) => fact(name, text, name === "Run" && facts.run_url)));
+  byId("model-summary").textContent = `${rows.Model} · test accuracy ${rows["Test accuracy"]}`;
+  byId("model-info").replaceChildren(...Object.entries(rows).map(([name, text]) => infoRow(name, text, name === "Run" && info.run_url)));
 }
 
-function fact(name, text, link) {
+function infoRow(name, text, link) {
   const row = document.createElement("div");
   const value = document.createElement("dd");
   value.append(link ? Object.assign(document.createElement("a"), { href: link, rel: "noreferrer", target: "_blank", textContent: text }) : text);

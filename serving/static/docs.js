@@ -1,4 +1,4 @@
-// The service's OpenAPI description, readable; nothing is loaded from elsewhere.
+// The documentation of the service from its OpenAPI description. Nothing is loaded from other sites.
 
 const EXAMPLES = {
   "/predict": `curl -H "Content-Type: image/png" --data-binary @digit.png ${location.origin}/predict
@@ -7,15 +7,15 @@ curl -H "Content-Type: application/json" --data @pixels.json ${location.origin}/
 };
 
 function element(name, content, className = "") {
-  const made = document.createElement(name);
-  made.className = className;
-  made.append(...[content].flat());
-  return made;
+  const node = document.createElement(name);
+  node.className = className;
+  node.append(...[content].flat());
+  return node;
 }
 
 function describe(path, method, operation) {
   const types = Object.keys(operation.requestBody?.content ?? {}).join(", ");
-  const answers = Object.entries(operation.responses).flatMap(([status, { description }]) => [
+  const responses = Object.entries(operation.responses).flatMap(([status, { description }]) => [
     element("dt", status),
     element("dd", description),
   ]);
@@ -25,9 +25,9 @@ function describe(path, method, operation) {
     [
       element("h2", element("code", `${method.toUpperCase()} ${path}`)),
       element("p", operation.description ?? operation.summary),
-      ...(types ? [element("p", `Body: ${types}`, "fine")] : []),
+      ...(types ? [element("p", `Body: ${types}`, "note")] : []),
       ...(example ? [element("pre", example)] : []),
-      element("dl", answers),
+      element("dl", responses),
     ],
     "card",
   );

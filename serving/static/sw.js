@@ -1,7 +1,8 @@
-// Keeps the page itself at hand, so that the installed app opens at once and without a network. Answers are never kept.
+// The service worker: caches the files of the page, so that the installed app opens without a network. Responses of
+// the service are never cached.
 
-const CACHE = "shell-1";
-const SHELL = ["./", "style.css", "app.js", "paper.js", "service.js", "answer.js", "inside.js", "icon.svg", "icon-192.png", "manifest.webmanifest"];
+const CACHE = "shell-2";
+const SHELL = ["./", "style.css", "app.js", "api.js", "canvas.js", "explanation.js", "prediction.js", "icon.svg", "icon-192.png", "manifest.webmanifest"];
 
 self.addEventListener("install", (event) => {
   event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll(SHELL)));
@@ -13,22 +14,22 @@ self.addEventListener("activate", (event) => {
 });
 
 self.addEventListener("fetch", (event) => {
-  const shell = SHELL.some((path) => new URL(path, location).href === event.request.url);
-  if (event.request.method === "GET" && shell) event.respondWith(newestFirst(event));
+  const isShell = SHELL.some((path) => new URL(path, location).href === event.request.url);
+  if (event.request.method === "GET" && isShell) event.respondWith(networkFirst(event));
 });
 
-// A page that is a version behind its service would be worse than a moment's wait.
-async function newestFirst(event) {
+// Network first: an outdated page would not match its service.
+async function networkFirst(event) {
   const cache = await caches.open(CACHE);
-  let answer;
+  let response;
   try {
-    answer = await fetch(event.request);
+    response = await fetch(event.request);
   } catch (error) {
-    const kept = await cache.match(event.request);
-    if (kept) return kept;
+    const cached = await cache.match(event.request);
+    if (cached) return cached;
     throw error;
   }
-  // A full disk is no reason to show the old page.
-  if (answer.ok) event.waitUntil(cache.put(event.request, answer.clone()).catch(() => {}));
-  return answer;
+  // With a full disk the new page is shown all the same.
+  if (response.ok) event.waitUntil(cache.put(event.request, response.clone()).catch(() => {}));
+  return response;
 }

@@ -1,4 +1,4 @@
-"""The page as a person meets it, in a real browser: the system's Chromium, driven by Playwright."""
+"""Tests of the page in a real browser: the system's Chromium, driven by Playwright."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
 
 Bytes = npt.NDArray[np.uint8]
-# A three in four strokes of the pen, in shares of the paper's side.
+# A three in four strokes of the pen, in shares of the canvas's side.
 THREE = [
     [(0.3, 0.27), (0.38, 0.19), (0.5, 0.16), (0.62, 0.2), (0.67, 0.3)],
     [(0.67, 0.3), (0.62, 0.4), (0.52, 0.46), (0.43, 0.48)],
@@ -67,32 +67,32 @@ def url(source: FolderModelSource, tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture
 def page(browser: Any, url: str) -> Iterator[Any]:
-    """A desktop's window, in which no script may fail."""
+    """The page in a desktop's window. No script may fail in it."""
     with browser.new_context(viewport={"width": 1100, "height": 900}) as context:
-        yield from opened(context, url)
+        yield from open_page(context, url)
 
 
-def opened(context: Any, url: str) -> Iterator[Any]:
+def open_page(context: Any, url: str) -> Iterator[Any]:
     page = context.new_page()
     failures: list[str] = []
     page.on("pageerror", lambda error: failures.append(str(error)))
     page.on("console", lambda line: failures.append(line.text) if "Content Security" in line.text else None)
     page.goto(url)
-    playwright.expect(page.locator("#speaker")).to_contain_text("digits 1")
+    playwright.expect(page.locator("#model-summary")).to_contain_text("digits 1")
     yield page
     assert failures == []
 
 
-def place(page: Any, x: float, y: float) -> tuple[float, float]:
-    box = page.locator("#paper").bounding_box()
+def position(page: Any, x: float, y: float) -> tuple[float, float]:
+    box = page.locator("#canvas").bounding_box()
     return box["x"] + x * box["width"], box["y"] + y * box["height"]
 
 
 def draw(page: Any, stroke: list[tuple[float, float]]) -> None:
-    page.mouse.move(*place(page, *stroke[0]))
+    page.mouse.move(*position(page, *stroke[0]))
     page.mouse.down()
     for point in stroke[1:]:
-        page.mouse.move(*place(page, *point), steps=3)
+        page.mouse.move(*position(page, *point), steps=3)
     page.mouse.up()
 
 
@@ -101,18 +101,18 @@ def expect_text(page: Any, selector: str, text: str) -> None:
 
 
 def test_a_three_is_recognised_while_it_is_drawn(page: Any) -> None:
-    expect_text(page, "#verdict", "Nothing drawn yet")
-    page.mouse.move(*place(page, *THREE[0][0]))
+    expect_text(page, "#result", "Nothing drawn yet")
+    page.mouse.move(*position(page, *THREE[0][0]))
     page.mouse.down()
     for point in [point for stroke in THREE for point in stroke]:
-        page.mouse.move(*place(page, *point), steps=3)
+        page.mouse.move(*position(page, *point), steps=3)
     expect_text(page, "#digit", "3")  # the pen is still down
     page.mouse.up()
-    expect_text(page, "#verdict", "It is a 3")
+    expect_text(page, "#result", "It is a 3")
     expect_text(page, ".bars .top span:first-child", "3")
 
 
-def test_undo_and_clear_take_back_what_was_drawn(page: Any) -> None:
+def test_undo_and_clear_remove_strokes(page: Any) -> None:
     for stroke in THREE:
         draw(page, stroke)
     expect_text(page, "#digit", "3")
@@ -120,24 +120,24 @@ def test_undo_and_clear_take_back_what_was_drawn(page: Any) -> None:
     playwright.expect(page.locator("#undo")).to_be_enabled()
     for _ in range(3):
         page.click("#undo")
-    expect_text(page, "#verdict", "Nothing drawn yet")
+    expect_text(page, "#result", "Nothing drawn yet")
     expect_text(page, "#digit", "")
     draw(page, THREE[0])
     page.keyboard.press("Escape")
-    expect_text(page, "#verdict", "Nothing drawn yet")
+    expect_text(page, "#result", "Nothing drawn yet")
 
 
-def test_the_eraser_leaves_plain_paper(page: Any) -> None:
+def test_the_eraser_leaves_an_empty_canvas(page: Any) -> None:
     line = [(0.5, 0.2), (0.5, 0.8)]
     draw(page, line)
     expect_text(page, "#digit", "1")
     page.click("#eraser")
     draw(page, [(0.5, 0.1), (0.5, 0.9)])
-    expect_text(page, "#verdict", "Nothing drawn yet")
+    expect_text(page, "#result", "Nothing drawn yet")
 
 
 def test_a_one_can_be_drawn_by_keyboard(page: Any) -> None:
-    page.focus("#paper")
+    page.focus("#canvas")
     page.keyboard.press("Space")
     for _ in range(10):
         page.keyboard.press("Shift+ArrowDown")
@@ -145,14 +145,14 @@ def test_a_one_can_be_drawn_by_keyboard(page: Any) -> None:
     expect_text(page, "#digit", "1")
 
 
-def test_what_it_sees_and_goes_by_is_shown(page: Any) -> None:
+def test_the_input_the_saliency_and_the_activations_are_shown(page: Any) -> None:
     for stroke in THREE:
         draw(page, stroke)
     expect_text(page, "#digit", "3")
     page.check("#show-saliency")
     page.check("#show-hidden")
     playwright.expect(page.locator("#hidden-caption")).to_contain_text("of 64 hidden units")
-    colours = """() => { const canvas = document.getElementById("seen");
+    colours = """() => { const canvas = document.getElementById("network-input");
         const data = canvas.getContext("2d").getImageData(0, 0, 280, 280).data;
         return data.some((level, index) => index % 4 == 0 && level != data[index + 2]); }"""
     assert page.evaluate(colours)
@@ -165,7 +165,7 @@ def test_a_picture_file_is_recognised(page: Any, digits: Bytes, tmp_path: Path) 
     )
     expect_text(page, "#digit", "0")
     page.set_input_files("#file", {"name": "no.png", "mimeType": "image/png", "buffer": b"no picture"})
-    expect_text(page, "#verdict", "No answer")
+    expect_text(page, "#result", "No prediction")
 
 
 def test_a_picture_is_recognised_when_it_is_pasted(page: Any, digits: Bytes) -> None:
@@ -180,30 +180,30 @@ def test_a_picture_is_recognised_when_it_is_pasted(page: Any, digits: Bytes) -> 
     expect_text(page, "#digit", "1")
 
 
-def test_a_correction_is_stored_with_the_image_that_the_network_saw(page: Any, tmp_path: Path) -> None:
+def test_a_correction_is_stored_with_the_input_of_the_network(page: Any, tmp_path: Path) -> None:
     for stroke in THREE:
         draw(page, stroke)
     expect_text(page, "#digit", "3")
-    page.get_by_label("That was a 7").click()
-    expect_text(page, "#thanks", "Thank you: stored as a 7.")
+    page.get_by_label("The correct digit is 7").click()
+    expect_text(page, "#feedback-status", "Thank you. Stored as a 7.")
     stored = read_feedback(tmp_path / "feedback" / "feedback.jsonl")
     assert stored.labels.tolist() == [7]
     assert stored.images[0].max() == 255
 
 
-def test_a_correction_names_the_model_that_was_wrong(
+def test_a_correction_is_stored_with_the_version_that_was_wrong(
     page: Any, source: FolderModelSource, trained_file: Path, tmp_path: Path
 ) -> None:
     for stroke in THREE:
         draw(page, stroke)
     expect_text(page, "#digit", "3")
-    page.route("**/health", lambda route: route.abort())  # the page does not learn of the next champion
+    page.route("**/health", lambda route: route.abort())  # so that the page does not notice the next champion
     source.put("2", trained_file.read_bytes())
     source.champion = "2"
     while page.request.get(f"{page.url}model").json()["version"] != "2":
         time.sleep(0.01)
-    page.get_by_label("That was a 7").click()
-    expect_text(page, "#thanks", "Thank you: stored as a 7.")
+    page.get_by_label("The correct digit is 7").click()
+    expect_text(page, "#feedback-status", "Thank you. Stored as a 7.")
     line = json.loads((tmp_path / "feedback" / "feedback.jsonl").read_text())
     assert (line["model"], line["truth"]) == ("1", 7)
 
@@ -211,38 +211,38 @@ def test_a_correction_names_the_model_that_was_wrong(
 def test_the_page_follows_the_champion(page: Any, source: FolderModelSource) -> None:
     source.champion = None
     playwright.expect(page.locator("#waiting")).to_contain_text("mnist-search promote")
-    playwright.expect(page.locator(".answer")).to_be_hidden()
+    playwright.expect(page.locator(".prediction")).to_be_hidden()
     source.champion = "1"
-    playwright.expect(page.locator(".answer")).to_be_visible()
-    playwright.expect(page.locator("#facts a")).to_have_attribute(
+    playwright.expect(page.locator(".prediction")).to_be_visible()
+    playwright.expect(page.locator("#model-info a")).to_have_attribute(
         "href", "http://127.0.0.1:5000/#/experiments/1/runs/0"
     )
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_finger_draws_on_a_phone_and_the_page_stays_where_it_is(browser: Any, url: str, scheme: str) -> None:
+def test_drawing_with_a_finger_on_a_phone_does_not_scroll_the_page(browser: Any, url: str, scheme: str) -> None:
     phone = {"viewport": {"width": 390, "height": 780}, "has_touch": True, "is_mobile": True, "device_scale_factor": 3}
     with browser.new_context(**phone, color_scheme=scheme) as context:
-        for page in opened(context, url):
+        for page in open_page(context, url):
             finger = context.new_cdp_session(page)
 
             def touch(kind: str, *points: tuple[float, float], finger: Any = finger) -> None:
                 touches = [{"x": x, "y": y} for x, y in points]
                 finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touches})
 
-            touch("touchStart", place(page, *THREE[0][0]))
+            touch("touchStart", position(page, *THREE[0][0]))
             for point in [point for stroke in THREE for point in stroke]:
-                touch("touchMove", place(page, *point))
+                touch("touchMove", position(page, *point))
             touch("touchEnd")
             expect_text(page, "#digit", "3")
             assert page.evaluate("[scrollX, scrollY]") == [0, 0]
             assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-def test_the_page_can_be_installed_and_opens_without_the_service(browser: Any, url: str) -> None:
+def test_the_page_can_be_installed_and_opens_offline(browser: Any, url: str) -> None:
     with browser.new_context() as context:
-        for page in opened(context, url):
-            manifest = page.evaluate("fetch('manifest.webmanifest').then((answer) => answer.json())")
+        for page in open_page(context, url):
+            manifest = page.evaluate("fetch('manifest.webmanifest').then((response) => response.json())")
             sizes = {icon["sizes"] for icon in manifest["icons"]}
             assert {"192x192", "512x512"} <= sizes
             page.evaluate("navigator.serviceWorker.ready.then(() => true)")
@@ -250,19 +250,19 @@ def test_the_page_can_be_installed_and_opens_without_the_service(browser: Any, u
             context.set_offline(True)
             page.reload()
             expect_text(page, "h1", "Draw a digit")
-            expect_text(page, "#speaker", "The service cannot be reached.")
+            expect_text(page, "#model-summary", "The service cannot be reached.")
 
 
-def test_the_newest_page_is_shown_though_it_cannot_be_kept(browser: Any, url: str) -> None:
+def test_the_newest_page_is_shown_when_it_cannot_be_cached(browser: Any, url: str) -> None:
     with browser.new_context() as context:
-        for page in opened(context, url):
+        for page in open_page(context, url):
             page.evaluate("navigator.serviceWorker.ready.then(() => true)")
             page.reload()  # through the service worker
             (worker,) = context.service_workers
             worker.evaluate("""async () => {
-                const cache = await caches.open("shell-1");
+                const cache = await caches.open("shell-2");
                 await cache.put("style.css", new Response("an old style"));
                 Cache.prototype.put = () => Promise.reject(new DOMException("full", "QuotaExceededError"));
             }""")
-            style = page.evaluate("fetch('style.css').then((answer) => answer.text())")
+            style = page.evaluate("fetch('style.css').then((response) => response.text())")
             assert style == (STATIC / "style.css").read_text()

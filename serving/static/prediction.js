@@ -1,4 +1,4 @@
-// What the network says: the digit, how sure, and the ten probabilities.
+// The prediction: the digit, its confidence and the ten probabilities.
 
 const percent = new Intl.NumberFormat("en", { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const byId = (id) => document.getElementById(id);
@@ -10,15 +10,15 @@ const bars = Array.from({ length: 10 }, (_, digit) => {
 });
 byId("bars").append(...bars);
 
-export function showAnswer({ digit, confidence, sure, probabilities }) {
-  const card = document.querySelector(".answer");
+export function showPrediction({ digit, confidence, sure, probabilities }) {
+  const card = document.querySelector(".prediction");
   card.classList.toggle("sure", sure);
   card.classList.toggle("unsure", digit !== null && !sure);
   byId("digit").textContent = digit ?? "";
-  byId("verdict").textContent = digit === null ? "Nothing drawn yet" : sure ? `It is a ${digit}` : "Not sure";
+  byId("result").textContent = digit === null ? "Nothing drawn yet" : sure ? `It is a ${digit}` : "Not sure";
   byId("confidence").textContent =
     digit === null
-      ? "The network answers as you draw."
+      ? "The prediction updates as you draw."
       : `${sure ? "" : `perhaps a ${digit}, `}confidence ${percent.format(confidence)}`;
   bars.forEach((bar, index) => {
     const share = probabilities[index];
@@ -28,14 +28,13 @@ export function showAnswer({ digit, confidence, sure, probabilities }) {
   });
 }
 
-export function showRefusal(text) {
-  showAnswer({ digit: null, confidence: 0, sure: false, probabilities: [] });
-  byId("verdict").textContent = "No answer";
+export function showError(text) {
+  showPrediction({ digit: null, confidence: 0, sure: false, probabilities: [] });
+  byId("result").textContent = "No prediction";
   byId("confidence").textContent = text;
 }
 
 export function showLatency(milliseconds) {
-  const shown = milliseconds === null ? "" : `answered in ${Math.round(milliseconds)} ms`;
-  byId("latency").textContent = shown || "\u00a0";
+  byId("latency").textContent = milliseconds === null ? "\u00a0" : `response time ${Math.round(milliseconds)} ms`;
   document.body.dataset.latency = milliseconds ?? "";
 }
