@@ -32,7 +32,7 @@ async def read_pictures(request: Request, decoders: CapacityLimiter) -> list[Byt
     try:
         arrays = PIXELS.validate_json(await request.body())
     except ValidationError as error:
-        place = "".join(f"[{key}]" for key in error.errors(include_input=False)[0]["loc"] if isinstance(key, int))
+        place = "".join(f"[{index}]" for index in _first_mistake(error))
         raise HTTPException(
             422,
             f"pixels{place}: expected {SIDE} × {SIDE} or N × {SIDE} × {SIDE} numbers from 0 to 255 as JSON, "
@@ -63,6 +63,15 @@ async def read_file(request: Request, decoders: CapacityLimiter) -> Bytes:
         return await to_thread.run_sync(read_picture, content, limiter=decoders)
     except PictureError as error:
         raise HTTPException(422, str(error)) from error
+
+
+def _first_mistake(error: ValidationError) -> list[int]:
+    """Indices of the first mistake in arrays of pixels; none for invalid JSON."""
+    mistakes = error.errors(include_url=False)  # one for each expected shape, or one for invalid JSON
+    as_image, as_batch = mistakes[0], mistakes[-1]
+    # A list where an image has a pixel: the arrays are a batch.
+    is_batch = as_image["type"] == "float_type" and isinstance(as_image["input"], list)
+    return [key for key in (as_batch if is_batch else as_image)["loc"] if isinstance(key, int)]
 
 
 def _content_type(request: Request) -> str:

@@ -119,9 +119,32 @@ def test_a_hostile_body_is_refused_without_echo(client: TestClient, body: bytes,
 def test_a_pixel_out_of_range_is_named_by_its_place(client: TestClient, digits: Bytes, pixel: object) -> None:
     image = digits[0].tolist()
     image[3][27] = pixel
-    answer = client.post("/predict", json=image)
-    assert answer.status_code == 422
-    assert "pixels[3][27]: expected 28 × 28" in answer.json()["detail"]
+    for body, place in ((image, "pixels[3][27]"), ([digits[1].tolist(), image], "pixels[1][3][27]")):
+        response = client.post("/predict", json=body)
+        assert response.status_code == 422
+        assert response.json()["detail"].startswith(f"{place}: expected 28 × 28")
+
+
+ZEROS = [[0] * 28] * 28
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        (ZEROS[:27], "pixels"),
+        ([*ZEROS[:5], [0] * 27, *ZEROS[:22]], "pixels[5]"),
+        ([ZEROS[:27]], "pixels[0]"),
+        ([ZEROS, ZEROS[:27]], "pixels[1]"),
+        ([ZEROS, [*ZEROS[:5], [0] * 29, *ZEROS[:22]]], "pixels[1][5]"),
+        ([ZEROS, ZEROS, 7], "pixels[2]"),
+        ([ZEROS] * 501, "pixels"),
+    ],
+    ids=["image", "row", "first image", "second image", "row of the second image", "number for an image", "batch"],
+)
+def test_an_array_of_the_wrong_shape_is_named_by_its_place(client: TestClient, body: object, place: str) -> None:
+    response = client.post("/predict", json=body)
+    assert response.status_code == 422
+    assert response.json()["detail"].startswith(f"{place}: expected 28 × 28")
 
 
 def test_huge_dimensions_are_refused_before_decoding(client: TestClient) -> None:
