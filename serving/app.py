@@ -20,12 +20,12 @@ from starlette.requests import ClientDisconnect
 
 from mnist_core.data.feedback import Feedback, append_feedback
 from serving.batching import Batcher
-from serving.bodies import MAX_DECODERS, read_file, read_pictures
+from serving.bodies import MAX_DECODERS, read_image, read_images
 from serving.middleware import STALL_SECONDS, UPLOAD_SECONDS, SameOriginWrites, SecurityHeaders, UploadTimeouts
 from serving.model_manager import CHECK_SECONDS, LoadedModel, ModelInfo, ModelManager
-from serving.preprocessing import Bytes, to_mnist_image
+from serving.preprocessing import Bytes
 from serving.prometheus import RequestMetrics, ServiceMetrics
-from serving.recognition import Explanation, Recognition, explain_picture, recognise
+from serving.recognition import Explanation, Recognition, explain_image, recognise
 from serving.schemas import (
     ERROR_RESPONSES,
     MAX_BYTES,
@@ -100,9 +100,8 @@ def create_app(manager: ModelManager, settings: Settings = Settings()) -> FastAP
 def _add_recognition_routes(app: FastAPI, manager: ModelManager, metrics: ServiceMetrics) -> None:
     batcher, decoders = Batcher(), CapacityLimiter(MAX_DECODERS)
 
-    async def recognise_one(champion: LoadedModel, picture: Bytes) -> Recognition:
+    async def recognise_one(champion: LoadedModel, image: Bytes | None) -> Recognition:
         # In this thread: handing it to another takes longer than one prediction.
-        image = to_mnist_image(picture)
         if image is None:
             return Recognition()
         return Recognition.from_probabilities(await batcher.probabilities(champion.predictor, image))
@@ -111,11 +110,11 @@ def _add_recognition_routes(app: FastAPI, manager: ModelManager, metrics: Servic
     async def predict(request: Request) -> Response:
         """Recognise the digit in each picture: a PNG or JPEG file, or 28 × 28 or N × 28 × 28 pixels as JSON."""
         champion = _champion(manager)
-        pictures = await read_pictures(request, decoders)
-        if len(pictures) == 1:
-            recognitions = [await recognise_one(champion, pictures[0])]
+        images = await read_images(request, decoders)
+        if len(images) == 1:
+            recognitions = [await recognise_one(champion, images[0])]
         else:
-            recognitions = await run_in_threadpool(recognise, champion.predictor, pictures)
+            recognitions = await run_in_threadpool(recognise, champion.predictor, images)
         metrics.count_digits(recognitions)
         return _json(_PREDICTIONS.dump_json(Predictions(champion.info.version, recognitions)))
 
@@ -123,8 +122,8 @@ def _add_recognition_routes(app: FastAPI, manager: ModelManager, metrics: Servic
     async def explain(request: Request) -> Response:
         """Recognise the digit in one PNG or JPEG file, with the network's input, activations and saliency."""
         champion = _champion(manager)
-        picture = await read_file(request, decoders)
-        explanation = explain_picture(champion.predictor, picture, champion.info.version)
+        image = await read_image(request, decoders)
+        explanation = explain_image(champion.predictor, image, champion.info.version)
         metrics.count_digits([explanation.recognition])
         return _json(_EXPLANATION.dump_json(explanation))
 

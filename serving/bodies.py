@@ -1,4 +1,4 @@
-"""Reading of request bodies: pictures from PNG and JPEG files, or from arrays of pixels as JSON."""
+"""Reading of request bodies: PNG and JPEG files, or arrays of pixels as JSON, preprocessed to images like MNIST's."""
 
 from __future__ import annotations
 
@@ -8,27 +8,30 @@ from pydantic import ValidationError
 
 from mnist_core.errors import PictureError
 from serving.images import MEDIA_TYPES, decode, open_picture, read_picture
-from serving.preprocessing import SIDE, Bytes
+from serving.preprocessing import SIDE, Bytes, to_mnist_image
 from serving.schemas import MAX_IMAGES, PIXELS, to_uint8
 
 SMALL_BYTES, SMALL_PIXELS = 32_768, 65_536
-"""Limits of a drawing on the page; anything larger is decoded in a thread."""
+"""Limits of a drawing on the page; anything larger is decoded and preprocessed in a thread."""
 MAX_DECODERS = 2
 """Large pictures that are decoded at the same time; each may take 200 MB."""
 
 
-async def read_pictures(request: Request, decoders: CapacityLimiter) -> list[Bytes]:
-    """Read the pictures of a body: one from a file, one or many from JSON.
+async def read_images(request: Request, decoders: CapacityLimiter) -> list[Bytes | None]:
+    """Read the images of a body: one from a file, one or many from JSON.
 
     Args:
         request: has the body.
         decoders: limits how many large pictures are decoded at the same time.
 
+    Returns:
+        Arrays of shape ``(28, 28)``, uint8; None for a picture in which nothing is drawn.
+
     Raises:
         HTTPException: 415 for another content type, 422 for invalid content. It never repeats the content.
     """
     if _content_type(request) != "application/json":
-        return [await read_file(request, decoders)]
+        return [await read_image(request, decoders)]
     try:
         arrays = PIXELS.validate_json(await request.body())
     except ValidationError as error:
@@ -39,15 +42,20 @@ async def read_pictures(request: Request, decoders: CapacityLimiter) -> list[Byt
             f"N from 1 to {MAX_IMAGES}",
         ) from error
     pixels = to_uint8(arrays)
-    return [pixels] if pixels.ndim == 2 else list(pixels)
+    if pixels.ndim == 2:
+        return [to_mnist_image(pixels)]
+    return await to_thread.run_sync(lambda: [to_mnist_image(picture) for picture in pixels])
 
 
-async def read_file(request: Request, decoders: CapacityLimiter) -> Bytes:
-    """Read the picture of a PNG or JPEG body. A large one is decoded in a thread.
+async def read_image(request: Request, decoders: CapacityLimiter) -> Bytes | None:
+    """Read the image of a PNG or JPEG body. A large picture is decoded and preprocessed in a thread.
 
     Args:
         request: has the body.
         decoders: limits how many large pictures are decoded at the same time.
+
+    Returns:
+        Shape ``(28, 28)``, uint8; None if nothing is drawn.
 
     Raises:
         HTTPException: 415 for another content type, 422 for a broken or too large picture.
@@ -57,10 +65,11 @@ async def read_file(request: Request, decoders: CapacityLimiter) -> Bytes:
     content = await request.body()
     try:
         if len(content) <= SMALL_BYTES:
-            image = open_picture(content)
-            if image.width * image.height <= SMALL_PIXELS:
-                return decode(image)  # handing it to a thread takes longer
-        return await to_thread.run_sync(read_picture, content, limiter=decoders)
+            picture = open_picture(content)
+            if picture.width * picture.height <= SMALL_PIXELS:
+                return to_mnist_image(decode(picture))  # handing it to a thread takes longer
+        # Preprocessing in the same thread: of 1024 × 1024 pixels it takes 18 ms.
+        return await to_thread.run_sync(lambda: to_mnist_image(read_picture(content)), limiter=decoders)
     except PictureError as error:
         raise HTTPException(422, str(error)) from error
 

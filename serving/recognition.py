@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from serving.preprocessing import Bytes, to_mnist_image
+from serving.preprocessing import Bytes
 
 if TYPE_CHECKING:
     from mnist_core.models.predictor import PredictionExplanation
@@ -73,17 +73,26 @@ class Explanation:
     saliency: tuple[tuple[float, ...], ...] = ()
 
 
-def recognise(predictor: Predictor, pictures: Sequence[Bytes]) -> list[Recognition]:
-    """Recognise one digit in each picture of grey levels, of any size, with one call of the network."""
-    images = [to_mnist_image(picture) for picture in pictures]
+def recognise(predictor: Predictor, images: Sequence[Bytes | None]) -> list[Recognition]:
+    """Recognise the digit in each image with one call of the network.
+
+    Args:
+        predictor: recognises them.
+        images: of shape ``(28, 28)``, uint8; None where nothing is drawn.
+    """
     drawn = [image for image in images if image is not None]
     probabilities = iter(predictor.probabilities(np.stack(drawn)) if drawn else ())
     return [Recognition() if image is None else Recognition.from_probabilities(next(probabilities)) for image in images]
 
 
-def explain_picture(predictor: Predictor, picture: Bytes, version: str) -> Explanation:
-    """Recognise the digit in one picture with the model of that version, and explain it."""
-    image = to_mnist_image(picture)
+def explain_image(predictor: Predictor, image: Bytes | None, version: str) -> Explanation:
+    """Recognise the digit in one image with the model of that version, and explain it.
+
+    Args:
+        predictor: recognises it.
+        image: of shape ``(28, 28)``, uint8; None if nothing is drawn.
+        version: of the predictor's model.
+    """
     if image is None:
         return Explanation(Recognition(), version)
     explanation = predictor.explain(image)

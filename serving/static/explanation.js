@@ -3,8 +3,8 @@
 const byId = (id) => document.getElementById(id);
 const RAISES = [86, 180, 233]; // colours of Okabe and Ito, told apart with any colour vision
 const LOWERS = [230, 159, 0];
-const INPUT_CAPTION = "28 × 28 pixels, cropped, scaled and centred as in MNIST";
-const SALIENCY_CAPTION = "Blue pixels raise the probability of this digit, orange pixels lower it";
+const INPUT_CAPTION = "Network input: 28 × 28 pixels, cropped, scaled and centred as in MNIST";
+const SALIENCY_CAPTION = "Saliency: blue pixels raise the probability of this digit, orange pixels lower it";
 
 let shown = { pixels: [], saliency: [], activations: [] };
 
