@@ -1,4 +1,4 @@
-"""Picture files for tests."""
+"""Picture files."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from PIL import Image
 
 
 def encode(picture: npt.NDArray[np.uint8], kind: str = "PNG") -> bytes:
-    """Grey levels, or colours, as a file."""
+    """Encode grey levels or colours as a picture file."""
     buffer = BytesIO()
     Image.fromarray(picture).save(buffer, kind)
     return buffer.getvalue()
 
 
 def encode_huge(width: int, height: int) -> bytes:
-    """A small PNG that claims to be large."""
+    """A small PNG file whose header claims this size."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))

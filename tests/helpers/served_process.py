@@ -1,4 +1,4 @@
-"""A service in a process of its own, whose model needs no TensorFlow.
+"""A service for a process of its own, with a model that needs no TensorFlow.
 
 ``python -m tests.helpers.served_process FOLDER HEAD_SECONDS STALL_SECONDS SHUTDOWN_SECONDS``
 """
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from mnist_core.models.predictor import PredictionExplanation
 
 
-class Undecided:
-    """A predictor that finds all digits alike."""
+class UniformPredictor:
+    """A predictor that gives all digits the same probability."""
 
     def probabilities(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         return np.full((len(images), 10), 0.1, np.float32)
@@ -36,7 +36,7 @@ def main(folder: Path, head_seconds: float, stall_seconds: float, shutdown_secon
     source = FolderModelSource(folder / "models")
     source.put("1", b"")
     source.champion = "1"
-    manager = ModelManager(source, lambda file: Undecided())
+    manager = ModelManager(source, lambda file: UniformPredictor())
     manager.check()
     listener = server.listen("127.0.0.1", 0)
     print(listener.getsockname()[1], flush=True)

@@ -1,4 +1,4 @@
-"""A trained network in a file, a source of champions without MLflow, and a service around both."""
+"""Fixtures: a trained network in a file, a source of champions without MLflow, and a service that uses both."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.helpers.serving_fakes import FolderModelSource
 
 @pytest.fixture(scope="session")
 def trained_file(sample: LabelledImages, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A network of 64 units, trained for some seconds on the embedded sample."""
+    """A network of 64 units, trained for a few seconds on the embedded sample."""
     runtime.reset(seed=0)
     model = build_model(Hyperparameters(hidden_size=64))
     train(model, split(sample, 400, seed=0), TrainingConfig(epochs=8, batch_size=32), seed=0)
@@ -34,7 +34,7 @@ def trained_file(sample: LabelledImages, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture
 def source(trained_file: Path, tmp_path: Path) -> FolderModelSource:
-    """Champions by number; the trained network is version 1 and champion."""
+    """A source in which the trained network is version 1 and the champion."""
     source = FolderModelSource(tmp_path / "models")
     source.put("1", trained_file.read_bytes())
     source.champion = "1"
@@ -43,7 +43,7 @@ def source(trained_file: Path, tmp_path: Path) -> FolderModelSource:
 
 @pytest.fixture
 def manager(source: FolderModelSource) -> ModelManager:
-    """With version 1 on it."""
+    """A manager that has loaded version 1."""
     manager = ModelManager(source, load_predictor)
     manager.check()
     return manager
@@ -51,7 +51,7 @@ def manager(source: FolderModelSource) -> ModelManager:
 
 @pytest.fixture
 def client(manager: ModelManager, tmp_path: Path) -> Iterator[TestClient]:
-    """A service that collects feedback."""
+    """A client of a service that collects feedback."""
     with TestClient(
         create_app(manager, Settings(collect=tmp_path / "feedback")), base_url="http://127.0.0.1"
     ) as client:

@@ -1,4 +1,4 @@
-"""The service as a program meets it."""
+"""Tests of the HTTP service through its routes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Bytes = npt.NDArray[np.uint8]
 PNG = {"Content-Type": "image/png"}
 
 
-def test_an_array_a_batch_and_a_picture_of_the_same_digit_get_the_same_answer(
+def test_an_array_a_batch_and_a_picture_of_the_same_digit_get_the_same_prediction(
     client: TestClient, digits: Bytes
 ) -> None:
     one = client.post("/predict", json=digits[0].tolist()).json()
@@ -33,16 +33,17 @@ def test_an_array_a_batch_and_a_picture_of_the_same_digit_get_the_same_answer(
 
 
 def test_digits_are_recognised(client: TestClient, digits: Bytes) -> None:
-    found = client.post("/predict", json=digits.tolist()).json()["predictions"]
-    right = sum(one["digit"] == index // 4 for index, one in enumerate(found))
-    assert right >= 36  # trained on them for some seconds
-    for one in found:
-        assert one["confidence"] == max(one["probabilities"]) == one["probabilities"][one["digit"]]
-        assert one["sure"] == (one["confidence"] >= 0.7)
-        assert sum(one["probabilities"]) == pytest.approx(1, abs=1e-3)  # rounded to four decimals each
+    predictions = client.post("/predict", json=digits.tolist()).json()["predictions"]
+    correct = sum(prediction["digit"] == index // 4 for index, prediction in enumerate(predictions))
+    assert correct >= 36  # the network was trained on them for a few seconds
+    for prediction in predictions:
+        probabilities = prediction["probabilities"]
+        assert prediction["confidence"] == max(probabilities) == probabilities[prediction["digit"]]
+        assert prediction["sure"] == (prediction["confidence"] >= 0.7)
+        assert sum(probabilities) == pytest.approx(1, abs=1e-3)  # rounded to four decimals each
 
 
-def test_nothing_is_said_of_an_empty_picture(client: TestClient, digits: Bytes) -> None:
+def test_an_empty_picture_has_no_digit(client: TestClient, digits: Bytes) -> None:
     nothing = {"digit": None, "confidence": 0.0, "sure": False, "probabilities": []}
     empty = np.full((2, 28, 28), 200, np.uint8)
     assert client.post("/predict", json=empty.tolist()).json()["predictions"] == [nothing, nothing]
@@ -53,24 +54,24 @@ def test_nothing_is_said_of_an_empty_picture(client: TestClient, digits: Bytes) 
     assert explained == {"recognition": nothing, "version": "1", "pixels": [], "activations": [], "saliency": []}
 
 
-def test_an_explanation_shows_what_the_network_saw_and_went_by(client: TestClient, digits: Bytes) -> None:
+def test_an_explanation_has_the_input_the_saliency_and_the_activations(client: TestClient, digits: Bytes) -> None:
     canvas = np.full((280, 280), 255, np.uint8)
     canvas[10:38, 200:228] -= digits[0]
     explained = client.post("/explain", content=encode(canvas), headers=PNG).json()
     assert explained["recognition"]["digit"] == 0
     assert explained["version"] == "1"
-    seen = np.array(explained["pixels"])
-    assert seen.shape == (28, 28)
-    assert seen.max() == 255
+    pixels = np.array(explained["pixels"])
+    assert pixels.shape == (28, 28)
+    assert pixels.max() == 255
     saliency = np.array(explained["saliency"])
     assert saliency.shape == (28, 28)
     assert np.abs(saliency).max() == 1
-    assert (saliency[seen == 0] == 0).all()
+    assert (saliency[pixels == 0] == 0).all()
     assert len(explained["activations"]) == 64
     assert min(explained["activations"]) >= 0
 
 
-def test_the_model_and_the_health_are_told(client: TestClient) -> None:
+def test_the_model_and_the_health_are_reported(client: TestClient) -> None:
     assert client.get("/model").json()["sweep"] == "quick"
     assert client.get("/model").json()["test_accuracy"] == 0.9123
     assert client.get("/health").json() == {"status": "serving", "version": "1", "problem": None, "collecting": True}
@@ -88,7 +89,7 @@ def test_metrics_count_requests_and_digits(client: TestClient, digits: Bytes) ->
     assert not any("no/such" in line for line in lines)
 
 
-HOSTILE: dict[str, tuple[bytes, str, int]] = {
+INVALID: dict[str, tuple[bytes, str, int]] = {
     "NaN": (b"[" + b"[NaN]," * 27 + b"[NaN]]", "application/json", 422),
     "infinity": (b"[[1e999]]", "application/json", 422),
     "wrong shape": (b"[[1, 2], [3, 4]]", "application/json", 422),
@@ -107,12 +108,12 @@ HOSTILE: dict[str, tuple[bytes, str, int]] = {
 }
 
 
-@pytest.mark.parametrize(("body", "kind", "status"), HOSTILE.values(), ids=HOSTILE.keys())
-def test_a_hostile_body_is_refused_without_echo(client: TestClient, body: bytes, kind: str, status: int) -> None:
-    answer = client.post("/predict", content=body, headers={"Content-Type": kind})
-    assert answer.status_code == status
+@pytest.mark.parametrize(("body", "kind", "status"), INVALID.values(), ids=INVALID.keys())
+def test_an_invalid_body_is_refused_without_echo(client: TestClient, body: bytes, kind: str, status: int) -> None:
+    response = client.post("/predict", content=body, headers={"Content-Type": kind})
+    assert response.status_code == status
     for part in ("secret", "NaN", "Traceback", "1e999", "/serving/"):
-        assert part not in answer.text
+        assert part not in response.text
 
 
 @pytest.mark.parametrize("pixel", [-1, 256, True, None, "7"])
@@ -149,59 +150,61 @@ def test_an_array_of_the_wrong_shape_is_named_by_its_place(client: TestClient, b
 
 def test_huge_dimensions_are_refused_before_decoding(client: TestClient) -> None:
     for side, received in ((8_000, "8000 × 8000"), (60_000, "far more")):
-        answer = client.post("/predict", content=encode_huge(side, side), headers=PNG)
-        assert answer.status_code == 422
-        assert f"at most 16 million pixels, received {received}" in answer.json()["detail"]
+        response = client.post("/predict", content=encode_huge(side, side), headers=PNG)
+        assert response.status_code == 422
+        assert f"at most 16 million pixels, received {received}" in response.json()["detail"]
 
 
-def test_a_cut_picture_is_refused(client: TestClient, png: bytes) -> None:
+def test_a_truncated_picture_is_refused(client: TestClient, png: bytes) -> None:
     assert client.post("/explain", content=png[: len(png) // 2], headers=PNG).status_code == 422
 
 
-def test_another_host_is_refused(client: TestClient) -> None:
+def test_an_unknown_host_is_refused(client: TestClient) -> None:
     for host in ("evil.example", "127.0.0.1.evil.example", "10.0.0.1", ""):
         assert client.get("/health", headers={"Host": host}).status_code == 400
     for host in ("localhost:8000", "127.0.0.1", "[::1]:9"):
         assert client.get("/health", headers={"Host": host}).status_code == 200
 
 
-def test_pages_of_other_sites_cannot_write(client: TestClient, digits: Bytes) -> None:
+def test_pages_of_other_sites_cannot_send_requests(client: TestClient, digits: Bytes) -> None:
     body = digits[0].tolist()
     for origin in ("https://evil.example", "null", "http://127.0.0.1:9", "http://["):
         assert client.post("/predict", json=body, headers={"Origin": origin}).status_code == 403
     assert client.post("/predict", json=body, headers={"Origin": "http://127.0.0.1"}).status_code == 200
 
 
-def test_every_answer_carries_the_security_headers(client: TestClient) -> None:
-    for answer in (client.get("/"), client.get("/no"), client.get("/health", headers={"Host": "evil.example"})):
-        assert "script-src 'self'" in answer.headers["Content-Security-Policy"]
-        assert "unsafe-inline" not in answer.headers["Content-Security-Policy"]
-        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+def test_every_response_has_the_security_headers(client: TestClient) -> None:
+    for response in (client.get("/"), client.get("/no"), client.get("/health", headers={"Host": "evil.example"})):
+        assert "script-src 'self'" in response.headers["Content-Security-Policy"]
+        assert "unsafe-inline" not in response.headers["Content-Security-Policy"]
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_without_a_champion_it_says_how_to_get_one(source: FolderModelSource, digits: Bytes) -> None:
+def test_without_a_champion_the_response_names_the_commands_that_create_one(
+    source: FolderModelSource, digits: Bytes
+) -> None:
     source.champion = None
     manager = ModelManager(source, load_predictor)
     manager.check()
     with TestClient(create_app(manager), base_url="http://127.0.0.1") as client:
-        for answer in (client.post("/predict", json=digits[0].tolist()), client.get("/model")):
-            assert answer.status_code == 503
-            assert "mnist-search promote" in answer.json()["detail"]
+        for response in (client.post("/predict", json=digits[0].tolist()), client.get("/model")):
+            assert response.status_code == 503
+            assert "mnist-search promote" in response.json()["detail"]
         health = client.get("/health")
         assert health.status_code == 503
         assert health.json() == {"status": "waiting", "version": None, "problem": None, "collecting": False}
 
 
-def test_feedback_is_appended_and_can_be_evaluated_on(client: TestClient, digits: Bytes, tmp_path: Path) -> None:
+def test_feedback_is_appended_and_can_be_read_as_a_data_set(client: TestClient, digits: Bytes, tmp_path: Path) -> None:
     for image, truth in ((digits[0], 7), (digits[1], 0)):
-        answer = client.post("/feedback", json={"pixels": image.tolist(), "guess": 3, "truth": truth})
-        assert (answer.status_code, answer.content) == (204, b"")
+        response = client.post("/feedback", json={"pixels": image.tolist(), "guess": 3, "truth": truth})
+        assert (response.status_code, response.content) == (204, b"")
     stored = read_feedback(tmp_path / "feedback" / "feedback.jsonl")
     np.testing.assert_array_equal(stored.images, digits[:2])
     np.testing.assert_array_equal(stored.labels, [7, 0])
 
 
-def test_feedback_names_the_version_that_guessed_though_another_serves_by_then(
+def test_feedback_is_stored_with_the_version_that_predicted_though_another_is_served_by_then(
     client: TestClient,
     manager: ModelManager,
     source: FolderModelSource,
@@ -212,12 +215,12 @@ def test_feedback_names_the_version_that_guessed_though_another_serves_by_then(
     explained = client.post("/explain", content=encode(digits[0]), headers=PNG).json()
     body = {"pixels": explained["pixels"], "guess": explained["recognition"]["digit"], "truth": 7}
     source.put("2", trained_file.read_bytes())
-    for serving, sent in (("2", {"version": explained["version"]}), ("2", {}), (None, {"version": "2"})):
-        source.champion = serving
+    for served, sent in (("2", {"version": explained["version"]}), ("2", {}), (None, {"version": "2"})):
+        source.champion = served
         manager.check()
         assert client.post("/feedback", json=body | sent).status_code == 204
     lines = (tmp_path / "feedback" / "feedback.jsonl").read_text().splitlines()
-    # Whoever does not say which one it was is taken to mean the one that serves.
+    # Without a version, the one that is served is stored.
     assert [json.loads(line)["model"] for line in lines] == ["1", "2", "2"]
 
 
@@ -235,23 +238,23 @@ def test_feedback_names_the_version_that_guessed_though_another_serves_by_then(
     ],
 )
 def test_wrong_feedback_is_refused_without_echo(client: TestClient, digits: Bytes, changed: dict[str, object]) -> None:
-    answer = client.post("/feedback", json={"pixels": digits[0].tolist(), "guess": 3, "truth": 7} | changed)
-    assert answer.status_code == 422
-    assert "secret" not in answer.text
+    response = client.post("/feedback", json={"pixels": digits[0].tolist(), "guess": 3, "truth": 7} | changed)
+    assert response.status_code == 422
+    assert "secret" not in response.text
 
 
-def test_feedback_that_cannot_be_stored_is_said_to_be_lost(
+def test_feedback_that_cannot_be_stored_is_an_error(
     client: TestClient, digits: Bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(mnist_core.data.feedback, "MAX_BYTES", 1000)
-    answer = client.post("/feedback", json={"pixels": digits[0].tolist(), "guess": 3, "truth": 7})
-    assert answer.status_code == 507
+    response = client.post("/feedback", json={"pixels": digits[0].tolist(), "guess": 3, "truth": 7})
+    assert response.status_code == 507
     detail = "feedback is not stored: it would grow beyond 1,000 bytes: move it away"
-    assert answer.json() == {"detail": detail}
+    assert response.json() == {"detail": detail}
     assert (tmp_path / "feedback" / "feedback.jsonl").read_bytes() == b""
 
 
-def test_feedback_is_off_unless_asked_for(manager: ModelManager, digits: Bytes) -> None:
+def test_feedback_is_off_by_default(manager: ModelManager, digits: Bytes) -> None:
     with TestClient(create_app(manager, Settings()), base_url="http://127.0.0.1") as client:
-        answer = client.post("/feedback", json={"pixels": digits[0].tolist(), "guess": 3, "truth": 7})
-        assert answer.status_code in (404, 405)
+        response = client.post("/feedback", json={"pixels": digits[0].tolist(), "guess": 3, "truth": 7})
+        assert response.status_code in (404, 405)

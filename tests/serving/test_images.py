@@ -19,9 +19,9 @@ def saved(image: Image.Image, kind: str = "PNG", **settings: object) -> bytes:
     return buffer.getvalue()
 
 
-def test_grey_levels_come_back_as_they_went_in() -> None:
+def test_grey_levels_are_unchanged() -> None:
     np.testing.assert_array_equal(read_picture(encode(GREY)), GREY)
-    # JPEG loses some.
+    # JPEG is lossy.
     np.testing.assert_allclose(read_picture(encode(GREY, "JPEG")), GREY, atol=6)
 
 
@@ -37,7 +37,7 @@ def test_sixteen_bits_a_pixel_are_not_clipped() -> None:
 
 
 @pytest.mark.parametrize(("ink", "paper"), [(0, 255), (255, 0), (20, 255), (240, 0)])
-def test_what_is_transparent_becomes_the_opposite_of_the_ink(ink: int, paper: int) -> None:
+def test_transparent_parts_become_the_opposite_of_the_ink(ink: int, paper: int) -> None:
     layers = np.zeros((6, 6, 4), np.uint8)
     layers[2:4, 2:4] = (ink, ink, ink, 255)
     grey = read_picture(encode(layers))
@@ -47,30 +47,30 @@ def test_what_is_transparent_becomes_the_opposite_of_the_ink(ink: int, paper: in
 
 def test_a_photograph_is_turned_upright() -> None:
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned clockwise
+    exif[0x0112] = 6  # orientation: to be turned clockwise
     turned = read_picture(saved(Image.fromarray(GREY), "JPEG", exif=exif))
     np.testing.assert_allclose(turned, np.rot90(GREY, -1), atol=6)
 
 
-def test_a_large_picture_is_made_smaller() -> None:
+def test_a_large_picture_is_scaled_down() -> None:
     assert read_picture(encode(np.zeros((3000, 1500), np.uint8))).shape == (1024, 512)
 
 
 @pytest.mark.parametrize("content", [b"", b"words", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF89a" + b"\0" * 40])
-def test_what_is_no_picture_is_refused(content: bytes) -> None:
+def test_a_file_that_is_not_a_picture_is_refused(content: bytes) -> None:
     with pytest.raises(PictureError, match="expected a whole PNG or JPEG file"):
         read_picture(content)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
-def test_a_cut_picture_is_refused(kind: str) -> None:
+def test_a_truncated_picture_is_refused(kind: str) -> None:
     content = encode(np.random.default_rng(0).integers(0, 256, (90, 90), dtype=np.uint8), kind)
     with pytest.raises(PictureError, match="expected a whole"):
         read_picture(content[: len(content) // 2])
 
 
 @pytest.mark.parametrize(
-    ("content", "refused"),
+    ("content", "message"),
     [
         (encode_huge(6000, 5000), "at most 16 million pixels, received 6000 × 5000"),
         (encode(np.zeros((4100, 6000), np.uint8), "JPEG"), "at most 24 million pixels, received 6000 × 4100"),
@@ -78,16 +78,16 @@ def test_a_cut_picture_is_refused(kind: str) -> None:
     ],
     ids=["PNG", "JPEG", "far too large"],
 )
-def test_a_picture_too_large_to_decode_is_refused_by_its_header(content: bytes, refused: str) -> None:
-    with pytest.raises(PictureError, match=refused):
+def test_a_picture_too_large_to_decode_is_refused_by_its_header(content: bytes, message: str) -> None:
+    with pytest.raises(PictureError, match=message):
         open_picture(content)
 
 
-def test_a_photograph_may_be_larger_than_a_drawing_since_it_is_decoded_at_a_fraction() -> None:
+def test_a_jpeg_may_be_larger_than_a_png_since_it_is_decoded_at_a_fraction() -> None:
     assert read_picture(encode(np.zeros((4000, 5000), np.uint8), "JPEG")).shape == (819, 1024)
 
 
-def test_a_large_picture_of_sixteen_bits_is_made_smaller() -> None:
+def test_a_large_picture_of_sixteen_bits_is_scaled_down() -> None:
     levels = np.linspace(0, 65535, 5000).astype(np.uint16)
     grey = read_picture(saved(Image.fromarray(np.tile(levels, (3000, 1))), compress_level=1))
     assert grey.shape == (614, 1024)
@@ -95,7 +95,7 @@ def test_a_large_picture_of_sixteen_bits_is_made_smaller() -> None:
 
 
 @pytest.mark.parametrize("mode", ["1", "P", "L"])
-def test_a_thin_line_in_a_large_drawing_stays(mode: str) -> None:
+def test_a_thin_line_in_a_large_drawing_stays_visible(mode: str) -> None:
     drawing = Image.new("L", (3000, 4000), 255)
     for left in range(100, 2900, 701):
         drawing.paste(0, (left, 200, left + 2, 3800))
@@ -105,7 +105,7 @@ def test_a_thin_line_in_a_large_drawing_stays(mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "I;16"])
-def test_a_large_picture_is_turned_upright_after_it_was_made_smaller(mode: str) -> None:
+def test_a_large_picture_is_turned_upright_after_scaling(mode: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     turned = read_picture(saved(Image.new(mode, (2000, 1500)), exif=exif))
@@ -113,7 +113,7 @@ def test_a_large_picture_is_turned_upright_after_it_was_made_smaller(mode: str) 
 
 
 @pytest.mark.parametrize("hidden", [0, 255])
-def test_the_colour_of_what_is_transparent_does_not_show(hidden: int) -> None:
+def test_the_hidden_colour_of_transparent_parts_has_no_effect(hidden: int) -> None:
     layers = np.full((1500, 1500, 4), (hidden, hidden, hidden, 0), np.uint8)
     layers[300:1200, 700:800] = (0, 0, 0, 255)
     grey = read_picture(encode(layers))

@@ -1,4 +1,4 @@
-"""Champions come and go without a request lost; a bad one does not come."""
+"""Tests of the model manager: champions are replaced without a lost request, and an invalid one is refused."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Bytes = npt.NDArray[np.uint8]
 
 @pytest.fixture(scope="module")
 def other_file(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A network without hidden layers and training, but a whole one."""
+    """A valid network without hidden layers, untrained."""
     path = tmp_path_factory.mktemp("other") / "model.keras"
     build_model(Hyperparameters(hidden_layers=0)).save(path)
     return path.read_bytes()
@@ -35,7 +35,7 @@ def test_the_champion_follows_the_alias(manager: ModelManager, source: FolderMod
     source.put("2", other_file)
     before = manager.champion
     manager.check()
-    assert manager.champion is before  # nothing is loaded again
+    assert manager.champion is before  # it is not loaded again
     source.champion = "2"
     manager.check()
     assert manager.champion is not None
@@ -50,37 +50,37 @@ def wrong_shape(path: Path) -> None:
     build_model(Hyperparameters(hidden_layers=0), input_shape=(6, 5)).save(path)
 
 
-def not_numbers(path: Path) -> None:
+def nan_weights(path: Path) -> None:
     model = build_model(Hyperparameters(hidden_layers=0))
     model.set_weights([np.full_like(weights, np.nan) for weights in model.get_weights()])
     model.save(path)
 
 
-def no_probabilities(path: Path) -> None:
+def logits(path: Path) -> None:
     keras.Sequential([keras.Input((28, 28)), keras.layers.Flatten(), keras.layers.Dense(10)]).save(path)
 
 
-def code(path: Path) -> None:
+def lambda_layer(path: Path) -> None:
     layer = keras.layers.Lambda(lambda pixels: pixels[:, 0, :10])
     keras.Sequential([keras.Input((28, 28)), layer]).save(path)
 
 
-def half(path: Path) -> None:
+def truncated(path: Path) -> None:
     wrong_shape(path)
     path.write_bytes(path.read_bytes()[:999])
 
 
-BAD = {
+INVALID = {
     wrong_shape: "expected shapes (None, 28, 28)",
-    not_numbers: "add up to 1",
-    no_probabilities: "add up to 1",
-    code: "holds no code",
-    half: "cannot load it",
+    nan_weights: "add up to 1",
+    logits: "add up to 1",
+    lambda_layer: "holds no code",
+    truncated: "cannot load it",
 }
 
 
-@pytest.mark.parametrize(("write", "problem"), BAD.items(), ids=lambda value: getattr(value, "__name__", ""))
-def test_a_bad_version_is_refused_and_the_old_one_keeps_serving(
+@pytest.mark.parametrize(("write", "problem"), INVALID.items(), ids=lambda value: getattr(value, "__name__", ""))
+def test_an_invalid_version_is_refused_and_the_previous_one_stays(
     write: object, problem: str, manager: ModelManager, source: FolderModelSource, digits: Bytes, tmp_path: Path
 ) -> None:
     assert callable(write)
@@ -98,7 +98,7 @@ def test_a_bad_version_is_refused_and_the_old_one_keeps_serving(
     assert manager.problem is None
 
 
-def test_a_missing_file_and_a_store_out_of_reach_change_nothing(
+def test_a_missing_file_or_an_unreachable_source_keeps_the_served_version(
     manager: ModelManager, source: FolderModelSource
 ) -> None:
     source.champion = "7"
@@ -111,20 +111,20 @@ def test_a_missing_file_and_a_store_out_of_reach_change_nothing(
     assert manager.champion.info.version == "1"
 
 
-def test_a_full_disk_is_reported_and_the_registry_is_followed_on(
+def test_a_full_disk_is_reported_and_later_checks_go_on(
     manager: ModelManager,
     source: FolderModelSource,
     other_file: bytes,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def full(*args: object, **keywords: object) -> str:
+    def raise_full(*args: object, **keywords: object) -> str:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     source.put("2", other_file)
     with TestClient(create_app(manager, Settings(check_seconds=0.01)), base_url="http://127.0.0.1") as client:
         with monkeypatch.context() as patch:
-            patch.setattr(tempfile, "mkdtemp", full)
+            patch.setattr(tempfile, "mkdtemp", raise_full)
             source.champion = "2"
             health = wait_for(client, "degraded")
             assert health["version"] == "1"
@@ -135,11 +135,11 @@ def test_a_full_disk_is_reported_and_the_registry_is_followed_on(
             "problem": None,
             "collecting": False,
         }
-    assert len(caplog.records) == 1  # though it happened at every check
+    assert len(caplog.records) == 1  # though every check failed
 
 
 def wait_for(client: TestClient, status: str) -> dict[str, object]:
-    """The health once it has that status."""
+    """Wait until the health has that status, and return it."""
     for _ in range(1000):
         health: dict[str, object] = client.get("/health").json()
         if health["status"] == status:
@@ -148,36 +148,36 @@ def wait_for(client: TestClient, status: str) -> dict[str, object]:
     raise AssertionError(f"expected {status}, the last health was {health}")
 
 
-def test_swaps_under_load_lose_no_request(
+def test_no_request_is_lost_when_champions_are_replaced_under_load(
     source: FolderModelSource, manager: ModelManager, other_file: bytes, digits: Bytes
 ) -> None:
     source.put("2", other_file)
-    answers: list[tuple[int, str]] = []
-    over = threading.Event()
+    responses: list[tuple[int, str]] = []
+    stopped = threading.Event()
     body = digits[:2].tolist()
     with TestClient(create_app(manager, Settings(check_seconds=0.01)), base_url="http://127.0.0.1") as client:
 
-        def ask() -> None:
-            while not over.is_set():
-                answer = client.post("/predict", json=body)
-                answers.append((answer.status_code, answer.json()["version"]))
+        def send_requests() -> None:
+            while not stopped.is_set():
+                response = client.post("/predict", json=body)
+                responses.append((response.status_code, response.json()["version"]))
 
-        askers = [threading.Thread(target=ask) for _ in range(3)]
-        for asker in askers:
-            asker.start()
+        threads = [threading.Thread(target=send_requests) for _ in range(3)]
+        for thread in threads:
+            thread.start()
         for swap in range(1, 5):
             source.champion = "2" if swap % 2 else "1"
             while manager.swaps < swap:
                 assert manager.problem is None
-                over.wait(0.01)
-        over.set()
-        for asker in askers:
-            asker.join()
-    assert {status for status, _ in answers} == {200}
-    assert {version for _, version in answers} == {"1", "2"}
+                stopped.wait(0.01)
+        stopped.set()
+        for thread in threads:
+            thread.join()
+    assert {status for status, _ in responses} == {200}
+    assert {version for _, version in responses} == {"1", "2"}
 
 
-def test_a_network_without_hidden_layers_shows_no_activations(
+def test_a_network_without_hidden_layers_has_no_activations(
     source: FolderModelSource, other_file: bytes, png: bytes
 ) -> None:
     source.put("2", other_file)

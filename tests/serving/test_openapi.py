@@ -1,4 +1,4 @@
-"""The service keeps to its own description, whatever is sent."""
+"""Tests of the service against its OpenAPI description, with generated requests."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ HOST = {"Host": "127.0.0.1"}
         ("GET", "/metrics"),
     ],
 )
-def test_every_answer_is_one_that_the_description_names(client: TestClient, method: str, path: str) -> None:
+def test_every_response_conforms_to_the_description(client: TestClient, method: str, path: str) -> None:
     schema = schemathesis.openapi.from_asgi("/openapi.json", client.app, headers=HOST)
 
-    # Arrays of 784 pixels take their time, and what is too large for Hypothesis is what is tried here.
+    # Arrays of 784 pixels are slow to generate, and larger than Hypothesis recommends.
     @settings(max_examples=20, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(case=schema[path][method].as_strategy())
-    def answers_as_described(case: schemathesis.Case) -> None:
+    def check_response(case: schemathesis.Case) -> None:
         case.call_and_validate(headers=HOST)
 
-    answers_as_described()
+    check_response()
 
 
 def test_the_description_names_every_route(client: TestClient) -> None:
@@ -38,7 +38,7 @@ def test_the_description_names_every_route(client: TestClient) -> None:
     assert described == {"/predict", "/explain", "/feedback", "/model", "/health", "/metrics"}
 
 
-def test_the_documentation_loads_nothing_from_elsewhere(client: TestClient) -> None:
+def test_the_documentation_loads_nothing_from_other_sites(client: TestClient) -> None:
     page = client.get("/docs")
     assert page.status_code == 200
     assert "http" not in page.text

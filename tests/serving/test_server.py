@@ -1,4 +1,4 @@
-"""The service as a process on 127.0.0.1, and clients that are slow, silent or gone."""
+"""Tests of the service as a process on 127.0.0.1, with clients that are slow, silent or disconnected."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 30
+TIMEOUT_SECONDS = 30
 HEALTH = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 UPLOAD = (
     b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/png\r\nContent-Length: 100\r\n\r\nhalf of it"
@@ -31,15 +31,15 @@ class Service:
     port: int
 
     def connect(self, sent: bytes = b"") -> socket.socket:
-        client = socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
+        client = socket.create_connection(("127.0.0.1", self.port), timeout=TIMEOUT_SECONDS)
         client.sendall(sent)
         return client
 
     def get(self, path: str) -> tuple[int, str]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_SECONDS)
         connection.request("GET", path)
-        answer = connection.getresponse()
-        return answer.status, answer.read().decode()
+        response = connection.getresponse()
+        return response.status, response.read().decode()
 
     def listens(self) -> bool:
         try:
@@ -48,10 +48,10 @@ class Service:
             return False
         return True
 
-    def end(self, told: signal.Signals) -> str:
-        """What it said on its standard error after it was told to end."""
-        self.process.send_signal(told)
-        return self.process.communicate(timeout=PATIENCE)[1]
+    def stop(self, sent: signal.Signals) -> str:
+        """Send the signal, wait for the end, and return the standard error."""
+        self.process.send_signal(sent)
+        return self.process.communicate(timeout=TIMEOUT_SECONDS)[1]
 
 
 Start = Callable[..., Service]
@@ -59,12 +59,12 @@ Start = Callable[..., Service]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts a service; all have ended when the test has."""
+    """A function that starts a service. All services are killed at the end of the test."""
     with ExitStack() as stack:
 
         def start(
-            head_seconds: float = PATIENCE,
-            stall_seconds: float = PATIENCE,
+            head_seconds: float = TIMEOUT_SECONDS,
+            stall_seconds: float = TIMEOUT_SECONDS,
             shutdown_seconds: int = 1,
             files: int | None = None,
         ) -> Service:
@@ -83,62 +83,62 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 @pytest.mark.parametrize(
-    ("told", "sent"),
+    ("stop_signal", "sent"),
     [(signal.SIGTERM, b""), (signal.SIGTERM, b"POST /pre"), (signal.SIGTERM, UPLOAD), (signal.SIGINT, UPLOAD)],
     ids=["silent", "half a head", "half a body", "half a body and Ctrl-C"],
 )
-def test_a_slow_client_does_not_keep_the_service_from_ending(start: Start, told: signal.Signals, sent: bytes) -> None:
+def test_a_slow_client_does_not_prevent_shutdown(start: Start, stop_signal: signal.Signals, sent: bytes) -> None:
     service = start()
     with service.connect(sent):
-        assert service.get("/health")[0] == 200  # what was sent before has arrived
-        service.end(told)
+        assert service.get("/health")[0] == 200  # so what was sent before has arrived
+        service.stop(stop_signal)
 
 
-def test_a_client_that_is_cut_off_is_told_why_and_nothing_is_traced(start: Start) -> None:
+def test_a_client_cut_off_by_shutdown_gets_the_reason_and_no_traceback_is_logged(start: Start) -> None:
     service = start()
     with service.connect(UPLOAD) as client:
         service.get("/health")
-        said = service.end(signal.SIGTERM)
-        answer = client.recv(9999).decode()
-    assert answer.startswith("HTTP/1.1 503")
-    assert "the service is stopping" in answer
-    assert "Traceback" not in said
+        errors = service.stop(signal.SIGTERM)
+        response = client.recv(9999).decode()
+    assert response.startswith("HTTP/1.1 503")
+    assert "the service is stopping" in response
+    assert "Traceback" not in errors
 
 
-def test_a_body_that_stalls_is_refused_and_its_connection_closed(start: Start) -> None:
+def test_a_stalled_body_is_refused_and_its_connection_closed(start: Start) -> None:
     service = start(stall_seconds=0.2)
     with service.connect(UPLOAD) as client, client.makefile("rb") as file:
-        answer = file.read().decode()  # to the end of the connection
-    assert answer.startswith("HTTP/1.1 408")
-    assert "body: expected it sooner" in answer
+        response = file.read().decode()  # to the end of the connection
+    assert response.startswith("HTTP/1.1 408")
+    assert "body: expected it sooner" in response
 
 
 @pytest.mark.parametrize("sent", [b"", b"POST /pre"], ids=["silent", "half a head"])
-def test_a_connection_that_does_not_ask_in_time_is_closed(start: Start, sent: bytes) -> None:
+def test_a_connection_without_a_request_in_time_is_closed(start: Start, sent: bytes) -> None:
     service = start(head_seconds=0.2)
     with service.connect(sent) as client:
         assert client.recv(1) == b""
     with service.connect(HEALTH) as client:
-        answer = b""
-        while not answer.endswith(b"}"):
-            answer += client.recv(9999)
-        client.sendall(b"GET")  # a second request that does not end
+        response = b""
+        while not response.endswith(b"}"):
+            response += client.recv(9999)
+        client.sendall(b"GET")  # a second request that stays incomplete
         assert client.recv(1) == b""
 
 
 @pytest.mark.parametrize("files", [None, 256])
 @pytest.mark.parametrize("sent", [b"", b"POST /pre"], ids=["silent", "half a head"])
-def test_idle_connections_do_not_starve_others(start: Start, files: int | None, sent: bytes) -> None:
+def test_idle_connections_do_not_block_new_ones(start: Start, files: int | None, sent: bytes) -> None:
     service = start(files=files)
     with ExitStack() as stack:
         for _ in range(400):
             stack.enter_context(service.connect(sent))
         status, health = service.get("/health")
     assert (status, json.loads(health)["status"]) == (200, "serving")
-    assert service.end(signal.SIGTERM) == ""
+    assert service.stop(signal.SIGTERM) == ""
 
 
-def test_an_aborted_upload_is_counted_and_not_traced(start: Start) -> None:
+def test_an_aborted_upload_is_counted_and_no_traceback_is_logged(start: Start) -> None:
     service = start()
     with service.connect(UPLOAD):
         service.get("/health")
@@ -148,18 +148,18 @@ def test_an_aborted_upload_is_counted_and_not_traced(start: Start) -> None:
     while not any('route="/predict"' in line for line in lines):
         lines = service.get("/metrics")[1].splitlines()
     assert 'mnist_requests_total{method="POST",route="/predict",status="499"} 1.0' in lines
-    assert service.end(signal.SIGTERM) == ""
+    assert service.stop(signal.SIGTERM) == ""
 
 
-def test_a_request_that_has_begun_is_answered_after_the_service_was_told_to_end(start: Start) -> None:
-    service = start(shutdown_seconds=PATIENCE)
+def test_a_request_that_has_begun_is_answered_during_shutdown(start: Start) -> None:
+    service = start(shutdown_seconds=TIMEOUT_SECONDS)
     body = json.dumps([[0] * 27 + [255]] * 28).encode()
     head = f"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
     with service.connect(head.encode() + b"\r\n\r\n" + body[:50]) as client, client.makefile("rb") as file:
         service.get("/health")
         service.process.send_signal(signal.SIGTERM)
-        while service.listens():  # until it has noticed
+        while service.listens():  # until the shutdown has begun
             pass
         client.sendall(body[50:])
         assert file.read().startswith(b"HTTP/1.1 200")
-    assert service.end(signal.SIGTERM) == ""
+    assert service.stop(signal.SIGTERM) == ""
