@@ -25,10 +25,11 @@ from mnist_core.errors import SpecError, StoreError
 from search.executors.base import Executor
 from search.executors.local import LocalExecutor, default_workers, usable_cores
 from search.preflight import check_function, check_sampler, unmodelled
+from search.resume import NOTHING_DONE, ResumeState
 from search.searchers.factory import make_searcher
 from search.spec import SweepSpec
 from search.spec_file import parse_spec, to_toml
-from search.sweep import NOTHING_DONE, EndReason, Observer, ResumeState, Sweep
+from search.sweep import EndReason, Observer, Sweep
 from search.worker import WorkerContext
 
 if TYPE_CHECKING:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 from typing import Protocol
 
 from mnist_core.metrics import EpochMetrics
-from search.executors.base import Ended, Executor, Finished, Lost
+from search.executors.base import Ended, Executor, Lost
+from search.resume import NOTHING_DONE, ResumeState
 from search.searchers.base import NoSuggestion, Searcher
 from search.space import PointKey, key_of
 from search.spec import SweepSpec
@@ -28,30 +29,6 @@ class EndReason(Enum):
     """The searcher has no more points, although more were asked for."""
     TIMED_OUT = "timed out"
     INTERRUPTED = "interrupted"
-
-
-@dataclass(frozen=True)
-class ResumeState:
-    """What a resumed sweep starts from.
-
-    Args:
-        finished: trials with their results.
-        unfinished: trials that were lost; each is tried again under its number, as its next attempt.
-    """
-
-    finished: Sequence[Finished] = ()
-    unfinished: Sequence[Trial] = ()
-
-    def replay(self, searcher: Searcher, spec: SweepSpec) -> None:
-        """Bring a new searcher to where the sweep was left."""
-        for past in self.finished:
-            searcher.add(past.trial.point, past.result.outcome(spec.metric, spec.objectives))
-        for trial in self.unfinished:
-            searcher.enqueue(trial.point)
-
-
-NOTHING_DONE = ResumeState()
-"""What a new sweep starts from."""
 
 
 class Recorder(Protocol):

@@ -23,8 +23,8 @@ from search.trial import Trial, TrialResult, TrialState
 
 if TYPE_CHECKING:
     from mnist_core.metrics import EpochMetrics
+    from search.resume import ResumeState
     from search.spec import SweepSpec
-    from search.sweep import ResumeState
 
 # Columns of a terminal from which bars and parameters of running trials find room.
 ROOMY = 110

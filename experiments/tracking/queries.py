@@ -16,10 +16,10 @@ from experiments.tracking.store import Store
 from mnist_core.errors import NotFoundError, SpecError, did_you_mean
 from mnist_core.metrics import MONITORED, EpochMetrics, Metric, StopReason
 from search.executors.base import Finished
+from search.resume import ResumeState
 from search.space import Point, Space
 from search.spec import SweepSpec
 from search.spec_file import parse_spec
-from search.sweep import ResumeState
 from search.trial import Trial, TrialResult, TrialState
 
 if TYPE_CHECKING:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from mnist_core.runtime import tensorflow_import
-from search.searchers.base import MIN_DRAWS, DeduplicatingSearcher, Searcher, draws_to_meet_any
+from search.resume import NOTHING_DONE, ResumeState
+from search.searchers.base import Searcher
+from search.searchers.deduplicating import MIN_DRAWS, DeduplicatingSearcher, draws_to_meet_any
 from search.searchers.listed_searcher import ListedSearcher
 from search.spec import Engine, SweepSpec
-from search.sweep import NOTHING_DONE, ResumeState
 
 
 def make_searcher(spec: SweepSpec, history: ResumeState = NOTHING_DONE) -> DeduplicatingSearcher:
@@ -19,8 +20,22 @@ def make_searcher(spec: SweepSpec, history: ResumeState = NOTHING_DONE) -> Dedup
     # A sampler that learns repeats itself where it has converged: it is not asked until it happens on the last point.
     draws = draws_to_meet_any(spec.space.size) if spec.sampler in ("random", "qmc") else MIN_DRAWS
     searcher = DeduplicatingSearcher(_engine(spec, len(history.finished)), spec.space.size, draws)
-    history.replay(searcher, spec)
+    replay(history, searcher, spec)
     return searcher
+
+
+def replay(history: ResumeState, searcher: Searcher, spec: SweepSpec) -> None:
+    """Bring a new searcher to the point where the sweep was left.
+
+    Args:
+        history: its finished trials are added, its unfinished ones enqueued.
+        searcher: not asked yet.
+        spec: the sweep.
+    """
+    for past in history.finished:
+        searcher.add(past.trial.point, past.result.outcome(spec.metric, spec.objectives))
+    for trial in history.unfinished:
+        searcher.enqueue(trial.point)
 
 
 def _engine(spec: SweepSpec, known: int) -> Searcher:

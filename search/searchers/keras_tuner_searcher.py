@@ -18,7 +18,8 @@ from typing import Any
 import keras_tuner
 
 from search.domains import Choices, Domain, IntRange, Value
-from search.searchers.base import NoSuggestion, Suggestion, draws_to_meet_any
+from search.searchers.base import NoSuggestion, Suggestion
+from search.searchers.deduplicating import draws_to_meet_any
 from search.space import ARCHITECTURE, Point, Space
 from search.spec import SweepSpec
 from search.trial import Outcome, TrialState
@@ -57,8 +58,9 @@ class _FiniteGaussianOracle(keras_tuner.oracles.BayesianOptimizationOracle):  # 
 class KerasTunerSearcher:
     """Searches a grid, at random, or by a Gaussian process, with a KerasTuner oracle.
 
-    ``grid`` and ``random`` replay a sequence that the seed fixes, so they are resumed by being asked again
-    (:class:`~search.searchers.base.DeduplicatingSearcher` answers what is known); ``bayesian`` learns from history.
+    ``grid`` and ``random`` replay a sequence that the seed fixes. They are resumed by being asked again, while
+    :class:`~search.searchers.deduplicating.DeduplicatingSearcher` skips what is known. ``bayesian`` learns from
+    the history.
 
     Args:
         spec: a sweep with ``engine = "keras-tuner"``.

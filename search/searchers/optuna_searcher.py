@@ -36,8 +36,9 @@ STATES = {
 class OptunaSearcher:
     """Searches with TPE, CMA-ES, random or quasi-random points, or a grid.
 
-    ``random``, ``qmc`` and ``grid`` replay a sequence that the seed fixes, so they are resumed by being asked
-    again (:class:`~search.searchers.base.DeduplicatingSearcher` answers what is known); the others learn from history.
+    ``random``, ``qmc`` and ``grid`` replay a sequence that the seed fixes. They are resumed by being asked again,
+    while :class:`~search.searchers.deduplicating.DeduplicatingSearcher` skips what is known. The others learn from
+    the history.
 
     Args:
         spec: a sweep with ``engine = "optuna"``.

@@ -9,7 +9,8 @@ import optuna
 import pytest
 
 from experiments.sweep_files import SHIPPED, load_spec
-from search.searchers.base import DeduplicatingSearcher, Suggestion
+from search.searchers.base import Suggestion
+from search.searchers.deduplicating import DeduplicatingSearcher
 from search.searchers.factory import make_searcher
 from search.spec import SweepSpec
 from search.trial import Outcome, TrialState

@@ -18,10 +18,10 @@ from mnist_core.hyperparameters import Hyperparameters, TrainingConfig
 from mnist_core.metrics import EpochMetrics, StopReason
 from search.domains import Choices
 from search.executors.base import Decide, Ended, Finished, Lost
+from search.resume import ResumeState
 from search.searchers.base import NoSuggestion, Suggestion
 from search.space import Point, Space
 from search.spec import DataSpec, SweepSpec
-from search.sweep import ResumeState
 from search.trial import Outcome, SavedModel, Trial, TrialResult, TrialState
 from search.worker import WorkerContext
 

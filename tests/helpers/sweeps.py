@@ -13,8 +13,8 @@ from experiments.tracking.records import RunRecord
 from experiments.tracking.store import open_store, tracking_uri
 from mnist_core.metrics import EpochMetrics
 from search.executors.base import InProcessExecutor
+from search.resume import ResumeState
 from search.spec import SweepSpec
-from search.sweep import ResumeState
 from search.trial import Trial, TrialResult, TrialState
 
 Run = Callable[..., tuple[int, str, str]]

@@ -11,10 +11,11 @@ import pytest
 from mnist_core.hyperparameters import TrainingConfig
 from mnist_core.metrics import EpochMetrics
 from search.executors.base import Decide, Ended
+from search.resume import NOTHING_DONE, ResumeState
 from search.searchers.base import NoSuggestion
 from search.space import Point
 from search.spec import SweepSpec
-from search.sweep import MAX_ATTEMPTS, NOTHING_DONE, EndReason, ResumeState, Sweep
+from search.sweep import MAX_ATTEMPTS, EndReason, Sweep
 from search.trial import Trial, TrialResult, TrialState
 from tests.helpers.search_fakes import FakeExecutor, Journal, ListSearcher, history_of, outcome_of, result_of, sizes
 

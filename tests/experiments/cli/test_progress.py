@@ -9,7 +9,8 @@ from experiments import parse_spec
 from experiments.cli.console import format_params
 from experiments.cli.progress import LiveDisplay, PlainDisplay, SweepProgress
 from mnist_core.metrics import EpochMetrics, StopReason
-from search.sweep import NOTHING_DONE, Finished, ResumeState
+from search.executors.base import Finished
+from search.resume import NOTHING_DONE, ResumeState
 from search.trial import Trial, TrialResult, TrialState
 from tests.helpers.sweep_texts import SMALL
 

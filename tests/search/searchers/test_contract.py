@@ -9,11 +9,12 @@ from dataclasses import replace
 import pytest
 
 from search.domains import Choices, FloatRange, IntRange
-from search.searchers.base import DeduplicatingSearcher, NoSuggestion, Suggestion
+from search.resume import NOTHING_DONE, ResumeState
+from search.searchers.base import NoSuggestion, Suggestion
+from search.searchers.deduplicating import DeduplicatingSearcher
 from search.searchers.factory import make_searcher
 from search.space import SEARCHABLE, Point, Space, key_of
 from search.spec import Engine, SweepSpec
-from search.sweep import NOTHING_DONE, ResumeState
 from search.trial import TrialState
 from tests.helpers.search_fakes import history_of, outcome_of, result_of
 

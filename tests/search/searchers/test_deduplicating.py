@@ -7,7 +7,8 @@ import math
 
 import pytest
 
-from search.searchers.base import MIN_DRAWS, DeduplicatingSearcher, NoSuggestion, Suggestion, draws_to_meet_any
+from search.searchers.base import NoSuggestion, Suggestion
+from search.searchers.deduplicating import MIN_DRAWS, DeduplicatingSearcher, draws_to_meet_any
 from search.trial import TrialState
 from tests.helpers.search_fakes import ListSearcher, outcome_of
 
