@@ -12,7 +12,7 @@ from enum import Enum
 from experiments.tracking.records import RunRecord
 from mnist_core.errors import NotFoundError
 from mnist_core.metrics import Direction, Metric
-from search.objectives import PARAMETERS, name_of, pareto_front
+from search.objectives import Objective, pareto_front
 from search.space import SEED
 from search.trial import TrialState
 
@@ -185,13 +185,14 @@ def configurations(runs: Iterable[RunRecord], objective: str = Metric.VAL_ACCURA
     return sorted(found, key=lambda one: _order(one, objective, second))
 
 
-def front(ranked: Sequence[Configuration], objectives: Sequence[str]) -> list[Configuration]:
+def front(ranked: Sequence[Configuration], objectives: Sequence[Objective]) -> list[Configuration]:
     """The configurations that none of the others beats in all objectives, in their order."""
 
-    def value(one: Configuration, objective: str) -> float:
-        return one.weights if objective == PARAMETERS else one.mean(name_of(objective))
+    def value(one: Configuration, objective: Objective) -> float:
+        return one.mean(objective.metric) if objective.ranks else one.weights
 
-    return pareto_front(ranked, objectives, lambda one: [value(one, objective) for objective in objectives])
+    directions = [objective.direction for objective in objectives]
+    return pareto_front(ranked, directions, lambda one: [value(one, objective) for objective in objectives])
 
 
 def select(

@@ -14,11 +14,10 @@ from mnist_core.metrics import Metric
 from mnist_core.models.custom import CustomModel
 from search.domains import Choices
 from search.durations import parse_duration
-from search.objectives import ALL_OBJECTIVES, PARAMETERS, RANKING, name_of
+from search.objectives import RANKING, VAL_ACCURACY, VAL_LOSS, Objective
 from search.space import ARCHITECTURE, SEED, Point, Space
 from search.trial import Trial
 
-OBJECTIVES = tuple(map(name_of, RANKING))
 PART_OF_THE_LOSS = ("l2", "label_smoothing")
 
 
@@ -85,7 +84,6 @@ class SweepSpec:
         sampler: how it chooses them; one of ``SAMPLERS[engine]``. ``cmaes`` models ranges only, and draws listed
             parameters at random.
         pruner: how it stops hopeless trials; one of ``PRUNERS[engine]``.
-        objective: the validation metric that ranks trials; it is that of the saved weights.
         trials: how many points to try; 0 means all of a grid or a list.
         seed: of the searcher, and of every trial: all trials share initial weights and image order as far as
             their shapes allow, so that points are compared on equal terms. Listed points may name their own.
@@ -97,8 +95,8 @@ class SweepSpec:
             worker is killed and the trial is lost; it has to cover a worker's start and a first epoch. None derives
             it: 20 times the longest silence of the sweep until then, and no less than half an hour. How to run and
             not what to search, so it may be changed by resuming.
-        objectives: several at once, such as ``("val_accuracy:max", "parameters:min")``, the first of them being
-            ``objective``; empty where one is enough. Optuna then looks for a Pareto front.
+        objectives: one or more, all of the saved weights. The first ranks the trials. With several, Optuna looks for
+            a Pareto front.
 
     Raises:
         SpecError: the parts do not go together.
@@ -109,14 +107,13 @@ class SweepSpec:
     engine: Engine = Engine.OPTUNA
     sampler: str = "tpe"
     pruner: str = "none"
-    objective: str = Metric.VAL_ACCURACY.value
     trials: int = 0
     seed: int = 0
     data: DataSpec = field(default_factory=DataSpec)
     model: Hyperparameters | CustomModel = field(default_factory=Hyperparameters)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     points: tuple[Point, ...] = ()
-    objectives: tuple[str, ...] = ()
+    objectives: tuple[Objective, ...] = (VAL_ACCURACY,)
     trial_timeout: float | None = None
 
     def __post_init__(self) -> None:
@@ -125,10 +122,6 @@ class SweepSpec:
         _check_word("sampler", self.sampler, SAMPLERS[self.engine], self.engine)
         _check_word("pruner", self.pruner, PRUNERS[self.engine], self.engine)
         self._check_objectives()
-        if self.objective not in OBJECTIVES:
-            raise SpecError(
-                f"objective: unknown value {self.objective!r}{did_you_mean(str(self.objective), OBJECTIVES)}"
-            )
         _check_seed("seed", self.seed)
         if type(self.trials) is not int or self.trials < 0:
             raise SpecError(f"trials: expected a count of trials, 1 or more, received {self.trials!r}")
@@ -160,21 +153,31 @@ class SweepSpec:
             engine=Engine.LISTED,
             sampler="listed",
             pruner="none",
-            objectives=(),
+            objectives=self.objectives[:1],
             trials=0,
             space=Space.of(points, self.space.parameters),
             points=points,
         )
 
     @property
+    def objective(self) -> str:
+        """The name of the metric that ranks the trials: that of the first objective."""
+        return self.objectives[0].metric
+
+    @property
     def metric(self) -> Metric:
-        """The objective as a metric."""
+        """The metric that ranks the trials."""
         return Metric(self.objective)
+
+    @property
+    def is_multi_objective(self) -> bool:
+        """Whether there are several objectives, and a Pareto front instead of one best trial."""
+        return len(self.objectives) > 1
 
     @property
     def prunes(self) -> bool:
         """Whether a trial can be stopped after an epoch because others are better."""
-        return self.pruner != "none" and not self.objectives
+        return self.pruner != "none" and not self.is_multi_objective
 
     @property
     def target(self) -> int:
@@ -219,25 +222,16 @@ class SweepSpec:
 
     def _check_objectives(self) -> None:
         """Several objectives need a sampler that weighs them, and leave nothing that a pruner could go by."""
-        if not self.objectives:
+        texts = list(map(str, self.objectives))
+        if not texts or len(set(texts)) < len(texts):
+            raise SpecError(f"objectives: expected one or more, each once, received {texts}")
+        if self.objectives[0] not in RANKING:
+            expected = " or ".join(repr(str(objective)) for objective in RANKING)
+            raise SpecError(
+                f"objectives: expected the first to be {expected}, which ranks the trials, received {texts[0]!r}"
+            )
+        if not self.is_multi_objective:
             return
-        for objective in self.objectives:
-            if objective not in ALL_OBJECTIVES:
-                raise SpecError(
-                    f"objectives: unknown value {objective!r}{did_you_mean(str(objective), ALL_OBJECTIVES)}"
-                )
-        if len(set(self.objectives)) < len(self.objectives) or len(self.objectives) < 2:
-            raise SpecError(f"objectives: expected two or more, each once, received {list(self.objectives)}")
-        if self.objectives[0] == PARAMETERS:
-            raise SpecError(
-                f"objectives: expected the first to be {' or '.join(map(repr, RANKING))}, which ranks the trials, "
-                f"received {self.objectives[0]!r}"
-            )
-        if name_of(self.objectives[0]) != self.objective:
-            raise SpecError(
-                f"objectives: expected the first to be {self.objective!r}, which ranks the trials, received "
-                f"{self.objectives[0]!r}"
-            )
         if self.engine is not Engine.OPTUNA or self.sampler == "cmaes":
             who = f"sampler {self.sampler!r}" if self.engine is Engine.OPTUNA else f"engine {self.engine.value!r}"
             raise SpecError(f"objectives: {who} optimises one value; expected engine = 'optuna', sampler = 'tpe'")
@@ -259,8 +253,7 @@ class SweepSpec:
 
     def _check_comparable(self) -> None:
         """A validation loss holds the penalty and the smoothing that its trial was trained with."""
-        wanted = {self.objective, *map(name_of, self.objectives)}
-        if Metric.VAL_LOSS.value in wanted and (
+        if VAL_LOSS in self.objectives and (
             within := [name for name in PART_OF_THE_LOSS if name in self.space.domains]
         ):
             raise SpecError(

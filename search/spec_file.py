@@ -21,7 +21,7 @@ from mnist_core.hyperparameters import (
 )
 from mnist_core.models.custom import CustomModel
 from search.durations import parse_duration
-from search.objectives import ALL_OBJECTIVES, name_of
+from search.objectives import MODEL_SIZE, RANKING, VAL_ACCURACY, Objective
 from search.space import ARCHITECTURE, FACTORY
 from search.space_file import Table, check_keys, domain_table, parameters_of, point_tables, read_points, read_space
 from search.spec import DataSpec, Engine, SweepSpec
@@ -69,7 +69,9 @@ def to_toml(spec: SweepSpec) -> str:
     table = asdict(spec)
     table["engine"] = spec.engine.value
     listed = list(table.pop("points"))
-    if not spec.objectives:
+    table["objective"] = spec.objective
+    table["objectives"] = list(map(str, spec.objectives))
+    if not spec.is_multi_objective:
         del table["objectives"]
     if spec.trial_timeout is None:
         del table["trial_timeout"]
@@ -108,7 +110,7 @@ def _override(table: Table, override: str) -> None:
 
 def _spec(table: Table) -> SweepSpec:
     table = dict(table)
-    check_keys(table, (field.name for field in fields(SweepSpec)))
+    check_keys(table, (*(field.name for field in fields(SweepSpec)), "objective"))
     if "name" not in table:
         raise SpecError("name: expected a name for the sweep, received none")
     points = point_tables(table.pop("points")) if "points" in table else []
@@ -136,8 +138,7 @@ def _spec(table: Table) -> SweepSpec:
     settings = {key: value for key, value in table.items() if key not in TABLES}
     if tables := [key for key, value in settings.items() if isinstance(value, dict)]:
         raise SpecError(f"{tables[0]}: expected a value, received a table")
-    if "objectives" in settings:
-        settings = {**settings, **_objectives(settings["objectives"], settings)}
+    settings["objectives"] = _objectives(settings.pop("objective", None), settings.pop("objectives", None))
     if "trial_timeout" in settings:
         settings["trial_timeout"] = parse_duration(settings["trial_timeout"], "trial_timeout")
     if "engine" in settings:
@@ -152,10 +153,25 @@ def _spec(table: Table) -> SweepSpec:
     )
 
 
-def _objectives(value: object, settings: Table) -> Table:
-    if not isinstance(value, list) or not value or not all(isinstance(one, str) for one in value):
-        raise SpecError(f"objectives: expected a list such as {list(ALL_OBJECTIVES[::2])}, received {value!r}")
-    return {"objectives": tuple(value), "objective": settings.get("objective", name_of(value[0]))}
+def _objectives(first: object, several: object) -> tuple[Objective, ...]:
+    """The objectives that the keys ``objective`` and ``objectives`` name; either may be absent, and is then None."""
+    ranking = {objective.metric: objective for objective in RANKING}
+    if first is not None and first not in list(ranking):
+        raise SpecError(f"objective: unknown value {first!r}{did_you_mean(str(first), ranking)}")
+    if several is None:
+        return (ranking[str(first)] if first else VAL_ACCURACY,)
+    if not isinstance(several, list) or not several or not all(isinstance(one, str) for one in several):
+        example = [str(VAL_ACCURACY), str(MODEL_SIZE)]
+        raise SpecError(f"objectives: expected a list such as {example}, received {several!r}")
+    try:
+        found = tuple(map(Objective.parse, several))
+    except SpecError as error:
+        raise SpecError(f"objectives: {error}") from error
+    if first and found[0].ranks and found[0].metric != first:
+        raise SpecError(
+            f"objectives: expected the first to be {first!r}, which ranks the trials, received {several[0]!r}"
+        )
+    return found
 
 
 def _home(name: str) -> str:

@@ -204,6 +204,6 @@ class Sweep:
         suggestion, _ = self._running.pop(trial.number)
         self._finished += 1
         self._no_suggestion = False
-        self._searcher.tell(suggestion, result.outcome(self._spec.metric, self._spec.objectives))
+        self._searcher.tell(suggestion, result.outcome(self._spec.objectives))
         for observer in self._observers:
             observer.trial_ended(trial, result)

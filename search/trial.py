@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from mnist_core.hyperparameters import Hyperparameters, TrainingConfig
-from mnist_core.metrics import EpochMetrics, Metric, StopReason
+from mnist_core.metrics import EpochMetrics, StopReason
 from mnist_core.models.custom import CustomModel
-from search.objectives import PARAMETERS, name_of
+from search.objectives import Objective
 from search.space import Point
 
 
@@ -109,30 +108,43 @@ class TrialResult:
         """The metrics of the saved weights."""
         return self.history[self.best_epoch - 1] if self.best_epoch else None
 
-    def outcome(self, objective: Metric, objectives: Sequence[str] = ()) -> Outcome:
-        """What a searcher is told; with ``objectives``, the value of each as well."""
-        value = self.best.value(objective) if self.best else None
-        curve = tuple(metrics.value(objective) for metrics in self.history)
-        return Outcome(self.state, value, curve, tuple(self._value(one) for one in objectives) if self.best else ())
+    def outcome(self, objectives: Sequence[Objective]) -> Outcome:
+        """Return the end of the trial in the terms of a searcher.
 
-    def _value(self, objective: str) -> float:
-        if objective == PARAMETERS:
-            return float(self.weights or 0)
-        return self.best.value(Metric(name_of(objective))) if self.best else math.nan
+        Args:
+            objectives: of the sweep, the first of them the one that ranks.
+        """
+        values = tuple(one.value(self.best, self.weights) for one in objectives) if self.best else ()
+        curve = tuple(objectives[0].value(metrics, self.weights) for metrics in self.history)
+        return Outcome(self.state, values, curve)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A trial's end in the terms of a searcher.
+    """The end of a trial in the terms of a searcher.
 
     Args:
         state: COMPLETE, PRUNED or FAILED.
-        value: the objective at the best epoch; None for a failed trial.
-        curve: the objective at each epoch.
-        values: of each objective, where the sweep has several.
+        values: of each objective at the best epoch; empty for a failed trial.
+        curve: the first objective at each epoch.
     """
 
     state: TrialState
-    value: float | None
-    curve: tuple[float, ...] = ()
     values: tuple[float, ...] = ()
+    curve: tuple[float, ...] = ()
+
+    @classmethod
+    def read_back(cls, state: TrialState, value: float | None, curve: tuple[float, ...]) -> Outcome:
+        """The outcome of a recorded trial.
+
+        Args:
+            state: as recorded.
+            value: the first objective at the best epoch; None where it was not recorded.
+            curve: the first objective at each epoch.
+        """
+        return cls(state, () if value is None else (value,), curve)
+
+    @property
+    def value(self) -> float | None:
+        """The first objective at the best epoch; None for a failed trial."""
+        return self.values[0] if self.values else None

@@ -31,9 +31,9 @@ def best(
     sweep = find_sweep(store, name)
     choice, spec = choose_run(store, sweep, rule, max_parameters), read_recorded_spec(store, sweep)
     listed = list(choice.ranked[:top])
-    if spec.objectives:
+    if spec.is_multi_objective:
         listed = front(choice.ranked, spec.objectives)
-        console.print(f"Pareto front of {', '.join(spec.objectives)}", style="bold")
+        console.print(f"Pareto front of {', '.join(map(str, spec.objectives))}", style="bold")
     if choice.chosen not in listed:
         listed.append(choice.chosen)
     print_table(console, configurations_table(listed, list(spec.space.domains), choice))

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from experiments.reporting.timeline import SweepTimeline, TrialTimeline, workers_of
 from experiments.tracking.records import TRACKING_SECONDS, RunRecord
-from mnist_core.metrics import Metric
+from mnist_core.metrics import Direction, Metric
+from search import objectives
 from search.trial import TrialState
 
 
@@ -30,12 +31,10 @@ def pareto_front(runs: Iterable[RunRecord], cost: Callable[[RunRecord], float | 
         runs: that may win.
         cost: of a run, the less the better; runs without one are left out.
     """
-    front: list[RunRecord] = []
-    known = [(spent, run) for run in runs if (spent := cost(run)) is not None]
-    for _, run in sorted(known, key=lambda pair: (pair[0], -accuracy_of(pair[1]))):
-        if not front or accuracy_of(run) > accuracy_of(front[-1]):
-            front.append(run)
-    return front
+    known = sorted(((spent, run) for run in runs if (spent := cost(run)) is not None), key=lambda pair: pair[0])
+    directions = (Direction.MINIMIZE, Direction.MAXIMIZE)
+    front = objectives.pareto_front(known, directions, lambda pair: (pair[0], accuracy_of(pair[1])))
+    return [run for _, run in front]
 
 
 def accuracy_of(run: RunRecord) -> float:

@@ -97,7 +97,7 @@ class SweepTimeline:
         return {
             trial.run.number: (
                 trial.point,
-                Outcome(trial.run.state, trial.run.value(self.spec.objective), trial.curve),
+                Outcome.read_back(trial.run.state, trial.run.value(self.spec.objective), trial.curve),
             )
             for trial in self.trials
             if trial.run.state.is_finished

@@ -33,7 +33,7 @@ def replay(history: ResumeState, searcher: Searcher, spec: SweepSpec) -> None:
         spec: the sweep.
     """
     for past in history.finished:
-        searcher.add(past.trial.point, past.result.outcome(spec.metric, spec.objectives))
+        searcher.add(past.trial.point, past.result.outcome(spec.objectives))
     for trial in history.unfinished:
         searcher.enqueue(trial.point)
 

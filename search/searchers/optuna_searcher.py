@@ -17,7 +17,6 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState as OptunaState
 
 from search.domains import Choices, Domain, IntRange, Value
-from search.objectives import is_maximised
 from search.searchers.base import NoSuggestion, Suggestion
 from search.space import Point
 from search.spec import SweepSpec
@@ -48,7 +47,7 @@ class OptunaSearcher:
 
     def __init__(self, spec: SweepSpec, history: int = 0) -> None:
         self._space = spec.space
-        self._several = len(spec.objectives) > 1
+        self._is_multi_objective = spec.is_multi_objective
         self._replays = spec.sampler in ("random", "qmc", "grid")
         seed = spec.seed if self._replays else spec.seed + history
         optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -97,7 +96,7 @@ class OptunaSearcher:
         An attempt after a lost one reports the same epochs again. It goes on until it has passed them, since the
         pruner judges by the last value reported, which is not this attempt's.
         """
-        if self._several or epoch <= self._reported.get(id, 0):
+        if self._is_multi_objective or epoch <= self._reported.get(id, 0):
             return True
         trial = self._trials[id]
         trial.report(value, step=epoch)
@@ -106,9 +105,8 @@ class OptunaSearcher:
 
     def tell(self, id: int, outcome: Outcome) -> None:
         """Record the end of a trial: its best epoch's value where it completed, its curve where it was pruned."""
-        values = outcome.values if self._several else outcome.value
-        told = values if outcome.state is TrialState.COMPLETE else None
-        self._study.tell(self._trials.pop(id), told, STATES[outcome.state])
+        values = outcome.values if outcome.state is TrialState.COMPLETE else None
+        self._study.tell(self._trials.pop(id), values, STATES[outcome.state])
 
     def _draw(self) -> Suggestion:
         trial = self._study.ask()
@@ -126,9 +124,7 @@ def _suggest(trial: optuna.Trial, name: str, domain: Domain) -> Value:
 
 
 def _directions(spec: SweepSpec) -> list[StudyDirection]:
-    if not spec.objectives:
-        return [StudyDirection[spec.metric.direction.name]]
-    return [StudyDirection.MAXIMIZE if is_maximised(one) else StudyDirection.MINIMIZE for one in spec.objectives]
+    return [StudyDirection[objective.direction.name] for objective in spec.objectives]
 
 
 def to_distribution(domain: Domain) -> BaseDistribution:

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from experiments import LaunchOptions, SweepResult, confirm_sweep, parse_spec, resume_sweep, run_sweep
 from experiments.cli.main import app
 from experiments.tracking.records import RunRecord
+from search.objectives import VAL_ACCURACY
 
 FRONT = """
 name = "front"
@@ -58,7 +59,7 @@ def test_it_is_resumed_with_both_values_of_every_trial(resumed: SweepResult) -> 
 def test_best_lists_the_front_and_nothing_else(resumed: SweepResult) -> None:
     shown = CliRunner().invoke(app, ["best", "front"])
     assert shown.exit_code == 0
-    assert "Pareto front of val_accuracy:max, parameters:min" in shown.output
+    assert "Pareto front of val_accuracy:max, model_size:min" in shown.output
     beaten = {worse.name for better, worse in itertools.permutations(resumed.ranked, 2) if beats(better, worse)}
     listed = {run.name for run in resumed.ranked if run.name in shown.output}
     assert listed == {run.name for run in resumed.ranked} - beaten
@@ -75,4 +76,4 @@ def test_its_best_are_confirmed_by_their_first_objective(resumed: SweepResult) -
     launch = LaunchOptions(workers=1, tracking_uri=resumed.tracking_uri, say=silently)
     confirmed = confirm_sweep("front", top=1, seeds=2, launch=launch)
     assert len(confirmed.ranked) == 2
-    assert confirmed.spec.objectives == ()
+    assert confirmed.spec.objectives == (VAL_ACCURACY,)

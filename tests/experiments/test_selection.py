@@ -12,6 +12,7 @@ from experiments import selection
 from experiments.selection import Selection, SelectionRule, configurations, select
 from experiments.tracking.records import RunRecord
 from mnist_core.errors import NotFoundError
+from search.objectives import MODEL_SIZE, VAL_ACCURACY
 from search.trial import TrialState
 from tests.helpers.factories import run, sized
 
@@ -279,7 +280,7 @@ SIZED = [sized(0, 0.90, 100), sized(1, 0.95, 500), sized(2, 0.94, 600), sized(3,
 
 def test_the_front_is_in_the_order_of_its_runs() -> None:
     ranked = selection.configurations(SIZED)
-    front = selection.front(ranked, ("val_accuracy:max", "parameters:min"))
+    front = selection.front(ranked, (VAL_ACCURACY, MODEL_SIZE))
     assert [one.run.number for one in front] == [3, 1, 4]
 
 

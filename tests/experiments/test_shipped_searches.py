@@ -28,7 +28,7 @@ def finish(searcher: DeduplicatingSearcher, suggestion: Suggestion, best: float,
         if not searcher.report(suggestion.id, epoch, curve[-1]) and epoch < epochs:
             state = TrialState.PRUNED
             break
-    searcher.tell(suggestion.id, Outcome(state, curve[-1], tuple(curve)))
+    searcher.tell(suggestion.id, Outcome(state, (curve[-1],), tuple(curve)))
 
 
 def drive(spec: SweepSpec, at_a_time: int) -> None:

@@ -70,7 +70,7 @@ def result_of(value: float, state: TrialState = TrialState.COMPLETE, epochs: int
 
 def outcome_of(value: float, state: TrialState = TrialState.COMPLETE) -> Outcome:
     """What a searcher is told of such an end."""
-    return Outcome(state, None if state is TrialState.FAILED else value, (value / 2, value))
+    return Outcome(state, () if state is TrialState.FAILED else (value,), (value / 2, value))
 
 
 def history_of(

@@ -9,13 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mnist_core.errors import SpecError
-from search.objectives import pareto_front
+from mnist_core.metrics import Direction
+from search.objectives import MODEL_SIZE, VAL_ACCURACY, VAL_LOSS, Objective, pareto_front
 from search.searchers.base import Suggestion
 from search.searchers.factory import make_searcher
 from search.spec_file import parse_spec, to_toml
 from search.trial import Outcome, TrialState
 
-BOTH = ("val_accuracy:max", "parameters:min")
+BOTH = (VAL_ACCURACY, MODEL_SIZE)
+DIRECTIONS = (Direction.MAXIMIZE, Direction.MINIMIZE)
 TEXT = """
 name = "front"
 trials = 40
@@ -35,13 +37,13 @@ def beats(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.integers(0, 3)), max_size=25))
 @settings(derandomize=True, database=None, deadline=None, max_examples=200)
 def test_the_front_is_what_a_search_through_all_pairs_leaves(points: list[tuple[int, ...]]) -> None:
-    objectives = ("val_accuracy:max", "val_loss:min", "parameters:min")
+    directions = (Direction.MAXIMIZE, Direction.MINIMIZE, Direction.MINIMIZE)
     beaten = {worse for better, worse in itertools.permutations(points, 2) if beats(better, worse)}
-    assert pareto_front(points, objectives, lambda point: point) == [point for point in points if point not in beaten]
+    assert pareto_front(points, directions, lambda point: point) == [point for point in points if point not in beaten]
 
 
 def test_equal_items_share_the_front() -> None:
-    assert pareto_front([(1, 1), (1, 1), (0, 1)], BOTH, lambda point: point) == [(1, 1), (1, 1)]
+    assert pareto_front([(1, 1), (1, 1), (0, 1)], DIRECTIONS, lambda point: point) == [(1, 1), (1, 1)]
 
 
 def test_a_sweep_of_several_objectives_comes_back_from_its_text() -> None:
@@ -50,19 +52,51 @@ def test_a_sweep_of_several_objectives_comes_back_from_its_text() -> None:
     assert parse_spec(to_toml(spec)) == spec
 
 
+def test_an_older_file_that_names_the_parameters_means_the_model_size() -> None:
+    older, newer = (parse_spec(TEXT.replace("parameters:min", text)) for text in ("parameters:min", "model_size:min"))
+    assert older == newer
+    assert 'objectives = [\n    "val_accuracy:max",\n    "model_size:min",\n]' in to_toml(older)
+
+
+@pytest.mark.parametrize("objective", [VAL_ACCURACY, VAL_LOSS])
+def test_one_objective_reads_the_same_by_either_key_and_is_written_by_its_name(objective: Objective) -> None:
+    start, end = TEXT.split('objectives = ["val_accuracy:max", "parameters:min"]')
+    by_name = parse_spec(f'{start}objective = "{objective.metric}"{end}')
+    assert parse_spec(f'{start}objectives = ["{objective}"]{end}') == by_name
+    assert by_name.objectives == (objective,)
+    text = to_toml(by_name)
+    assert f'objective = "{objective.metric}"' in text
+    assert "objectives" not in text
+    assert parse_spec(text) == by_name
+
+
+def test_a_sweep_whose_file_names_no_objective_goes_by_the_accuracy() -> None:
+    text = TEXT.replace('objectives = ["val_accuracy:max", "parameters:min"]', "")
+    assert parse_spec(text).objectives == (VAL_ACCURACY,)
+
+
+@pytest.mark.parametrize("objective", [VAL_ACCURACY, VAL_LOSS, MODEL_SIZE])
+def test_an_objective_is_read_back_from_its_text(objective: Objective) -> None:
+    assert Objective.parse(str(objective)) == objective
+
+
+def test_an_objective_goes_in_the_direction_of_its_metric() -> None:
+    with pytest.raises(SpecError, match="unknown value 'val_accuracy:min' .did you mean 'val_accuracy:max'"):
+        Objective("val_accuracy", Direction.MINIMIZE)
+
+
 @pytest.mark.parametrize(
     ("override", "words"),
     [
         (["objectives=3"], ["objectives: expected a list", "3"]),
         (["objectives=[]"], ["objectives: expected a list", "[]"]),
-        (['objectives=["val_accuracy:max"]'], ["expected two or more"]),
         (['objectives=["val_accuracy:max", "val_accuracy:max"]'], ["each once"]),
         (['objectives=["val_accuracy:max", "parameter:min"]'], ["'parameter:min'", "did you mean 'parameters:min'"]),
         (['objectives=["val_accuracy:min", "parameters:min"]'], ["did you mean 'val_accuracy:max'"]),
         (["objective=val_loss"], ["expected the first to be 'val_loss'", "'val_accuracy:max'"]),
         (
             ['objectives=["parameters:min", "val_accuracy:max"]'],
-            ["expected the first to be 'val_accuracy:max' or 'val_loss:min'", "received 'parameters:min'"],
+            ["expected the first to be 'val_accuracy:max' or 'val_loss:min'", "received 'model_size:min'"],
         ),
         (["pruner=hyperband"], ["pruner: expected 'none' with several objectives", "'hyperband'"]),
         (["sampler=cmaes"], ["sampler 'cmaes' optimises one value"]),
@@ -89,8 +123,8 @@ def test_the_engine_finds_both_ends_of_the_front() -> None:
         values = (size / 64 - dropout, size)
         found.append(values)
         searcher.report(suggestion.id, 1, values[0])
-        searcher.tell(suggestion.id, Outcome(TrialState.COMPLETE, values[0], values[:1], values))
-    front = pareto_front(found, BOTH, lambda values: values)
+        searcher.tell(suggestion.id, Outcome(TrialState.COMPLETE, values, values[:1]))
+    front = pareto_front(found, DIRECTIONS, lambda values: values)
     assert min(size for _, size in front) <= 4
     assert max(size for _, size in front) >= 56
     # At random, one in ten would be so close to no dropout; here most of the front is.

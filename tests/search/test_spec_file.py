@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from mnist_core.errors import SpecError
 from mnist_core.hyperparameters import Augmentation, EarlyStopping, Hyperparameters, TrainingConfig
 from search.domains import Choices, Domain, FloatRange, IntRange
+from search.objectives import RANKING, VAL_ACCURACY
 from search.space import Point, Space
-from search.spec import OBJECTIVES, PRUNERS, SAMPLERS, DataSpec, Engine, SweepSpec
+from search.spec import PRUNERS, SAMPLERS, DataSpec, Engine, SweepSpec
 from search.spec_file import parse_spec, read_spec_file, to_toml
 
 SWEEPS = Path(__file__).parents[2] / "experiments" / "sweeps"
@@ -77,7 +78,7 @@ def specs(draw: st.DrawFn) -> SweepSpec:
         engine=engine,
         sampler=sampler,
         pruner=draw(st.sampled_from(PRUNERS[engine])),
-        objective=draw(st.sampled_from(OBJECTIVES)) if "l2" not in names else "val_accuracy",
+        objectives=(draw(st.sampled_from(RANKING)) if "l2" not in names else VAL_ACCURACY,),
         trials=draw(st.integers(1, 999)),
         seed=draw(st.integers(0, 2**31 - 1)),
         data=DataSpec(validation, draw(st.integers(0, 2**31 - 1)), draw(st.sampled_from(["", "0f" * 32]))),

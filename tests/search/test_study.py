@@ -37,7 +37,7 @@ def gridded(spec: SweepSpec) -> optuna.Study:
     trials = {}
     for number, point in enumerate(spec.space.grid()):
         value = 0.9 + float(point["learning_rate"]) * 10 + float(point["hidden_size"]) / 1e5
-        trials[number] = (point, Outcome(TrialState.COMPLETE, value, (value - 0.1, value)))
+        trials[number] = (point, Outcome(TrialState.COMPLETE, (value,), (value - 0.1, value)))
     return to_study(spec, trials)
 
 
@@ -45,10 +45,10 @@ def test_trials_keep_their_numbers_states_and_curves() -> None:
     spec = grid()
     point = spec.space.grid()[0]
     outcomes = {
-        1: Outcome(TrialState.COMPLETE, 0.9, (0.8, 0.9)),
-        2: Outcome(TrialState.PRUNED, 0.7, (0.7,)),
-        3: Outcome(TrialState.FAILED, None),
-        5: Outcome(TrialState.COMPLETE, float("nan")),
+        1: Outcome(TrialState.COMPLETE, (0.9,), (0.8, 0.9)),
+        2: Outcome(TrialState.PRUNED, (0.7,), (0.7,)),
+        3: Outcome(TrialState.FAILED),
+        5: Outcome(TrialState.COMPLETE, (float("nan"),)),
     }
     study = to_study(spec, {number: (point, outcome) for number, outcome in outcomes.items()})
     states = optuna.trial.TrialState
@@ -86,7 +86,7 @@ def test_importances_of_a_grid_name_what_its_value_hangs_on() -> None:
 
 def test_importances_need_a_difference() -> None:
     spec = grid()
-    same = {number: (point, Outcome(TrialState.COMPLETE, 0.9)) for number, point in enumerate(spec.space.grid())}
+    same = {number: (point, Outcome(TrialState.COMPLETE, (0.9,))) for number, point in enumerate(spec.space.grid())}
     with pytest.raises(ValueError, match="two complete trials of different value"):
         importances(to_study(spec, same))
 

@@ -11,8 +11,10 @@ import pytest
 from mnist_core.hyperparameters import TrainingConfig
 from mnist_core.metrics import EpochMetrics
 from search.executors.base import Decide, Ended
+from search.objectives import VAL_LOSS
 from search.resume import NOTHING_DONE, ResumeState
 from search.searchers.base import NoSuggestion
+from search.searchers.factory import replay
 from search.space import Point
 from search.spec import SweepSpec
 from search.sweep import MAX_ATTEMPTS, EndReason, Sweep
@@ -102,7 +104,7 @@ class TestSearcher:
 
     def test_is_told_the_objective_of_the_sweep(self) -> None:
         searcher = ListSearcher(POINTS)
-        spec = replace(spec_of(1), objective="val_loss")
+        spec = replace(spec_of(1), objectives=(VAL_LOSS,))
         Sweep(spec, searcher, FakeExecutor({0: result_of(0.75)}), Journal("recorder", [])).run()
         assert searcher.reports == [(100, 1, 0.625), (100, 2, 0.25)]
         assert [outcome.value for _, outcome in searcher.told] == [0.25]
@@ -246,7 +248,7 @@ class TestResuming:
         spec = spec_of(4)
         history = history_of(spec, {0: (POINTS[0], result_of(0.5))}, [spec.trial(1, POINTS[1])])
         searcher = ListSearcher([])
-        history.replay(searcher, spec)
+        replay(history, searcher, spec)
         assert searcher.added == [(POINTS[0], outcome_of(0.5))]
         assert searcher.enqueued == [POINTS[1]]
 

@@ -11,6 +11,7 @@ import keras_tuner
 import pytest
 
 from search.domains import Choices, Domain, FloatRange, IntRange
+from search.objectives import VAL_ACCURACY, VAL_LOSS, Objective
 from search.searchers.base import NoSuggestion, Suggestion
 from search.searchers.keras_tuner_searcher import KerasTunerSearcher, to_keras_tuner
 from search.space import Point, Space
@@ -27,9 +28,11 @@ Int, Float, Choice = (
 )
 
 
-def spec_of(sampler: str, domains: dict[str, Domain], seed: int = 0, objective: str = "val_accuracy") -> SweepSpec:
+def spec_of(sampler: str, domains: dict[str, Domain], seed: int = 0, objective: Objective = VAL_ACCURACY) -> SweepSpec:
     trials = 0 if sampler == "grid" else 99
-    return SweepSpec("kt", Space(domains), Engine.KERAS_TUNER, sampler, objective=objective, trials=trials, seed=seed)
+    return SweepSpec(
+        "kt", Space(domains), Engine.KERAS_TUNER, sampler, objectives=(objective,), trials=trials, seed=seed
+    )
 
 
 def run(searcher: KerasTunerSearcher, trials: int, value: Any = lambda point: 0.5) -> list[Point]:
@@ -37,7 +40,7 @@ def run(searcher: KerasTunerSearcher, trials: int, value: Any = lambda point: 0.
     while len(points) < trials and isinstance(suggestion := searcher.ask(), Suggestion):
         points.append(suggestion.point)
         result = float(value(suggestion.point))
-        searcher.tell(suggestion.id, Outcome(TrialState.COMPLETE, result, (result,)))
+        searcher.tell(suggestion.id, Outcome(TrialState.COMPLETE, (result,), (result,)))
     return points
 
 
@@ -118,8 +121,8 @@ def test_a_seed_of_zero_repeats_itself_too(sampler: str) -> None:
     assert first == second
 
 
-@pytest.mark.parametrize(("objective", "sign"), [("val_accuracy", 1), ("val_loss", -1)])
-def test_the_gaussian_process_goes_for_the_better_side(objective: str, sign: int) -> None:
+@pytest.mark.parametrize(("objective", "sign"), [(VAL_ACCURACY, 1), (VAL_LOSS, -1)])
+def test_the_gaussian_process_goes_for_the_better_side(objective: Objective, sign: int) -> None:
     spec = spec_of("bayesian", {"dropout": FloatRange(0.0, 0.9)}, objective=objective)
     points = run(KerasTunerSearcher(spec), 7, lambda point: sign * point["dropout"])
     dropouts = [float(point["dropout"]) for point in points]

@@ -13,6 +13,7 @@ from mnist_core.hyperparameters import TrainingConfig
 from mnist_core.metrics import EpochMetrics
 from search.domains import Choices, Domain, FloatRange, IntRange
 from search.executors.base import Finished
+from search.objectives import VAL_LOSS
 from search.resume import ResumeState
 from search.searchers.base import Suggestion
 from search.searchers.deduplicating import DeduplicatingSearcher
@@ -86,7 +87,7 @@ def test_a_sequence_that_sweeps_have_recorded_stays_as_it_is(sampler: str) -> No
         suggestion = asked(searcher)
         expected = [pytest.approx(value, rel=1e-12) if isinstance(value, float) else value for value in point]
         assert list(suggestion.point.values()) == expected
-        searcher.tell(suggestion.id, Outcome(TrialState.COMPLETE, 0.5, (0.5,)))
+        searcher.tell(suggestion.id, Outcome(TrialState.COMPLETE, (0.5,), (0.5,)))
 
 
 @pytest.mark.parametrize(
@@ -116,9 +117,9 @@ def finish(searcher: DeduplicatingSearcher, id: int, curve: tuple[float, ...]) -
     """Bring a trial along a curve to its end; the epochs that it was allowed."""
     for epoch, value in enumerate(curve, start=1):
         if not searcher.report(id, epoch, value) and epoch < EPOCHS:
-            searcher.tell(id, Outcome(TrialState.PRUNED, max(curve[:epoch]), curve[:epoch]))
+            searcher.tell(id, Outcome(TrialState.PRUNED, (max(curve[:epoch]),), curve[:epoch]))
             return epoch
-    searcher.tell(id, Outcome(TrialState.COMPLETE, max(curve), curve))
+    searcher.tell(id, Outcome(TrialState.COMPLETE, (max(curve),), curve))
     return len(curve)
 
 
@@ -145,7 +146,7 @@ def test_a_resumed_sweep_prunes_by_what_it_was_taught() -> None:
     searcher = searcher_with("median", sampler="tpe")
     for index in range(12):
         point = {"learning_rate": 1e-3, "dropout": index / 100}
-        searcher.add(point, Outcome(TrialState.COMPLETE, max(GOOD), GOOD))
+        searcher.add(point, Outcome(TrialState.COMPLETE, (max(GOOD),), GOOD))
     assert run(searcher, HOPELESS) == 2
 
 
@@ -167,7 +168,7 @@ def test_an_attempt_after_a_lost_one_may_report_the_same_epochs_again(pruner: st
         warnings.simplefilter("error")
         first = [searcher.report(id, epoch, value) for epoch, value in enumerate(BETTER_THAN_ALL[:4], start=1)]
         again = [searcher.report(id, epoch, value) for epoch, value in enumerate(BETTER_THAN_ALL, start=1)]
-        searcher.tell(id, Outcome(TrialState.COMPLETE, 0.995, BETTER_THAN_ALL))
+        searcher.tell(id, Outcome(TrialState.COMPLETE, (0.995,), BETTER_THAN_ALL))
     assert first == [True] * 4
     assert again[: EPOCHS - 1] == [True] * (EPOCHS - 1)
     assert isinstance(searcher.ask(), Suggestion)
@@ -207,7 +208,7 @@ def last_values(sampler: str, seed: int) -> float:
     for _ in range(40):
         suggestion = asked(searcher)
         values.append(hill(suggestion.point))
-        searcher.tell(suggestion.id, Outcome(TrialState.COMPLETE, values[-1], (values[-1],)))
+        searcher.tell(suggestion.id, Outcome(TrialState.COMPLETE, (values[-1],), (values[-1],)))
     return mean(values[-10:])
 
 
@@ -240,13 +241,13 @@ def test_the_evolution_strategy_learns_from_pruned_trials(pruner: str) -> None:
 
 
 def test_losses_are_minimised() -> None:
-    spec = SweepSpec("valley", SPACE, objective="val_loss", trials=40, seed=1)
+    spec = SweepSpec("valley", SPACE, objectives=(VAL_LOSS,), trials=40, seed=1)
     searcher = make_searcher(spec)
     values = []
     for _ in range(40):
         suggestion = asked(searcher)
         values.append(-hill(suggestion.point))
-        searcher.tell(suggestion.id, Outcome(TrialState.COMPLETE, values[-1], (values[-1],)))
+        searcher.tell(suggestion.id, Outcome(TrialState.COMPLETE, (values[-1],), (values[-1],)))
     assert mean(values[-10:]) < mean(values[:10])
 
 
