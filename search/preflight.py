@@ -6,9 +6,10 @@ None of them is made by :class:`~search.spec.SweepSpec`, so that records of olde
 from __future__ import annotations
 
 from mnist_core.errors import ParameterError, SpecError
-from mnist_core.hyperparameters import Hyperparameters, check_blocks
-from mnist_core.models.custom import CustomModel, check_arguments
 from search.domains import Choices
+from search.engines import CustomEngine, Engine
+from search.searchers.factory import load_searcher
+from search.space import ARCHITECTURE
 from search.spec import SweepSpec, is_models
 
 
@@ -17,7 +18,7 @@ def unmodelled(spec: SweepSpec) -> list[str]:
 
     Empty for every other sampler.
     """
-    if spec.sampler != "cmaes":
+    if (spec.engine, spec.sampler) != (Engine.OPTUNA, "cmaes"):
         return []
     branches = spec.space.branches
     return [
@@ -45,25 +46,24 @@ def check_sampler(spec: SweepSpec) -> None:
 
 
 def check_function(spec: SweepSpec) -> None:
-    """See that a function that the sweep names for its model can be called with what is searched and fixed.
+    """Check that the model's function takes what is searched and fixed, and that the engine's class is a searcher.
 
-    It is imported for that, which neither reading a sweep nor its records should do.
+    Both are imported for that, which reading a sweep or its records must not do.
 
     Raises:
-        SpecError: it cannot.
+        SpecError: one of them cannot be used.
     """
-    if not isinstance(spec.model, CustomModel):
-        return
-    fixed = {name: type(value) for name, value in spec.model.arguments.items()}
+    if isinstance(spec.engine, CustomEngine):
+        load_searcher(spec.engine)
     searched = {name: spec.space.parameters.type_of(name) for name in spec.space.domains if is_models(name)}
     try:
-        check_arguments(spec.model.function, {**fixed, **searched})
+        spec.model.check_arguments(searched)
     except ParameterError as error:
         raise SpecError(f"model: {error}") from error
 
 
 def check_images(spec: SweepSpec, shape: tuple[int, int]) -> None:
-    """See that every network of the space can take images of this size.
+    """Check that every network of the space can take images of this size.
 
     Args:
         spec: of any sweep.
@@ -72,11 +72,11 @@ def check_images(spec: SweepSpec, shape: tuple[int, int]) -> None:
     Raises:
         SpecError: one of them cannot.
     """
-    if not isinstance(spec.model, Hyperparameters) or "cnn" not in spec.architectures:
+    if "cnn" not in spec.architectures:
         return
-    searched = [value for name, value in spec.space.bounds() if name == "blocks"]
-    for blocks in searched or [spec.model.blocks]:
+    searched = [{"blocks": value} for name, value in spec.space.bounds() if name == "blocks"]
+    for blocks in searched or [{}]:
         try:
-            check_blocks(int(blocks), shape)
+            spec.model.with_values({ARCHITECTURE: "cnn", **blocks}).check_images(shape)
         except ParameterError as error:
             raise SpecError(f"{'space' if searched else 'model'}.{error}") from error

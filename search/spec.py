@@ -4,42 +4,20 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from enum import Enum
 
-from mnist_core.errors import MnistSearchError, SpecError, did_you_mean
-from mnist_core.hyperparameters import CONDITIONS, TRAINER_TYPES, Hyperparameters, TrainingConfig, is_active
+from mnist_core.errors import MnistSearchError, SpecError
+from mnist_core.hyperparameters import TRAINER_TYPES, Hyperparameters, ModelConfig, TrainingConfig, is_active
 from mnist_core.metrics import Metric
-from mnist_core.models.custom import CustomModel
 from search.domains import Choices
 from search.durations import parse_duration
+from search.engines import CustomEngine, Engine, check_methods_of
 from search.objectives import RANKING, VAL_ACCURACY, VAL_LOSS, Objective
 from search.space import ARCHITECTURE, SEED, Point, Space
 from search.trial import Trial
 
 PART_OF_THE_LOSS = ("l2", "label_smoothing")
-
-
-class Engine(Enum):
-    """The library that decides which points to try."""
-
-    OPTUNA = "optuna"
-    KERAS_TUNER = "keras-tuner"
-    LISTED = "listed"
-    """None: the sweep lists its points."""
-
-
-SAMPLERS: Mapping[Engine, tuple[str, ...]] = {
-    Engine.OPTUNA: ("tpe", "cmaes", "random", "qmc", "grid"),
-    Engine.KERAS_TUNER: ("grid", "random", "bayesian"),
-    Engine.LISTED: ("listed",),
-}
-PRUNERS: Mapping[Engine, tuple[str, ...]] = {
-    Engine.OPTUNA: ("none", "median", "hyperband", "successive-halving"),
-    Engine.KERAS_TUNER: ("none",),
-    Engine.LISTED: ("none",),
-}
 
 
 @dataclass(frozen=True)
@@ -80,7 +58,7 @@ class SweepSpec:
     Args:
         name: what the sweep is called in the store; letters, digits, dot, dash and underscore.
         space: the parameters searched.
-        engine: the library that chooses points.
+        engine: the library or the class that chooses points.
         sampler: how it chooses them; one of ``SAMPLERS[engine]``. ``cmaes`` models ranges only, and draws listed
             parameters at random.
         pruner: how it stops hopeless trials; one of ``PRUNERS[engine]``.
@@ -104,13 +82,13 @@ class SweepSpec:
 
     name: str
     space: Space
-    engine: Engine = Engine.OPTUNA
+    engine: Engine | CustomEngine = Engine.OPTUNA
     sampler: str = "tpe"
     pruner: str = "none"
     trials: int = 0
     seed: int = 0
     data: DataSpec = field(default_factory=DataSpec)
-    model: Hyperparameters | CustomModel = field(default_factory=Hyperparameters)
+    model: ModelConfig = field(default_factory=Hyperparameters)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     points: tuple[Point, ...] = ()
     objectives: tuple[Objective, ...] = (VAL_ACCURACY,)
@@ -119,8 +97,7 @@ class SweepSpec:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
             raise SpecError(f"name: expected letters, digits, '.', '-' and '_', received {self.name!r}")
-        _check_word("sampler", self.sampler, SAMPLERS[self.engine], self.engine)
-        _check_word("pruner", self.pruner, PRUNERS[self.engine], self.engine)
+        check_methods_of(self.engine, self.sampler, self.pruner)
         self._check_objectives()
         _check_seed("seed", self.seed)
         if type(self.trials) is not int or self.trials < 0:
@@ -130,7 +107,7 @@ class SweepSpec:
         self._check_points()
         self._check_architectures()
         self._check_comparable()
-        if self.sampler == "grid":
+        if self._is_grid:
             self.space.grid_size()
         elif not self.trials and not self.points:
             raise SpecError(f"trials: expected how many points sampler = {self.sampler!r} is to try, received none")
@@ -146,10 +123,11 @@ class SweepSpec:
         Raises:
             SpecError: the points do not go together.
         """
+        architectures = {str(point.get(ARCHITECTURE, self.model.architecture)) for point in points}
         return replace(
             self,
             name=name,
-            model=self._without_idle(points),
+            model=self.model.without_inactive(architectures),
             engine=Engine.LISTED,
             sampler="listed",
             pruner="none",
@@ -189,12 +167,16 @@ class SweepSpec:
         """How many points there are to try: the size of a grid or a list, infinity elsewhere."""
         if self.engine is Engine.LISTED:
             return len(self.points)
-        return self.space.grid_size() if self.sampler == "grid" else math.inf
+        return self.space.grid_size() if self._is_grid else math.inf
+
+    @property
+    def _is_grid(self) -> bool:
+        return self.sampler == "grid" and isinstance(self.engine, Engine)
 
     @property
     def architectures(self) -> tuple[str, ...]:
-        """Those that a trial may have; none where the model is the user's own."""
-        if isinstance(self.model, CustomModel):
+        """Those that a trial may have; none where the model factory does not build the model."""
+        if self.model.architecture is None:
             return ()
         searched = self.space.domains.get(ARCHITECTURE)
         return tuple(map(str, searched.values)) if isinstance(searched, Choices) else (self.model.architecture,)
@@ -232,9 +214,13 @@ class SweepSpec:
             )
         if not self.is_multi_objective:
             return
-        if self.engine is not Engine.OPTUNA or self.sampler == "cmaes":
-            who = f"sampler {self.sampler!r}" if self.engine is Engine.OPTUNA else f"engine {self.engine.value!r}"
-            raise SpecError(f"objectives: {who} optimises one value; expected engine = 'optuna', sampler = 'tpe'")
+        single = None
+        if self.engine in (Engine.KERAS_TUNER, Engine.LISTED):
+            single = f"engine {self.engine.value!r}"
+        elif self.engine is Engine.OPTUNA and self.sampler == "cmaes":
+            single = "sampler 'cmaes'"
+        if single:
+            raise SpecError(f"objectives: {single} optimises one value; expected engine = 'optuna', sampler = 'tpe'")
         if self.pruner != "none":
             raise SpecError(
                 f"pruner: expected 'none' with several objectives, since half-trained trials cannot be compared in "
@@ -242,9 +228,9 @@ class SweepSpec:
             )
 
     def _check_architectures(self) -> None:
-        if isinstance(self.model, CustomModel):
-            return
         known = self.architectures
+        if not known:
+            return
         of_none, inactive = _of_none(self.space.domains, known), _of_none(self.model.inactive, known)
         if of_none or inactive:
             where = f"space.{of_none[0]}" if of_none else f"model.{inactive[0]}"
@@ -261,20 +247,10 @@ class SweepSpec:
                 "objective = 'val_accuracy', or one value for all in [model]"
             )
 
-    def _without_idle(self, points: tuple[Point, ...]) -> Hyperparameters | CustomModel:
-        """The fixed values, less those of architectures that none of the points has."""
-        if isinstance(self.model, CustomModel):
-            return self.model
-        known = {str(point.get(ARCHITECTURE, self.model.architecture)) for point in points}
-        return replace(self.model, **{name: getattr(Hyperparameters, name) for name in _of_none(CONDITIONS, known)})
-
-    def _settings(self, point: Point) -> tuple[Hyperparameters | CustomModel, TrainingConfig]:
+    def _settings(self, point: Point) -> tuple[ModelConfig, TrainingConfig]:
         of_model = {name: value for name, value in point.items() if is_models(name)}
         training = self.training.with_values({name: value for name, value in point.items() if name in TRAINER_TYPES})
-        if isinstance(self.model, CustomModel):
-            return replace(self.model, arguments={**self.model.arguments, **of_model}), training
-        model = replace(self.model, **of_model)  # type: ignore[arg-type]
-        return Hyperparameters(**model.active_values()), training  # type: ignore[arg-type]
+        return self.model.with_values(of_model), training
 
 
 def is_models(name: str) -> bool:
@@ -285,11 +261,6 @@ def is_models(name: str) -> bool:
 def _of_none(names: Iterable[str], architectures: Iterable[str]) -> list[str]:
     """The parameters that none of the architectures has."""
     return [name for name in names if not any(is_active(name, one) for one in architectures)]
-
-
-def _check_word(key: str, word: object, known: tuple[str, ...], engine: Engine) -> None:
-    if word not in known:
-        raise SpecError(f"{key}: engine {engine.value!r} has no {key} {word!r}{did_you_mean(str(word), known)}")
 
 
 def _check_seed(key: str, seed: object) -> None:

@@ -21,10 +21,11 @@ from mnist_core.hyperparameters import (
 )
 from mnist_core.models.custom import CustomModel
 from search.durations import parse_duration
+from search.engines import CustomEngine, Engine, parse_engine
 from search.objectives import MODEL_SIZE, RANKING, VAL_ACCURACY, Objective
 from search.space import ARCHITECTURE, FACTORY
 from search.space_file import Table, check_keys, domain_table, parameters_of, point_tables, read_points, read_space
-from search.spec import DataSpec, Engine, SweepSpec
+from search.spec import DataSpec, SweepSpec
 
 TABLES = ("data", "model", "training", "space")
 
@@ -79,7 +80,7 @@ def to_toml(spec: SweepSpec) -> str:
     table["space"] = {name: domain_table(domain) for name, domain in spec.space.domains.items()}
     for name in TABLES:
         table[name] = table.pop(name)
-    if isinstance(spec.model, CustomModel) or ARCHITECTURE not in spec.space.domains:
+    if spec.model.architecture is None or ARCHITECTURE not in spec.space.domains:
         table["model"] = spec.model.active_values()
     for name in set(spec.space.domains) & set(table["model"]):
         del table["model"][name]
@@ -142,7 +143,9 @@ def _spec(table: Table) -> SweepSpec:
     if "trial_timeout" in settings:
         settings["trial_timeout"] = parse_duration(settings["trial_timeout"], "trial_timeout")
     if "engine" in settings:
-        settings["engine"] = _engine(settings["engine"])
+        settings["engine"] = parse_engine(settings["engine"])
+        if isinstance(settings["engine"], CustomEngine):
+            settings = {"sampler": "default", **settings}
     return SweepSpec(
         space=read_space({name: value for name, value in space.items() if name not in fixed}, listed, parameters),
         points=listed,
@@ -198,13 +201,6 @@ def _training(table: Table) -> TrainingConfig:
         table = {**table, "early_stopping": stopping}
     config: TrainingConfig = _build(TrainingConfig, "training", table)
     return config
-
-
-def _engine(value: object) -> Engine:
-    known = [engine.value for engine in Engine]
-    if value not in known:
-        raise SpecError(f"engine: unknown value {value!r}{did_you_mean(str(value), known)}")
-    return Engine(value)
 
 
 def _build(cls: type, prefix: str, table: Table) -> Any:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from mnist_core.hyperparameters import Hyperparameters, TrainingConfig
+from mnist_core.hyperparameters import ModelConfig, TrainingConfig
 from mnist_core.metrics import EpochMetrics, StopReason
-from mnist_core.models.custom import CustomModel
 from search.objectives import Objective
 from search.space import Point
 
@@ -44,7 +43,7 @@ class Trial:
 
     number: int
     point: Point
-    hyperparameters: Hyperparameters | CustomModel
+    hyperparameters: ModelConfig
     training: TrainingConfig
     seed: int
     attempt: int = 1

@@ -12,7 +12,7 @@ import typer.main
 from experiments import LaunchOptions, run_sweep
 from experiments.cli.main import app
 from experiments.sweep_files import SHIPPED
-from search.spec import PRUNERS, SAMPLERS
+from search.engines import PRUNERS, SAMPLERS
 from search.spec_file import parse_spec
 
 ROOT = Path(__file__).parent.parent

@@ -81,7 +81,7 @@ def test_an_objective_is_read_back_from_its_text(objective: Objective) -> None:
 
 
 def test_an_objective_goes_in_the_direction_of_its_metric() -> None:
-    with pytest.raises(SpecError, match="unknown value 'val_accuracy:min' .did you mean 'val_accuracy:max'"):
+    with pytest.raises(SpecError, match=r"unknown value 'val_accuracy:min' \(did you mean 'val_accuracy:max'"):
         Objective("val_accuracy", Direction.MINIMIZE)
 
 

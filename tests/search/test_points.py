@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from mnist_core.errors import SpecError
 from mnist_core.models.saved_model import load_model
+from search.engines import Engine
 from search.resume import NOTHING_DONE
 from search.searchers.base import NoSuggestion, Suggestion
 from search.searchers.factory import make_searcher
 from search.space import Choices, Point
-from search.spec import Engine, SweepSpec
+from search.spec import SweepSpec
 from search.spec_file import parse_spec, to_toml
 from search.worker import WorkerRuntime, run_trial
 from tests.helpers.search_fakes import context_of

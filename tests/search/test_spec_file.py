@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from mnist_core.errors import SpecError
 from mnist_core.hyperparameters import Augmentation, EarlyStopping, Hyperparameters, TrainingConfig
 from search.domains import Choices, Domain, FloatRange, IntRange
+from search.engines import PRUNERS, SAMPLERS, Engine
 from search.objectives import RANKING, VAL_ACCURACY
 from search.space import Point, Space
-from search.spec import PRUNERS, SAMPLERS, DataSpec, Engine, SweepSpec
+from search.spec import DataSpec, SweepSpec
 from search.spec_file import parse_spec, read_spec_file, to_toml
 
 SWEEPS = Path(__file__).parents[2] / "experiments" / "sweeps"

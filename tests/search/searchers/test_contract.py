@@ -9,13 +9,14 @@ from dataclasses import replace
 import pytest
 
 from search.domains import Choices, FloatRange, IntRange
+from search.engines import Engine
 from search.objectives import MODEL_SIZE, VAL_ACCURACY
 from search.resume import NOTHING_DONE, ResumeState
 from search.searchers.base import NoSuggestion, Suggestion
 from search.searchers.deduplicating import DeduplicatingSearcher
 from search.searchers.factory import make_searcher
 from search.space import SEARCHABLE, Point, Space, key_of
-from search.spec import Engine, SweepSpec
+from search.spec import SweepSpec
 from search.trial import TrialState
 from tests.helpers.search_fakes import history_of, outcome_of, result_of
 

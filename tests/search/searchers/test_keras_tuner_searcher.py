@@ -11,11 +11,12 @@ import keras_tuner
 import pytest
 
 from search.domains import Choices, Domain, FloatRange, IntRange
+from search.engines import Engine
 from search.objectives import VAL_ACCURACY, VAL_LOSS, Objective
 from search.searchers.base import NoSuggestion, Suggestion
 from search.searchers.keras_tuner_searcher import KerasTunerSearcher, to_keras_tuner
 from search.space import Point, Space
-from search.spec import Engine, SweepSpec
+from search.spec import SweepSpec
 from search.trial import Outcome, TrialState
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning:keras_tuner")

@@ -12,6 +12,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from mnist_core.hyperparameters import TrainingConfig
 from mnist_core.metrics import EpochMetrics
 from search.domains import Choices, Domain, FloatRange, IntRange
+from search.engines import Engine
 from search.executors.base import Finished
 from search.objectives import VAL_LOSS
 from search.resume import ResumeState
@@ -20,7 +21,7 @@ from search.searchers.deduplicating import DeduplicatingSearcher
 from search.searchers.factory import make_searcher
 from search.searchers.optuna_searcher import startup_trials, to_distribution
 from search.space import Point, Space
-from search.spec import Engine, SweepSpec
+from search.spec import SweepSpec
 from search.trial import Outcome, TrialResult, TrialState
 
 SPACE = Space({"learning_rate": FloatRange(1e-4, 1e-2, log=True), "dropout": FloatRange(0.0, 0.5)})
