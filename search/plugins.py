@@ -11,7 +11,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from mnist_core.errors import ParameterError, SpecError, did_you_mean
-from mnist_core.models.custom import load_function
+from mnist_core.functions import load_function
 
 
 def reference_of(group: str, name: str, built_in: Iterable[str]) -> str:

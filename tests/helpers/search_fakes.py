@@ -1,84 +1,21 @@
-"""Stand-ins for searcher, executor and record, and the values that tests of this package are made of.
-
-Workers import this module by its name: what they are handed by pickle lives here.
-"""
+"""Fakes of a searcher, an executor, a recorder and an observer."""
 
 from __future__ import annotations
 
-import errno
-import hashlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from mnist_core.data.images import LabelledImages
-from mnist_core.data.sources import DataSource, Origin
-from mnist_core.hyperparameters import Hyperparameters, TrainingConfig
 from mnist_core.metrics import EpochMetrics, StopReason
 from search.domains import Choices
-from search.executors.base import Decide, Ended, Finished, Lost
+from search.executors.base import Decide, Ended, Finished, InProcessExecutor, Lost
 from search.resume import ResumeState
 from search.searchers.base import NoSuggestion, Suggestion
 from search.space import Point, Space
-from search.spec import DataSpec, SweepSpec
-from search.trial import Outcome, SavedModel, Trial, TrialResult, TrialState
+from search.spec import SweepSpec
+from search.testing.values import result_of
+from search.trial import Outcome, Trial, TrialResult, TrialState
 from search.worker import WorkerContext
-
-DISK_FULL = 13
-"""Trials of this number find no space for their model."""
-
-
-def save_keras(model: Any, folder: Path) -> SavedModel:
-    """Write ``model.keras`` into a new folder; half of it, and then no more, for trial number ``DISK_FULL``."""
-    folder.mkdir(parents=True)
-    file = folder / "model.keras"
-    if folder.name.startswith(f"{DISK_FULL}-"):
-        file.write_bytes(b"half a model")
-        raise OSError(errno.ENOSPC, "No space left on device")
-    model.save(file)
-    content = file.read_bytes()
-    return SavedModel(folder, file.name, hashlib.sha256(content).hexdigest(), len(content), model.count_params())
-
-
-def context_of(data: Path, staging: Path, digest: str | None = None) -> WorkerContext:
-    """Workers that train on an archive, 200 images held out."""
-    source = DataSource(Origin.GIVEN, data)
-    training: LabelledImages = source.load_training()
-    return WorkerContext(source, digest or training.digest, DataSpec(validation=200), save_keras, staging)
-
-
-def small_trial(number: int, epochs: int = 2, **hyperparameters: Any) -> Trial:
-    """A trial of a second: few units, few steps, no early stopping before its end."""
-    settings = {"hidden_size": 8, **hyperparameters}
-    return Trial(number, settings, Hyperparameters(**settings), TrainingConfig(epochs, batch_size=200), seed=7)
-
-
-def metrics_of(value: float) -> EpochMetrics:
-    """An epoch whose validation accuracy is ``value``."""
-    return EpochMetrics(loss=1 - value, accuracy=value, val_loss=1 - value, val_accuracy=value)
-
-
-def result_of(value: float, state: TrialState = TrialState.COMPLETE, epochs: int = 2) -> TrialResult:
-    """The end of a trial whose curve rises to ``value``; a failed one has a curve and no best epoch."""
-    history = tuple(metrics_of(value * epoch / epochs) for epoch in range(1, epochs + 1))
-    if state is TrialState.FAILED:
-        return TrialResult(state, history=history, error="ValueError: it went wrong")
-    reason = StopReason.PRUNED if state is TrialState.PRUNED else StopReason.BUDGET
-    return TrialResult(state, history=history, best_epoch=epochs, stop_reason=reason)
-
-
-def outcome_of(value: float, state: TrialState = TrialState.COMPLETE) -> Outcome:
-    """What a searcher is told of such an end."""
-    return Outcome(state, () if state is TrialState.FAILED else (value,), (value / 2, value))
-
-
-def history_of(
-    spec: SweepSpec, finished: Mapping[int, tuple[Point, TrialResult]], unfinished: Sequence[Trial] = ()
-) -> ResumeState:
-    """A history by trial number."""
-    past = [Finished(spec.trial(number, point), result) for number, (point, result) in finished.items()]
-    return ResumeState(past, unfinished)
 
 
 def sizes(*values: int) -> Space:
@@ -125,6 +62,13 @@ class ListSearcher:
 
     def tell(self, id: int, outcome: Outcome) -> None:
         self.told.append((id, outcome))
+
+
+class OutsideExecutor(InProcessExecutor):
+    """An executor as a package from outside brings it: called with the context and the number of workers."""
+
+    def __init__(self, context: WorkerContext, workers: int) -> None:
+        super().__init__(context)
 
 
 class FakeExecutor:

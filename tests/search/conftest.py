@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from search.executors.local import LocalExecutor
-from tests.helpers.search_fakes import context_of
+from search.testing.values import context_of
 
 
 @pytest.fixture(scope="session")

@@ -18,8 +18,8 @@ from search.searchers.factory import make_searcher
 from search.space import Choices, Point
 from search.spec import SweepSpec
 from search.spec_file import parse_spec, to_toml
+from search.testing.values import context_of
 from search.worker import WorkerRuntime, run_trial
-from tests.helpers.search_fakes import context_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:keras")
 

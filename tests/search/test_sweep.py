@@ -18,8 +18,9 @@ from search.searchers.factory import replay
 from search.space import Point
 from search.spec import SweepSpec
 from search.sweep import MAX_ATTEMPTS, EndReason, Sweep
+from search.testing.values import history_of, outcome_of, result_of
 from search.trial import Trial, TrialResult, TrialState
-from tests.helpers.search_fakes import FakeExecutor, Journal, ListSearcher, history_of, outcome_of, result_of, sizes
+from tests.helpers.search_fakes import FakeExecutor, Journal, ListSearcher, sizes
 
 POINTS: tuple[Point, ...] = tuple({"hidden_size": size} for size in (8, 16, 32, 64, 128, 256))
 SPACE = sizes(8, 16, 32, 64, 128, 256)

@@ -14,9 +14,9 @@ import pytest
 
 from mnist_core.hyperparameters import EarlyStopping, TrainingConfig
 from mnist_core.metrics import EpochMetrics, StopReason
+from search.testing.values import DISK_FULL, context_of, small_trial
 from search.trial import SavedModel, TrialState
 from search.worker import WorkerRuntime, run_trial
-from tests.helpers.search_fakes import DISK_FULL, context_of, small_trial
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:keras"),

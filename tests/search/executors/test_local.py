@@ -24,9 +24,9 @@ from mnist_core.models.custom import CustomModel
 from search.executors import local
 from search.executors.base import Ended, Finished, Lost
 from search.executors.local import WORKER_MEMORY_BYTES, LocalExecutor, default_workers, usable_cores
+from search.testing.values import context_of, save_keras, small_trial
 from search.trial import SavedModel, Trial, TrialState
 from search.worker import WorkerContext
-from tests.helpers.search_fakes import context_of, save_keras, small_trial
 
 POLLS = 600
 """More than any machine needs; each waits up to a fifth of a second."""
@@ -166,7 +166,7 @@ DRIVER = """
 import multiprocessing, sys, time
 from pathlib import Path
 
-from tests.helpers.search_fakes import context_of, small_trial
+from search.testing.values import context_of, small_trial
 from search.executors.local import LocalExecutor
 
 def decide(trial, epoch, metrics):

@@ -9,8 +9,9 @@ import pytest
 
 from search.searchers.base import NoSuggestion, Suggestion
 from search.searchers.deduplicating import MIN_DRAWS, DeduplicatingSearcher, draws_to_meet_any
+from search.testing.values import outcome_of
 from search.trial import TrialState
-from tests.helpers.search_fakes import ListSearcher, outcome_of
+from tests.helpers.search_fakes import ListSearcher
 
 A, B, C = ({"hidden_size": size} for size in (8, 16, 32))
 
