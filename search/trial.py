@@ -8,7 +8,7 @@ from enum import Enum
 from pathlib import Path
 
 from mnist_core.hyperparameters import ModelConfig, TrainingConfig
-from mnist_core.metrics import EpochMetrics, StopReason
+from mnist_core.metrics import EpochMetrics, StopReason, TrainingResult
 from search.objectives import Objective
 from search.space import Point
 
@@ -76,19 +76,23 @@ class SavedModel:
 
 @dataclass(frozen=True)
 class TrialResult:
-    """What became of a trial.
+    """The result of a trial.
 
     Args:
         state: COMPLETE, PRUNED or FAILED.
         history: metrics of every epoch that was run.
-        best_epoch: 1-based epoch whose weights the model holds; None for a failed trial.
+        best_epoch: 1-based epoch whose weights the model holds; None for a failed trial, and for a pruned one whose
+            record lacks it.
         stop_reason: why training ended; None where something other than training failed.
         training_seconds: wall time of building and training the model, without waiting for answers to its reports.
         saving_seconds: wall time of writing the model's files.
-        model: the saved model; None for a failed trial.
+        model: the saved model; None for a failed trial, and for a result that was read back.
         weights: number of the model's weights, known also where its files are no longer at hand.
         error: one line on why it failed.
-        traceback: the whole story of that.
+        traceback: of the exception that made it fail.
+
+    Raises:
+        ValueError: the values contradict each other. :meth:`read_back` never raises it.
     """
 
     state: TrialState
@@ -101,6 +105,73 @@ class TrialResult:
     weights: int | None = None
     error: str | None = None
     traceback: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_finished(self.state)
+        epochs, failed = len(self.history), self.state is TrialState.FAILED
+        if self.best_epoch is not None and not 1 <= self.best_epoch <= epochs:
+            raise ValueError(
+                f"best_epoch: expected one of the {epochs} epochs of the history, received {self.best_epoch}"
+            )
+        if self.state is TrialState.COMPLETE and self.best_epoch is None:
+            raise ValueError("best_epoch: expected one for a complete trial, received None")
+        if self.state is TrialState.PRUNED and not self.history:
+            raise ValueError("history: expected one epoch or more for a pruned trial, received none")
+        if failed and (self.best_epoch is not None or self.model is not None):
+            raise ValueError("best_epoch, model: expected None for a failed trial")
+        if failed and self.error is None and self.stop_reason is None:
+            raise ValueError("error: expected the cause of a failed trial, or a stop_reason; received neither")
+
+    @classmethod
+    def trained(
+        cls, training: TrainingResult, model: SavedModel, training_seconds: float, saving_seconds: float
+    ) -> TrialResult:
+        """Return the result of a training that came to its end. It always has its model.
+
+        Args:
+            training: curves, best epoch, and why it ended.
+            model: its files.
+            training_seconds: wall time of building and training the model.
+            saving_seconds: wall time of writing the files.
+        """
+        return cls(
+            TrialState.PRUNED if training.reason is StopReason.PRUNED else TrialState.COMPLETE,
+            history=training.history,
+            best_epoch=training.best_epoch,
+            stop_reason=training.reason,
+            training_seconds=training_seconds,
+            saving_seconds=saving_seconds,
+            model=model,
+            weights=model.weights,
+        )
+
+    @classmethod
+    def read_back(
+        cls,
+        state: TrialState,
+        history: tuple[EpochMetrics, ...],
+        best_epoch: int | None,
+        weights: int | None,
+        error: str | None = None,
+    ) -> TrialResult:
+        """Return the result of a recorded trial, without its files.
+
+        A record that contradicts itself, such as a best epoch after the last one, gives a FAILED result whose error
+        names the contradiction.
+
+        Args:
+            state: as recorded.
+            history: the recorded epochs.
+            best_epoch: as recorded; ignored for a failed trial.
+            weights: number of the model's weights; None where it was not recorded.
+            error: why the trial failed; None where it was not recorded.
+        """
+        if state is TrialState.FAILED:
+            return cls(state, history, weights=weights, error=error or "failed; the record names no cause")
+        try:
+            return cls(state, history, best_epoch, weights=weights)
+        except ValueError as contradiction:
+            return cls(TrialState.FAILED, history, weights=weights, error=f"the record is broken: {contradiction}")
 
     @property
     def best(self) -> EpochMetrics | None:
@@ -126,24 +197,45 @@ class Outcome:
         state: COMPLETE, PRUNED or FAILED.
         values: of each objective at the best epoch; empty for a failed trial.
         curve: the first objective at each epoch.
+
+    Raises:
+        ValueError: the values contradict each other. :meth:`read_back` never raises it.
     """
 
     state: TrialState
     values: tuple[float, ...] = ()
     curve: tuple[float, ...] = ()
 
+    def __post_init__(self) -> None:
+        _check_finished(self.state)
+        if self.state is TrialState.COMPLETE and not self.values:
+            raise ValueError("values: expected one for each objective of a complete trial, received none")
+        if self.state is TrialState.FAILED and self.values:
+            raise ValueError(f"values: expected none for a failed trial, received {self.values}")
+        if self.state is TrialState.PRUNED and not self.curve:
+            raise ValueError("curve: expected one epoch or more for a pruned trial, received none")
+
     @classmethod
     def read_back(cls, state: TrialState, value: float | None, curve: tuple[float, ...]) -> Outcome:
-        """The outcome of a recorded trial.
+        """Return the outcome of a recorded trial. A record that contradicts itself gives a FAILED one.
 
         Args:
             state: as recorded.
-            value: the first objective at the best epoch; None where it was not recorded.
+            value: the first objective at the best epoch; None where it was not recorded. Ignored for a failed trial.
             curve: the first objective at each epoch.
         """
-        return cls(state, () if value is None else (value,), curve)
+        values = () if value is None or state is TrialState.FAILED else (value,)
+        try:
+            return cls(state, values, curve)
+        except ValueError:
+            return cls(TrialState.FAILED, curve=curve)
 
     @property
     def value(self) -> float | None:
         """The first objective at the best epoch; None for a failed trial."""
         return self.values[0] if self.values else None
+
+
+def _check_finished(state: TrialState) -> None:
+    if not state.is_finished:
+        raise ValueError(f"state: expected that of a finished trial, received {state.name}")

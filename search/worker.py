@@ -155,16 +155,7 @@ def _train_and_save(trial: Trial, bench: WorkerRuntime, reports: _Reports) -> Tr
     training = train(model, data, trial.training, trial.seed, reports)
     trained = time.perf_counter()
     saved = _save(model, bench.context, bench.context.staging / f"{trial.number}-{trial.attempt}")
-    return TrialResult(
-        TrialState.PRUNED if training.reason is StopReason.PRUNED else TrialState.COMPLETE,
-        history=training.history,
-        best_epoch=training.best_epoch,
-        stop_reason=training.reason,
-        training_seconds=trained - started - reports.waited,
-        saving_seconds=time.perf_counter() - trained,
-        model=saved,
-        weights=saved.weights,
-    )
+    return TrialResult.trained(training, saved, trained - started - reports.waited, time.perf_counter() - trained)
 
 
 def _save(model: keras.Model, context: WorkerContext, folder: Path) -> SavedModel:

@@ -229,12 +229,8 @@ def read_epochs(store: Store, run: RunRecord) -> tuple[EpochMetrics, ...]:
 def read_result(store: Store, run: RunRecord) -> TrialResult:
     """A run's curves and best epoch, as the worker reported them; without its files."""
     history, weights = read_epochs(store, run), run.metrics.get("weights")
-    return TrialResult(
-        run.state,
-        history,
-        best_epoch=run.best_epoch if history else None,
-        weights=None if weights is None else int(weights),
-    )
+    size = None if weights is None else int(weights)
+    return TrialResult.read_back(run.state, history, run.best_epoch, size, run.error)
 
 
 def _ready_models(store: Store, sweep_id: str) -> set[str]:
