@@ -1,4 +1,4 @@
-"""What one parameter may be: a range of integers, a range of numbers, or a list of values."""
+"""The domain of one parameter: a range of integers, a range of numbers, or a list of values."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class IntRange:
 
     @property
     def count(self) -> int | None:
-        """How many values can be listed; None for a log range, which is not meant to be."""
+        """Number of values that can be listed; None for a log range, whose values are not listed."""
         return None if self.log else int(self.size)
 
     @property
@@ -49,7 +49,7 @@ class IntRange:
         return self.high - (self.high - self.low) % self.step
 
     def listed(self) -> tuple[Value, ...] | None:
-        """Every value where they can be listed, else None."""
+        """Return every value where they can be listed, else None."""
         return None if self.log else tuple(range(self.low, self.high + 1, self.step))
 
 
@@ -79,7 +79,7 @@ class FloatRange:
 
     @property
     def count(self) -> int | None:
-        """How many values can be listed; None where there is no step."""
+        """Number of values that can be listed; None where there is no step."""
         if self.step is None:
             return None
         steps = (self.high - self.low) / self.step
@@ -96,7 +96,7 @@ class FloatRange:
         return self.high if self.count is None else self._value(self.count - 1)
 
     def listed(self) -> tuple[Value, ...] | None:
-        """Every value where a step makes them finite in number, else None."""
+        """Return every value where a step makes them finite in number, else None."""
         return None if self.count is None else tuple(map(self._value, range(self.count)))
 
     def _value(self, index: int) -> float:
@@ -118,15 +118,15 @@ class Choices:
     def __post_init__(self) -> None:
         if not self.values:
             raise SpecError("expected at least one value, received an empty list")
-        if twice := [value for value in self.values if self.values.count(value) > 1]:
-            raise SpecError(f"expected each value once, received {twice[0]!r} more than once")
+        if repeated := [value for value in self.values if self.values.count(value) > 1]:
+            raise SpecError(f"expected each value once, received {repeated[0]!r} more than once")
 
     def __contains__(self, value: object) -> bool:
         return value in self.values
 
     @property
     def count(self) -> int:
-        """How many values there are."""
+        """Number of values."""
         return len(self.values)
 
     @property
@@ -135,7 +135,7 @@ class Choices:
         return self.count
 
     def listed(self) -> tuple[Value, ...]:
-        """The values as declared."""
+        """Return the values as declared."""
         return self.values
 
 

@@ -1,4 +1,4 @@
-"""Lengths of time as people write them, on the command line and in sweep files."""
+"""Durations as texts, on the command line and in sweep files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
 def parse_duration(value: object, key: str) -> float:
-    """Seconds of ``90``, ``"90"``, ``"90s"``, ``"10m"`` or ``"2h"``.
+    """Return the seconds of ``90``, ``"90"``, ``"90s"``, ``"10m"`` or ``"2h"``.
 
     Args:
         value: a text, or a number of seconds.

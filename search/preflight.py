@@ -1,6 +1,6 @@
 """Checks of a sweep that is about to run: its sampler, the functions that it names, and the images.
 
-None of them is made by :class:`~search.spec.SweepSpec`, so that records of older sweeps can be read.
+They are not part of :class:`~search.spec.SweepSpec`, so that the records of older sweeps can be read.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from search.domains import Choices
 from search.engines import CustomEngine, Engine
 from search.searchers.factory import load_searcher
 from search.space import ARCHITECTURE
-from search.spec import SweepSpec, is_models
+from search.spec import SweepSpec, is_model_parameter
 
 
 def unmodelled(spec: SweepSpec) -> list[str]:
-    """Parameters that CMA-ES leaves to random draws: lists, and those that not every architecture has.
+    """Return the parameters that CMA-ES draws at random: lists, and those that not every architecture has.
 
     Empty for every other sampler.
     """
@@ -55,7 +55,7 @@ def check_function(spec: SweepSpec) -> None:
     """
     if isinstance(spec.engine, CustomEngine):
         load_searcher(spec.engine)
-    searched = {name: spec.space.parameters.type_of(name) for name in spec.space.domains if is_models(name)}
+    searched = {name: spec.space.parameters.type_of(name) for name in spec.space.domains if is_model_parameter(name)}
     try:
         spec.model.check_arguments(searched)
     except ParameterError as error:

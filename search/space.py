@@ -1,4 +1,4 @@
-"""The one declared search space, from which both engines draw."""
+"""The search space of a sweep, from which every engine draws points."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ARCHITECTURE = "architecture"
 """The parameter that decides which others exist."""
 
 SEED = "seed"
-"""A parameter that points may be listed with, and that is not searched: that would choose the luckiest."""
+"""A parameter that listed points may have. It is not searched: that would choose the luckiest seed."""
 
 MAX_GRID_POINTS = 100_000
 
@@ -26,13 +26,13 @@ PointKey = tuple[tuple[str, Value], ...]
 
 
 def key_of(point: Point) -> PointKey:
-    """A hashable identity of a point: equal values of the same parameters give equal keys."""
+    """Return a hashable identity of a point: equal values of the same parameters give equal keys."""
     return tuple(sorted(point.items()))
 
 
 @dataclass(frozen=True)
 class ParameterSchema:
-    """What a sweep may search.
+    """The parameters that a sweep may search.
 
     Args:
         types: of every parameter, by name.
@@ -43,7 +43,7 @@ class ParameterSchema:
     conditions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def type_of(self, name: str) -> type:
-        """Type of a parameter that a point may name.
+        """Return the type of a parameter that a point may name.
 
         Raises:
             SpecError: there is no such parameter.
@@ -55,13 +55,13 @@ class ParameterSchema:
         return self.types[name]
 
     def parse(self, name: str, text: str) -> Value:
-        """The value that was written as ``text``; the inverse of ``str``."""
+        """Return the value that was written as ``text``; the inverse of ``str``."""
         kind = self.type_of(name)
         value: Value = text == str(True) if kind is bool else kind(text)
         return value
 
     def exists(self, name: str, point: Point) -> bool:
-        """Whether a parameter exists at a point; where that says nothing of an architecture, all do."""
+        """Return whether a parameter exists at a point; all do at a point without an architecture."""
         architectures = self.conditions.get(name)
         return architectures is None or point.get(ARCHITECTURE, architectures[0]) in architectures
 
@@ -80,7 +80,7 @@ class Space:
 
     Args:
         domains: by parameter.
-        parameters: what there is to search.
+        parameters: those that may be searched.
 
     Raises:
         SpecError: nothing to search, or a parameter that neither the model factory nor the trainer has.
@@ -101,7 +101,7 @@ class Space:
 
     @classmethod
     def of(cls, points: Sequence[Point], parameters: ParameterSchema = FACTORY) -> Space:
-        """The least space that holds the points: for each parameter, the values that occur.
+        """Return the smallest space that holds the points: for each parameter, the values that occur.
 
         Raises:
             SpecError: one lacks a parameter that exists for it and that others have, or there is none.
@@ -141,7 +141,7 @@ class Space:
         return sorted(self.domains.items(), key=lambda item: item[0] != ARCHITECTURE)
 
     def draw(self, choose: Callable[[str, Domain], Value]) -> Point:
-        """A point whose values are chosen one by one, only of what exists for those chosen before."""
+        """Return a point whose values are chosen one by one, of the parameters that exist for those before."""
         point: dict[str, Value] = {}
         for name, domain in self.ordered:
             if self.parameters.exists(name, point):
@@ -156,10 +156,10 @@ class Space:
         return sum(math.prod(int(domain.size) for domain in branch.values()) for branch in self.branches)
 
     def grid_size(self) -> int:
-        """Number of points of :meth:`grid`, counted without listing them.
+        """Return the number of points of :meth:`grid`, counted without listing them.
 
         Raises:
-            SpecError: a domain has no list of values, or there are more than ``LARGEST_GRID`` combinations.
+            SpecError: a domain has no list of values, or there are more than ``MAX_GRID_POINTS`` combinations.
         """
         for name, domain in self.domains.items():
             if domain.count is None:
@@ -174,23 +174,23 @@ class Space:
         return size
 
     def grid(self) -> Sequence[Point]:
-        """Every combination of the listed values that exist together, the last parameter varying fastest.
+        """Return every combination of the listed values that exist together, the last parameter varying fastest.
 
         Raises:
             SpecError: as :meth:`grid_size` does.
         """
-        # Counted before they are listed: a wrong step can ask for more than memory holds.
+        # Counted before they are listed: the points of a wrong step may not fit in memory.
         self.grid_size()
         return [point for branch in self.branches for point in _combinations(branch)]
 
     def bounds(self) -> Iterable[tuple[str, Value]]:
-        """Each parameter with each value that bounds it: what has to be legal for all of the space to be."""
+        """Yield each parameter with each of its bounds. Where all of them are legal, all of the space is."""
         for name, domain in self.domains.items():
             bounds = domain.values if isinstance(domain, Choices) else (domain.low, domain.high)
             yield from ((name, bound) for bound in bounds)
 
     def parse(self, texts: Mapping[str, str]) -> Point:
-        """The point whose values were written as ``texts``; the inverse of ``str`` on each value.
+        """Return the point whose values were written as ``texts``; the inverse of ``str`` on each value.
 
         Raises:
             KeyError: a parameter that exists at this point is not among the texts.

@@ -15,7 +15,7 @@ Table = dict[str, Any]
 
 
 def read_space(table: Table, points: tuple[Point, ...], parameters: ParameterSchema) -> Space:
-    """The space that a table declares, or that of the points.
+    """Return the space that a table declares, or that of the points.
 
     Raises:
         SpecError: a domain is none, or a parameter does not exist.
@@ -26,7 +26,7 @@ def read_space(table: Table, points: tuple[Point, ...], parameters: ParameterSch
 
 
 def read_points(tables: list[Table], parameters: ParameterSchema) -> tuple[Point, ...]:
-    """The points that a sweep lists.
+    """Return the points that a sweep lists.
 
     Raises:
         SpecError: a value is not of its parameter's type.
@@ -40,10 +40,10 @@ def read_points(tables: list[Table], parameters: ParameterSchema) -> tuple[Point
 
 
 def point_tables(value: object) -> list[Table]:
-    """The points as they stand in the file.
+    """Return the points as tables of the file.
 
     Raises:
-        SpecError: it is no list of tables.
+        SpecError: the value is no list of tables.
     """
     if not isinstance(value, list) or not value or not all(isinstance(point, dict) for point in value):
         raise SpecError(f"points: expected one or more tables such as {{ hidden_size = 128 }}, received {value!r}")
@@ -51,7 +51,7 @@ def point_tables(value: object) -> list[Table]:
 
 
 def parameters_of(space: Table, points: list[Table]) -> ParameterSchema:
-    """What a model of the user's own has to search: the types of its parameters are those of the values given.
+    """Return the parameters of a custom model. Their types are those of the values in the file.
 
     Raises:
         SpecError: the values of a parameter are not all of one type.
@@ -60,21 +60,21 @@ def parameters_of(space: Table, points: list[Table]) -> ParameterSchema:
     for point in points:
         for name, value in point.items():
             values.setdefault(name, []).append(value)
-    own = {name: _kind(name, given) for name, given in values.items() if name not in TRAINER_TYPES and name != SEED}
-    return ParameterSchema({**own, **TRAINER_TYPES})
+    custom = {name: _kind(name, given) for name, given in values.items() if name not in TRAINER_TYPES and name != SEED}
+    return ParameterSchema({**custom, **TRAINER_TYPES})
 
 
 def domain_table(domain: Domain) -> Table:
-    """A domain as it stands in a file."""
+    """Return a domain as a table of the file."""
     # A table for choices too: TOML puts plain lists before tables, and some samplers depend on the order.
     return {key: value for key, value in asdict(domain).items() if value is not None}
 
 
 def check_keys(table: Mapping[str, object], known: Iterable[str]) -> None:
-    """See that a table has no other keys.
+    """Check that a table has no other keys.
 
     Raises:
-        SpecError: it has; the nearest known one is named.
+        SpecError: it has; the message names the nearest known one.
     """
     known = tuple(known)
     for key in table:
@@ -107,7 +107,7 @@ def _domain(name: str, value: Table | list[Any], parameters: ParameterSchema) ->
             return Choices(tuple(_of_type(kind, item) for item in value))
         if "values" in value:
             if len(value) > 1 or not isinstance(value["values"], list):
-                raise SpecError(f"expected a list of values, and nothing beside it, received {value!r}")
+                raise SpecError(f"expected a list of values and no other key, received {value!r}")
             return Choices(tuple(_of_type(kind, item) for item in value["values"]))
         if kind in (str, bool):
             raise SpecError(f"expected a list of {'words' if kind is str else 'true and false'}, received {value!r}")

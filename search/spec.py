@@ -22,13 +22,13 @@ PART_OF_THE_LOSS = ("l2", "label_smoothing")
 
 @dataclass(frozen=True)
 class DataSpec:
-    """How the training images are divided.
+    """The division of the training images.
 
     Args:
         validation: images held out to choose by: a share in (0, 1) (float) or a count (int).
         seed: of the split, which is the same for all trials of a sweep.
-        function: of the user's own that returns the data, as ``package.module:function``; empty takes what is found.
-        digest: refuse any data but this (SHA-256 as ``mnist-search data`` prints it); empty takes what is found.
+        function: that returns the data, as ``package.module:function``; empty for none.
+        digest: expected SHA-256 of the data, as ``mnist-search data`` prints it; empty for any data.
 
     Raises:
         SpecError: a value is of the wrong type or out of its range.
@@ -53,26 +53,26 @@ class DataSpec:
 
 @dataclass(frozen=True)
 class SweepSpec:
-    """One sweep: what to search, how to choose points, how to train each.
+    """One sweep: the space, the searcher, and the training of each point.
 
     Args:
-        name: what the sweep is called in the store; letters, digits, dot, dash and underscore.
+        name: of the sweep in the store; letters, digits, dot, dash and underscore.
         space: the parameters searched.
         engine: the library or the class that chooses points.
-        sampler: how it chooses them; one of ``SAMPLERS[engine]``. ``cmaes`` models ranges only, and draws listed
-            parameters at random.
-        pruner: how it stops hopeless trials; one of ``PRUNERS[engine]``.
-        trials: how many points to try; 0 means all of a grid or a list.
+        sampler: the method by which it does; one of ``SAMPLERS[engine]``, or any text for a class. ``cmaes`` models
+            ranges only, and draws listed parameters at random.
+        pruner: the method by which it stops trials early; one of ``PRUNERS[engine]``, or any text for a class.
+        trials: number of points to try; 0 means all of a grid or a list.
         seed: of the searcher, and of every trial: all trials share initial weights and image order as far as
-            their shapes allow, so that points are compared on equal terms. Listed points may name their own.
-        data: how the training images are divided.
-        model: values of the model factory's arguments that are not searched, or a function of the user's own.
+            their shapes allow, so that points differ by their values only. Listed points may name their own.
+        data: the division of the training images.
+        model: values that are not searched, of the model factory or of a function.
         training: epochs, batch size, early stopping.
-        points: for the engine ``listed``: what to try, in this order; ``space`` is then :meth:`Space.of` them.
+        points: for the engine ``listed``: the points to try, in this order; ``space`` is then :meth:`Space.of` them.
         trial_timeout: seconds for which a running trial may report nothing, neither an epoch nor its end, before its
             worker is killed and the trial is lost; it has to cover a worker's start and a first epoch. None derives
-            it: 20 times the longest silence of the sweep until then, and no less than half an hour. How to run and
-            not what to search, so it may be changed by resuming.
+            it: 20 times the longest silence of the sweep until then, and no less than half an hour. It does
+            not change the results, so it may be changed by resuming.
         objectives: one or more, all of the saved weights. The first ranks the trials. With several, Optuna looks for
             a Pareto front.
 
@@ -118,7 +118,7 @@ class SweepSpec:
                 raise SpecError(f"space.{error}") from error
 
     def with_points(self, name: str, points: tuple[Point, ...]) -> SweepSpec:
-        """The sweep of that name that tries just these points, and all else as this one has it.
+        """Return a sweep of that name that tries just these points, with all other settings of this one.
 
         Raises:
             SpecError: the points do not go together.
@@ -159,12 +159,12 @@ class SweepSpec:
 
     @property
     def target(self) -> int:
-        """How many points this sweep will have tried when it is done."""
+        """Number of points that this sweep will have tried when it is done."""
         return int(min(self.trials or math.inf, self.max_target))
 
     @property
     def max_target(self) -> float:
-        """How many points there are to try: the size of a grid or a list, infinity elsewhere."""
+        """Number of points that there are: the size of a grid or a list, infinity elsewhere."""
         if self.engine is Engine.LISTED:
             return len(self.points)
         return self.space.grid_size() if self._is_grid else math.inf
@@ -175,14 +175,14 @@ class SweepSpec:
 
     @property
     def architectures(self) -> tuple[str, ...]:
-        """Those that a trial may have; none where the model factory does not build the model."""
+        """Architectures that a trial may have; none where the model factory does not build the model."""
         if self.model.architecture is None:
             return ()
         searched = self.space.domains.get(ARCHITECTURE)
         return tuple(map(str, searched.values)) if isinstance(searched, Choices) else (self.model.architecture,)
 
     def trial(self, number: int, point: Point, attempt: int = 1) -> Trial:
-        """The trial that trains ``point``: the searched values over the fixed ones.
+        """Return the trial of ``point``: the searched values over the fixed ones.
 
         Raises:
             ParameterError: a value is out of its range.
@@ -203,7 +203,7 @@ class SweepSpec:
             )
 
     def _check_objectives(self) -> None:
-        """Several objectives need a sampler that weighs them, and leave nothing that a pruner could go by."""
+        """Refuse several objectives where the sampler knows one only, or where there is a pruner."""
         texts = list(map(str, self.objectives))
         if not texts or len(set(texts)) < len(texts):
             raise SpecError(f"objectives: expected one or more, each once, received {texts}")
@@ -231,14 +231,14 @@ class SweepSpec:
         known = self.architectures
         if not known:
             return
-        of_none, inactive = _of_none(self.space.domains, known), _of_none(self.model.inactive, known)
-        if of_none or inactive:
-            where = f"space.{of_none[0]}" if of_none else f"model.{inactive[0]}"
+        searched, fixed = (_inactive(names, known) for names in (self.space.domains, self.model.inactive))
+        if searched or fixed:
+            where = f"space.{searched[0]}" if searched else f"model.{fixed[0]}"
             words = " and ".join(map(repr, known))
             raise SpecError(f"{where}: architecture {words} has no such parameter; leave it out, or choose another one")
 
     def _check_comparable(self) -> None:
-        """A validation loss holds the penalty and the smoothing that its trial was trained with."""
+        """Refuse to rank by the validation loss where the space searches the penalty or the smoothing in it."""
         if VAL_LOSS in self.objectives and (
             within := [name for name in PART_OF_THE_LOSS if name in self.space.domains]
         ):
@@ -248,18 +248,18 @@ class SweepSpec:
             )
 
     def _settings(self, point: Point) -> tuple[ModelConfig, TrainingConfig]:
-        of_model = {name: value for name, value in point.items() if is_models(name)}
+        model_values = {name: value for name, value in point.items() if is_model_parameter(name)}
         training = self.training.with_values({name: value for name, value in point.items() if name in TRAINER_TYPES})
-        return self.model.with_values(of_model), training
+        return self.model.with_values(model_values), training
 
 
-def is_models(name: str) -> bool:
-    """Whether a parameter is the model's, and not the trainer's."""
+def is_model_parameter(name: str) -> bool:
+    """Return whether a parameter is the model's, and not the trainer's."""
     return name not in TRAINER_TYPES and name != SEED
 
 
-def _of_none(names: Iterable[str], architectures: Iterable[str]) -> list[str]:
-    """The parameters that none of the architectures has."""
+def _inactive(names: Iterable[str], architectures: Iterable[str]) -> list[str]:
+    """Return the parameters that none of the architectures has."""
     return [name for name in names if not any(is_active(name, one) for one in architectures)]
 
 

@@ -1,4 +1,4 @@
-"""Sweep files: TOML in, TOML out. Errors name the file, the key, what was expected and what was received."""
+"""Sweep files, read from TOML and written to it. Errors name the file, the key, the expected and the received value."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def read_spec_file(path: Path, overrides: Iterable[str] = ()) -> SweepSpec:
 
     Args:
         path: the TOML file.
-        overrides: settings that win over the file's, each as ``key=value`` or ``table.key=value``.
+        overrides: settings that replace the file's, each as ``key=value`` or ``table.key=value``.
 
     Raises:
         SpecError: unreadable, not TOML, or not a sweep.
@@ -48,7 +48,7 @@ def read_spec_file(path: Path, overrides: Iterable[str] = ()) -> SweepSpec:
 
 
 def parse_spec(text: str, overrides: Iterable[str] = (), source: str = "sweep file") -> SweepSpec:
-    """The sweep that a TOML text describes; ``source`` is named in errors.
+    """Return the sweep that a TOML text describes; errors name ``source``.
 
     Raises:
         SpecError: not TOML, or not a sweep.
@@ -66,7 +66,7 @@ def parse_spec(text: str, overrides: Iterable[str] = (), source: str = "sweep fi
 
 
 def to_toml(spec: SweepSpec) -> str:
-    """The sweep as a TOML text with every default spelled out; ``parse_spec`` reads it back to an equal value."""
+    """Return the sweep as a TOML text with every default in it; ``parse_spec`` reads it back to an equal value."""
     table = asdict(spec)
     table["engine"] = spec.engine.value
     listed = list(table.pop("points"))
@@ -120,25 +120,25 @@ def _spec(table: Table) -> SweepSpec:
     space = _table(table, "space")
     fixed = {name: value for name, value in space.items() if not isinstance(value, dict | list)}
     model, training = _function_or_table(table, "model"), _table(table, "training")
-    own = "function" in model
-    parameters = parameters_of({name: space[name] for name in space.keys() - fixed}, points) if own else FACTORY
+    is_custom = "function" in model
+    parameters = parameters_of({name: space[name] for name in space.keys() - fixed}, points) if is_custom else FACTORY
     training["augmentation"] = _table(training, "augmentation")
-    homes = {"model": model, "training": training, "training.augmentation": training["augmentation"]}
+    tables = {"model": model, "training": training, "training.augmentation": training["augmentation"]}
     searched = set(space).union(*points)
-    for home, values in homes.items():
+    for key, values in tables.items():
         for name in searched & values.keys():
-            raise SpecError(f"space.{name}: set in [{home}] as well; keep one of them")
-        for name in values if home != "model" or not own else ():
-            if name in FACTORY.types and _home(name) != home:
-                raise SpecError(f"{home}.{name}: expected in [{_home(name)}]")
+            raise SpecError(f"space.{name}: set in [{key}] as well; keep one of them")
+        for name in values if key != "model" or not is_custom else ():
+            if name in FACTORY.types and _key_of(name) != key:
+                raise SpecError(f"{key}.{name}: expected in [{_key_of(name)}]")
     for name, value in fixed.items():
-        if not own and name not in parameters.types:
+        if not is_custom and name not in parameters.types:
             raise SpecError(f"space.{name}: no such parameter{did_you_mean(name, parameters.types)}")
-        homes[_home(name)][name] = value
+        tables[_key_of(name)][name] = value
     listed = read_points(points, parameters)
     settings = {key: value for key, value in table.items() if key not in TABLES}
-    if tables := [key for key, value in settings.items() if isinstance(value, dict)]:
-        raise SpecError(f"{tables[0]}: expected a value, received a table")
+    if unknown := [key for key, value in settings.items() if isinstance(value, dict)]:
+        raise SpecError(f"{unknown[0]}: expected a value, received a table")
     settings["objectives"] = _objectives(settings.pop("objective", None), settings.pop("objectives", None))
     if "trial_timeout" in settings:
         settings["trial_timeout"] = parse_duration(settings["trial_timeout"], "trial_timeout")
@@ -150,14 +150,14 @@ def _spec(table: Table) -> SweepSpec:
         space=read_space({name: value for name, value in space.items() if name not in fixed}, listed, parameters),
         points=listed,
         data=_build(DataSpec, "data", _function_or_table(table, "data")),
-        model=_own_model(model) if own else _build(Hyperparameters, "model", model),
+        model=_custom_model(model) if is_custom else _build(Hyperparameters, "model", model),
         training=_training(training),
         **settings,
     )
 
 
 def _objectives(first: object, several: object) -> tuple[Objective, ...]:
-    """The objectives that the keys ``objective`` and ``objectives`` name; either may be absent, and is then None."""
+    """Return the objectives that the keys ``objective`` and ``objectives`` name; an absent one is None."""
     ranking = {objective.metric: objective for objective in RANKING}
     if first is not None and first not in list(ranking):
         raise SpecError(f"objective: unknown value {first!r}{did_you_mean(str(first), ranking)}")
@@ -177,14 +177,14 @@ def _objectives(first: object, several: object) -> tuple[Objective, ...]:
     return found
 
 
-def _home(name: str) -> str:
-    """The table that a parameter of the space has its fixed value in."""
+def _key_of(name: str) -> str:
+    """Return the table that holds a parameter where it is fixed."""
     if name in AUGMENTATION_TYPES:
         return "training.augmentation"
     return "training" if name in TRAINER_TYPES else "model"
 
 
-def _own_model(table: Table) -> CustomModel:
+def _custom_model(table: Table) -> CustomModel:
     function = table.pop("function")
     if not isinstance(function, str):
         raise SpecError(f"model.function: expected 'package.module:function', received {function!r}")
@@ -212,7 +212,7 @@ def _build(cls: type, prefix: str, table: Table) -> Any:
 
 
 def _function_or_table(table: Table, key: str) -> Table:
-    """``model = "module:function"`` says the same as a table that has nothing but this function."""
+    """Return the table of a key; a text such as ``"module:function"`` is a table with nothing but this function."""
     if isinstance(value := table.get(key), str):
         return {"function": value}
     return _table(table, key)

@@ -1,4 +1,4 @@
-"""The trials of any engine as an Optuna study: for what Optuna can say of a finished sweep."""
+"""The trials of any engine as an Optuna study, for Optuna's plots and importances of a finished sweep."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from search.trial import Outcome, TrialState
 
 
 def to_study(spec: SweepSpec, trials: Mapping[int, tuple[Point, Outcome]]) -> optuna.Study:
-    """A study in memory that holds the trials under their numbers.
+    """Return a study in memory that holds the trials under their numbers.
 
     Args:
         spec: the sweep that they belong to, of any engine.
-        trials: finished ones, by number. One that is missing, was failed or has no finite value takes no part.
+        trials: finished ones, by number. One that is missing, failed or has no finite value becomes a failed trial.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(study_name=STUDY_NAME, direction=spec.metric.direction.value)
@@ -36,14 +36,15 @@ def to_study(spec: SweepSpec, trials: Mapping[int, tuple[Point, Outcome]]) -> op
 
 
 def shown_distributions(space: Space) -> dict[str, BaseDistribution]:
-    """How each parameter is to be shown: listed numbers lie on an axis like those of a range."""
+    """Return the distribution by which each parameter is plotted: listed numbers lie on an axis as those of a range."""
     return {name: _shown(domain) for name, domain in space.domains.items()}
 
 
 def importances(study: optuna.Study) -> dict[str, float]:
-    """How much of the difference between good and bad trials goes with each parameter, by PED-ANOVA; most first.
+    """Return the importance of each parameter by PED-ANOVA, the most important first.
 
-    Watanabe, Bansal and Hutter (2023), arXiv:2304.10255. The shares add up to 1.
+    Watanabe, Bansal and Hutter (2023), arXiv:2304.10255. It is the share of the difference between good and bad
+    trials that goes with the parameter; the shares add up to 1.
 
     Raises:
         ValueError: fewer than two trials completed, or all to the same value.

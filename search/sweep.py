@@ -1,4 +1,4 @@
-"""The loop, and nothing else: ask → submit → report → tell → notify."""
+"""The loop of a sweep: ask → submit → report → tell → notify."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ POLL_SECONDS = 0.2
 
 
 class EndReason(Enum):
-    """How a sweep ended."""
+    """The ways in which a sweep can end."""
 
     DONE = "done"
     EXHAUSTED = "exhausted"
@@ -32,7 +32,7 @@ class EndReason(Enum):
 
 
 class Recorder(Protocol):
-    """Writes down what happens. What it raises ends the sweep."""
+    """Records the events of a sweep. An exception that it raises ends the sweep."""
 
     def trial_started(self, trial: Trial) -> None:
         """An attempt at a trial was submitted."""
@@ -41,20 +41,20 @@ class Recorder(Protocol):
         """A running trial ended an epoch."""
 
     def trial_lost(self, trial: Trial, cause: str) -> None:
-        """An attempt came to no result."""
+        """An attempt ended without a result."""
 
     def trial_ended(self, trial: Trial, result: TrialResult) -> TrialResult:
-        """A trial has its result; returns the one that stands in the record.
+        """A trial has its result. Return the recorded one.
 
-        They differ where a model could not be kept, which makes a trial FAILED.
+        They differ where the model could not be stored, which makes the trial FAILED.
         """
 
 
 class Observer(Protocol):
-    """Is shown what happens, after it has been recorded."""
+    """Is told of the events of a sweep, after they have been recorded."""
 
     def sweep_started(self, spec: SweepSpec, history: ResumeState) -> None:
-        """The loop begins; ``history`` holds what earlier calls have done."""
+        """The loop begins; ``history`` holds the trials of earlier calls."""
 
     def trial_started(self, trial: Trial) -> None:
         """An attempt at a trial was submitted."""
@@ -63,7 +63,7 @@ class Observer(Protocol):
         """A running trial ended an epoch."""
 
     def trial_lost(self, trial: Trial, cause: str) -> None:
-        """An attempt came to no result."""
+        """An attempt ended without a result."""
 
     def trial_ended(self, trial: Trial, result: TrialResult) -> None:
         """A trial has its result."""
@@ -73,12 +73,12 @@ class Sweep:
     """One sweep, from its history to its end.
 
     Args:
-        spec: what to search.
-        searcher: chooses points; has been taught the history.
-        executor: runs trials; is closed when the sweep ends, however it ends.
-        recorder: writes down what happens.
-        observers: are shown it.
-        history: what is already known.
+        spec: the space, the objectives and the number of trials.
+        searcher: chooses points; it has been told the history.
+        executor: runs trials; it is closed when the sweep ends, however it ends.
+        recorder: records each event, before anything else is told of it.
+        observers: told of each event.
+        history: the trials of earlier calls.
     """
 
     def __init__(
@@ -97,20 +97,21 @@ class Sweep:
         self._observers = observers
         self._history = history
         self._finished = len(history.finished)
-        past = [past.trial for past in history.finished] + list(history.unfinished)
+        past = [one.trial for one in history.finished] + list(history.unfinished)
         self._next_number = 1 + max((trial.number for trial in past), default=-1)
-        self._again: dict[PointKey, Trial] = {key_of(trial.point): trial for trial in history.unfinished}
+        self._to_retry: dict[PointKey, Trial] = {key_of(trial.point): trial for trial in history.unfinished}
         self._running: dict[int, tuple[int, Trial]] = {}
         self._lost_attempts: Counter[int] = Counter()
         self._epochs: list[tuple[Trial, int, EpochMetrics]] = []
         self._no_suggestion = False
 
     def run(self, stop: Callable[[], bool] = lambda: False, timeout: float | None = None) -> EndReason:
-        """Run what is missing.
+        """Run the missing trials.
 
         Args:
-            stop: asked several times a second; True ends all workers at once.
-            timeout: seconds after which no new trial is started; those that run are finished, or lost for good.
+            stop: called several times a second; True ends all workers at once.
+            timeout: seconds after which no new trial is started; running ones are finished, and not tried again
+                where they are lost.
         """
         deadline = time.monotonic() + timeout if timeout is not None else None
         try:
@@ -124,11 +125,11 @@ class Sweep:
                     return self._ending(out_of_time)
                 ended = self._executor.poll(self._decide, POLL_SECONDS)
                 self._deliver_epochs()
-                # Who stops a sweep may stop its workers with it: those are interrupted, and not to be replaced.
+                # A signal that stops the sweep may end its workers too: their trials are interrupted, not lost.
                 stopping = stop()
                 for end in ended:
                     if not (stopping and isinstance(end, Lost)):
-                        self._settle(end, again=deadline is None or time.monotonic() < deadline)
+                        self._settle(end, retry=deadline is None or time.monotonic() < deadline)
             self._executor.close()
             for _, trial in self._running.values():
                 self._lose(trial, "the sweep was interrupted")
@@ -145,13 +146,13 @@ class Sweep:
         return self._spec.target - self._finished - len(self._running)
 
     def _fill(self) -> None:
-        # Without a suggestion, there is none before a running trial has been told; asking costs the searcher draws.
+        # After NoSuggestion there is no point before a trial has ended, and each call of ask costs the searcher draws.
         while not self._no_suggestion and self._missing() > 0 and len(self._running) < self._executor.capacity:
             suggestion = self._searcher.ask()
             if isinstance(suggestion, NoSuggestion):
                 self._no_suggestion = True
                 return
-            lost = self._again.pop(key_of(suggestion.point), None)
+            lost = self._to_retry.pop(key_of(suggestion.point), None)
             if lost is None:
                 trial = self._spec.trial(self._next_number, suggestion.point)
                 self._next_number += 1
@@ -167,7 +168,7 @@ class Sweep:
             observer.trial_started(trial)
 
     def _decide(self, trial: Trial, epoch: int, metrics: EpochMetrics) -> bool:
-        # A worker may wait for this answer: what is to be written down waits until it has it.
+        # A worker may wait for this decision, so the epoch is recorded after the decision was sent.
         self._epochs.append((trial, epoch, metrics))
         suggestion, _ = self._running[trial.number]
         return self._searcher.report(suggestion, epoch, metrics.value(self._spec.metric))
@@ -179,16 +180,16 @@ class Sweep:
             for observer in self._observers:
                 observer.epoch_ended(trial, epoch, metrics)
 
-    def _settle(self, end: Ended, again: bool) -> None:
+    def _settle(self, end: Ended, retry: bool) -> None:
         if not isinstance(end, Lost):
             self._finish(end.trial, end.result)
             return
-        # Counted here and not by the trial's attempts: that a sweep was interrupted is no fault of a trial.
+        # Not the trial's attempts, which also count interruptions of the sweep.
         self._lost_attempts[end.trial.number] += 1
         if self._lost_attempts[end.trial.number] < MAX_ATTEMPTS:
             self._lose(end.trial, end.cause)
             suggestion, _ = self._running.pop(end.trial.number)
-            if again:
+            if retry:
                 self._start(suggestion, replace(end.trial, attempt=end.trial.attempt + 1))
         else:
             cause = f"{end.cause}, as in {MAX_ATTEMPTS - 1} attempts before"

@@ -14,7 +14,7 @@ from search.space import Point
 
 
 class TrialState(Enum):
-    """Where a trial stands."""
+    """The states of a trial."""
 
     RUNNING = "running"
     COMPLETE = "complete"
@@ -24,7 +24,7 @@ class TrialState(Enum):
 
     @property
     def is_finished(self) -> bool:
-        """Whether the trial has its result. A killed one has not: it is to be run again."""
+        """Whether the trial has its result. A killed one has none, and is run again."""
         return self in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED)
 
 
@@ -35,7 +35,7 @@ class Trial:
     Args:
         number: counts the trials of a sweep, from 0; the same for all attempts at a point.
         point: the searched parameters.
-        hyperparameters: all of the model factory's arguments, or those of the user's own function, searched and fixed.
+        hyperparameters: values that the model is built from, searched and fixed.
         training: all training settings, searched and fixed.
         seed: decides initial weights, dropout and the order of the images.
         attempt: 1 at first; one more each time a worker died or the sweep was killed under it.
@@ -50,9 +50,9 @@ class Trial:
 
     @property
     def name(self) -> str:
-        """For people: ``trial-007``, and ``trial-007 (attempt 2)`` where it had to be tried again."""
-        again = f" (attempt {self.attempt})" if self.attempt > 1 else ""
-        return f"trial-{self.number:03d}{again}"
+        """The name for people: ``trial-007``, or ``trial-007 (attempt 2)`` after a lost attempt."""
+        attempt = f" (attempt {self.attempt})" if self.attempt > 1 else ""
+        return f"trial-{self.number:03d}{attempt}"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a worker does with a trial: data once, then build, train, save; whatever happens, a result."""
+"""The work of a worker: load the data once, then build, train and save each trial, and always return a result."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ if TYPE_CHECKING:
 
 EpochCallback = Callable[[int, EpochMetrics], bool]
 SaveModel = Callable[[Any, Path], SavedModel]
-"""Writes a Keras model into a folder that does not exist yet; importable by name, as workers receive it by pickle."""
+"""Writes a Keras model into a folder that does not exist yet; importable by name, since workers get it by pickle."""
 Withheld = Callable[[Mapping[str, str]], Iterable[str]]
-"""From an environment to the names in it that are not for workers; importable by name as well."""
+"""Returns the names in an environment that workers must not have; importable by name as well."""
 
 
 def nothing_withheld(environment: Mapping[str, str]) -> Iterable[str]:
-    """No names: workers have the whole environment."""
+    """Return no names: workers have the whole environment."""
     return ()
 
 
 @dataclass(frozen=True)
 class WorkerContext:
-    """All that a worker needs to know besides the trials.
+    """The settings of a worker, the same for all trials.
 
     Args:
-        source: where the data lies, for a worker to read.
-        digest: what its training images have to be (SHA-256).
-        data: how they are divided.
-        save: turns a trained model into files.
+        source: location of the data, which the worker reads.
+        digest: expected SHA-256 of the training images.
+        data: the way in which they are divided.
+        save: writes a trained model.
         staging: folder in which each trial writes its files.
         threads: cores that one worker computes with.
-        pruning: whether a trial waits after each epoch for the word to go on; else it goes on at once.
+        pruning: True makes a trial wait after each epoch for the decision to go on; else it goes on at once.
         trial_timeout: seconds for which a trial may report nothing before its worker is killed; None derives it
-            from what has been seen. A trial within the driver's own process cannot be killed.
+            from the longest silence until then. A trial within the driver's own process cannot be killed.
         withheld: environment variables that worker processes are started without.
     """
 
@@ -64,11 +64,11 @@ class WorkerContext:
 
 
 class WorkerRuntime:
-    """A worker's place: TensorFlow configured and the data loaded, once, when the first trial asks for them.
+    """The state of a worker: TensorFlow configured and the data loaded once, in the first trial.
 
     Args:
-        context: what the worker needs to know.
-        own_process: whether TensorFlow is this bench's to configure; in a process that has others in it, it is not.
+        context: settings of the worker.
+        own_process: True configures TensorFlow, which only a process of its own may do.
     """
 
     def __init__(self, context: WorkerContext, own_process: bool = False) -> None:
@@ -80,12 +80,12 @@ class WorkerRuntime:
         """The images of every trial of this worker.
 
         Raises:
-            DataError: they are not those of the sweep.
+            DataError: their digest is not that of the sweep.
         """
-        from mnist_core import runtime
+        from mnist_core.runtime import configure
 
         if self._own_process:
-            runtime.configure(self.context.threads)
+            configure(self.context.threads)
         from mnist_core.training.compiled_epoch import ResidentSplit
 
         training = self.context.source.load_training()
@@ -102,9 +102,9 @@ class _Reports:
     """Passes each epoch on and keeps it.
 
     Args:
-        report: whom it is passed on to.
+        report: receives each epoch.
         history: metrics of each epoch until now.
-        waited: seconds that the answers took.
+        waited: seconds that the decisions took.
     """
 
     report: EpochCallback
@@ -120,18 +120,18 @@ class _Reports:
             self.waited += time.perf_counter() - asked
 
 
-def run_trial(trial: Trial, bench: WorkerRuntime, report: EpochCallback) -> TrialResult:
+def run_trial(trial: Trial, runtime: WorkerRuntime, report: EpochCallback) -> TrialResult:
     """Train one trial and save its model. Every exception becomes a FAILED result with its traceback.
 
     Args:
-        trial: what to train.
-        bench: where.
-        report: told of every epoch; its False ends the training as pruned.
+        trial: the point to train.
+        runtime: of the worker.
+        report: receives every epoch; False ends the training as pruned.
     """
     reports = _Reports(report)
     started = time.perf_counter()
     try:
-        return _train_and_save(trial, bench, reports)
+        return _train_and_save(trial, runtime, reports)
     except Exception as error:
         return TrialResult(
             TrialState.FAILED,
@@ -143,18 +143,18 @@ def run_trial(trial: Trial, bench: WorkerRuntime, report: EpochCallback) -> Tria
         )
 
 
-def _train_and_save(trial: Trial, bench: WorkerRuntime, reports: _Reports) -> TrialResult:
-    data = bench.split
+def _train_and_save(trial: Trial, runtime: WorkerRuntime, reports: _Reports) -> TrialResult:
+    data = runtime.split
     # Here and not above: the process that drives the sweep imports this module, but never TensorFlow.
-    from mnist_core import runtime
+    from mnist_core.runtime import reset
     from mnist_core.training.trainer import train
 
     started = time.perf_counter()
-    runtime.reset(trial.seed)
+    reset(trial.seed)
     model = trial.hyperparameters.build(data.train.shape)
     training = train(model, data, trial.training, trial.seed, reports)
     trained = time.perf_counter()
-    saved = _save(model, bench.context, bench.context.staging / f"{trial.number}-{trial.attempt}")
+    saved = _save(model, runtime.context, runtime.context.staging / f"{trial.number}-{trial.attempt}")
     return TrialResult.trained(training, saved, trained - started - reports.waited, time.perf_counter() - trained)
 
 

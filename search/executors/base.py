@@ -1,4 +1,4 @@
-"""The protocol of an executor, and the one that runs trials where it stands."""
+"""The protocol of an executor, and the one that runs trials in this process."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from search.trial import Trial, TrialResult
 from search.worker import WorkerContext, WorkerRuntime, run_trial
 
 Decide = Callable[[Trial, int, EpochMetrics], bool]
-"""Told of a trial's 1-based epoch; whether the trial is to go on, which counts where the context says ``pruning``."""
+"""Receives a 1-based epoch of a trial; returns False to stop it, which has an effect where the context prunes."""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A trial came to its end."""
+    """The end of a trial that has its result."""
 
     trial: Trial
     result: TrialResult
@@ -25,7 +25,7 @@ class Finished:
 
 @dataclass(frozen=True)
 class Lost:
-    """The worker of a trial died; ``cause`` says how, in one line."""
+    """The end of an attempt whose worker died, with the cause in one line."""
 
     trial: Trial
     cause: str
@@ -35,35 +35,35 @@ Ended = Finished | Lost
 
 
 class Executor(Protocol):
-    """Runs trials somewhere. Called from one thread; knows nothing of searchers or records."""
+    """Runs trials. Called from one thread; knows nothing of searchers or records."""
 
     @property
     def capacity(self) -> int:
-        """How many trials can run at a time."""
+        """Number of trials that can run at a time."""
 
     def submit(self, trial: Trial) -> None:
         """Run a trial as soon as there is a free worker."""
 
     def poll(self, decide: Decide, timeout: float) -> Sequence[Ended]:
-        """Pass epochs to ``decide`` and its answers back, and return trials that ended.
+        """Pass epochs to ``decide`` and its decisions back, and return the trials that ended.
 
-        Every submitted trial ends once, as Finished or as Lost, after its epochs. Where nothing is pruned no trial
-        waits for an answer, and none is sent.
+        Every submitted trial ends once, as Finished or as Lost, after its epochs. Where nothing is pruned, no trial
+        waits for a decision, and none is sent.
 
         Args:
             decide: called for each epoch, in the caller's thread.
-            timeout: seconds to wait for the first message; what is there is dealt with in any case.
+            timeout: seconds to wait for the first message; messages that are there are handled in any case.
         """
 
     def close(self) -> None:
-        """End all workers at once; what they were running is neither finished nor lost. Safe to call twice."""
+        """End all workers at once. Running trials are neither finished nor lost. Safe to call twice."""
 
 
 class InProcessExecutor:
     """Runs each trial within ``poll``, in this process: for tests and debugging."""
 
     def __init__(self, context: WorkerContext) -> None:
-        self._bench = WorkerRuntime(context)
+        self._runtime = WorkerRuntime(context)
         self._waiting: deque[Trial] = deque()
 
     @property
@@ -82,10 +82,10 @@ class InProcessExecutor:
         trial = self._waiting.popleft()
 
         def report(epoch: int, metrics: EpochMetrics) -> bool:
-            return decide(trial, epoch, metrics) or not self._bench.context.pruning
+            return decide(trial, epoch, metrics) or not self._runtime.context.pruning
 
-        return [Finished(trial, run_trial(trial, self._bench, report))]
+        return [Finished(trial, run_trial(trial, self._runtime, report))]
 
     def close(self) -> None:
-        """Forget what waits."""
+        """Drop the trials that wait."""
         self._waiting.clear()

@@ -1,7 +1,7 @@
 """N worker processes on this machine that stay alive across trials.
 
-Processes are spawned, never forked (a fork after TensorFlow has started hangs), and each has a pipe of its own,
-so that one that dies costs its trial and nothing else. The pools of the standard library break as a whole.
+Processes are spawned, never forked, since a fork hangs after TensorFlow has started. Each has a pipe of its own, so
+one that dies loses its trial only. The pools of the standard library break as a whole.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from search.executors.silence import SilenceWatch
 from search.trial import Trial, TrialResult
 from search.worker import WorkerContext, WorkerRuntime, run_trial
 
-# About 4 MiB stay behind with every trial, whatever Keras is told to forget.
+# About 4 MiB of memory stay allocated after every trial, even after keras.backend.clear_session().
 TRIALS_PER_WORKER = 40
 WORKER_MEMORY_BYTES = 1_200_000_000
 GRACE_SECONDS = 3.0
@@ -37,23 +37,23 @@ _SPAWN = multiprocessing.get_context("spawn")
 
 
 def usable_cores() -> int:
-    """Cores that this process may run on."""
+    """Return the number of cores that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def default_workers() -> int:
-    """As many workers as there are cores, and memory for each; at least one."""
+    """Return the number of workers that there are cores and memory for; at least one."""
     return max(1, min(usable_cores(), int(psutil.virtual_memory().available // WORKER_MEMORY_BYTES)))
 
 
 @dataclass(frozen=True)
 class _Ready:
-    """A worker's first word."""
+    """The first message of a worker."""
 
 
 @dataclass(frozen=True)
 class _EpochEnd:
-    """A worker's word after each epoch; where trials can be pruned, it waits for a bool."""
+    """The message of a worker after each epoch. Where trials can be pruned, it then waits for a bool."""
 
     epoch: int
     metrics: EpochMetrics
@@ -63,11 +63,11 @@ class _Worker:
     """One process, its end of the pipe, and the trial that it is running."""
 
     def __init__(self, context: WorkerContext) -> None:
-        self.connection, theirs = _SPAWN.Pipe()
-        self.process = _SPAWN.Process(target=_work, args=(theirs, context), daemon=True, name="mnist-search-worker")
+        self.connection, worker_end = _SPAWN.Pipe()
+        self.process = _SPAWN.Process(target=_work, args=(worker_end, context), daemon=True, name="mnist-search-worker")
         with _environment_without(context.withheld(os.environ)), _interrupts_pending():
             self.process.start()
-        theirs.close()
+        worker_end.close()
         self.trial: Trial | None = None
         self.trials_left = TRIALS_PER_WORKER
         self.silent_since = 0.0
@@ -78,7 +78,7 @@ class _Worker:
         self.send(trial)
 
     def send(self, message: Trial | bool) -> None:
-        with suppress(OSError):  # it has died; its sentinel says so at the next poll
+        with suppress(OSError):  # it has died, which its sentinel shows at the next poll
             self.connection.send(message)
 
     def exit_cause(self) -> str:
@@ -89,9 +89,9 @@ class _Worker:
         return f"the worker process ended with exit code {code}"
 
     def kill(self) -> None:
-        """End it for certain: a stopped process, or one that hangs in compiled code, heeds no other signal."""
+        """End a process that is stopped or hangs in compiled code, where no other signal has an effect."""
         self.process.kill()
-        self.process.join(GRACE_SECONDS)  # not for ever: while a disk or a device does not answer, nothing ends it
+        self.process.join(GRACE_SECONDS)  # bounded: a process that waits for a disk or a device cannot be ended
 
     def end(self) -> None:
         self.connection.close()
@@ -103,11 +103,11 @@ class LocalExecutor:
     """Runs trials in worker processes on this machine, each with its share of the cores.
 
     The worker of a trial that reports nothing for too long is killed, and the trial is lost.
-    ``poll`` raises WorkerError where no worker ever comes to life.
+    ``poll`` raises WorkerError where no worker could start.
 
     Args:
-        context: what the workers need; its ``threads`` is what one of them computes with.
-        workers: how many; they start at once, and are replaced when they die or have run many trials.
+        context: settings of the workers.
+        workers: number of processes. They start at once, and are replaced when they die or have run many trials.
     """
 
     def __init__(self, context: WorkerContext, workers: int) -> None:
@@ -129,14 +129,14 @@ class LocalExecutor:
         self._assign()
 
     def poll(self, decide: Decide, timeout: float) -> Sequence[Ended]:
-        """Pass messages to and fro; return the trials that ended."""
+        """Handle the messages of the workers, and return the trials that ended."""
         busy = [worker for worker in self._workers if worker.trial]
         watched = [worker.connection for worker in busy] + [worker.process.sentinel for worker in busy]
         ready = wait(watched, timeout) if watched else []
         self._silence.look()
         ended: list[Ended] = []
         for worker in busy:
-            # A worker that sent its result and then died has both ready: the message counts first.
+            # A worker that sent its result and then died has both ready: the message is read first.
             if worker.connection in ready:
                 ended += self._receive(worker, decide)
             elif worker.process.sentinel in ready:
@@ -170,7 +170,7 @@ class LocalExecutor:
             return []
         if isinstance(message, _EpochEnd):
             keep_going = decide(worker.trial, message.epoch, message.metrics)
-            if self._context.pruning:  # a worker that does not wait for it would take it for its next trial
+            if self._context.pruning:  # else the worker would read it as its next trial
                 worker.send(keep_going)
             return []
         assert isinstance(message, TrialResult)
@@ -208,9 +208,9 @@ class LocalExecutor:
 
 @contextmanager
 def _environment_without(names: Iterable[str]) -> Iterator[None]:
-    """Processes started meanwhile have none of these variables, from their first instruction.
+    """Start processes without these variables, from their first instruction, within the block.
 
-    ``os.environ`` keeps them: other threads of the driver read their credentials from it at any time.
+    ``os.environ`` keeps them, since other threads of the driver read their credentials from it at any time.
     """
     names = tuple(names)
     for name in names:
@@ -225,11 +225,11 @@ def _environment_without(names: Iterable[str]) -> Iterator[None]:
 
 @contextmanager
 def _interrupts_pending() -> Iterator[None]:
-    """Ctrl-C waits for the end of the block, and is blocked in processes started meanwhile until they ignore it."""
+    """Hold Ctrl-C back until the end of the block; processes started within it block it until they ignore it."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    # It is started with the first process otherwise, and unblocks the signal after that.
+    # Else it starts with the first process, and unblocks the signal after that.
     resource_tracker.ensure_running()
     previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -239,19 +239,19 @@ def _interrupts_pending() -> Iterator[None]:
 
 
 def _ignore_interrupts() -> None:
-    """Leave Ctrl-C to the driver, which ends its workers; one that has come already is dropped."""
+    """Ignore Ctrl-C, since the driver ends its workers; a pending one is dropped."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _work(connection: Connection, context: WorkerContext) -> None:
-    """A worker's life: trials in, epochs and results out, until the driver closes the pipe or dies."""
+    """Run trials from the pipe, and send epochs and results, until the driver closes the pipe or dies."""
     _ignore_interrupts()
     threading.Thread(target=_exit_with_parent, daemon=True).start()
-    bench = WorkerRuntime(context, own_process=True)
-    with suppress(Exception):  # it is raised again in the first trial, which is where it is recorded
-        bench.split  # noqa: B018
+    runtime = WorkerRuntime(context, own_process=True)
+    with suppress(Exception):  # raised again in the first trial, where it is recorded
+        runtime.split  # noqa: B018
 
     def report(epoch: int, metrics: EpochMetrics) -> bool:
         connection.send(_EpochEnd(epoch, metrics))
@@ -260,7 +260,7 @@ def _work(connection: Connection, context: WorkerContext) -> None:
     try:
         connection.send(_Ready())
         while True:
-            connection.send(run_trial(connection.recv(), bench, report))
+            connection.send(run_trial(connection.recv(), runtime, report))
     except (EOFError, OSError):
         return  # the driver is gone
 

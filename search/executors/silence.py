@@ -1,4 +1,4 @@
-"""How long running trials have reported nothing, and for how long they may."""
+"""The time for which running trials have reported nothing, and its limit."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import time
 from collections.abc import Callable
 
 MIN_AUTOMATIC_SECONDS = 1800.0
-TIMES_THE_LONGEST = 20.0
+LONGEST_SILENCE_FACTOR = 20.0
 MAX_STEP_SECONDS = 2.0
 
 
 class SilenceWatch:
-    """Seconds for which somebody was looking.
+    """A clock for silent trials that runs only while the driver looks at it.
 
-    Time counts from one look to the next, a long gap as two seconds only: a driver that was stopped by Ctrl-Z and its
-    workers with it, or that waited for its store, does not find its trials silent for as long when it goes on.
+    The time from one look to the next counts as two seconds at most. So a driver that was stopped by Ctrl-Z with its
+    workers, or that waited for its store, does not count that time as silence of its trials.
 
     Args:
-        limit: seconds after which a silent trial counts as hung. None derives it from what words have taken until
-            now (start-up, epochs, saving): 20 times the longest, and no less than half an hour.
+        limit: seconds after which a silent trial counts as hung. None derives it from the silences until now
+            (start-up, epochs, saving): 20 times the longest, and no less than half an hour.
         clock: seconds from any start, never falling.
     """
 
@@ -32,7 +32,7 @@ class SilenceWatch:
     @property
     def limit(self) -> float:
         """Seconds for which a trial may report nothing."""
-        return self._limit or max(MIN_AUTOMATIC_SECONDS, TIMES_THE_LONGEST * self._longest)
+        return self._limit or max(MIN_AUTOMATIC_SECONDS, LONGEST_SILENCE_FACTOR * self._longest)
 
     def look(self) -> None:
         """Bring ``now`` up to date."""
@@ -41,9 +41,9 @@ class SilenceWatch:
         self._looked_at = time_now
 
     def end_silence(self, since: float) -> None:
-        """Note that a trial that was silent ``since`` then has reported something."""
+        """Record that a trial that was silent since ``since`` has reported something."""
         self._longest = max(self._longest, self.now - since)
 
     def is_hung(self, since: float) -> bool:
-        """Whether a trial that is silent ``since`` then has been so for too long."""
+        """Return whether a trial that is silent since ``since`` has been so for longer than the limit."""
         return self.now - since > self.limit

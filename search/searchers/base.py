@@ -1,4 +1,4 @@
-"""The protocol of a searcher, and what it answers."""
+"""The protocol of a searcher, and the values that it returns."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Suggestion:
     """A point to be tried.
 
     Args:
-        id: names it to the searcher in ``report`` and ``tell``.
+        id: identifies it to the searcher in ``report`` and ``tell``.
         point: one value for each parameter of the space.
     """
 
@@ -24,32 +24,32 @@ class Suggestion:
 
 
 class NoSuggestion(Enum):
-    """Why there is no suggestion."""
+    """The reason for which there is no suggestion."""
 
     WAIT = "wait"
-    """None now; ask again when a running trial has been told."""
+    """There is none until a running trial has ended."""
 
     EXHAUSTED = "exhausted"
-    """None any more."""
+    """There is none any more."""
 
 
 class Searcher(Protocol):
-    """Decides which points to try. Called from one thread.
+    """Chooses the points to try. Called from one thread.
 
-    History comes first: ``add`` and ``enqueue`` are called before the first ``ask`` only.
+    The history comes first: ``add`` and ``enqueue`` are called before the first ``ask`` only.
     """
 
     def add(self, point: Point, outcome: Outcome) -> None:
-        """Learn of a trial that finished before this searcher was made."""
+        """Add a trial that finished before this searcher was made."""
 
     def enqueue(self, point: Point) -> None:
-        """See to it that this point is among the coming suggestions."""
+        """Suggest this point soon, since its trial was lost."""
 
     def ask(self) -> Suggestion | NoSuggestion:
         """The next point to try."""
 
     def report(self, id: int, epoch: int, value: float) -> bool:
-        """Take in the objective after a 1-based epoch of a running trial; whether it is worth going on."""
+        """Receive the first objective after a 1-based epoch of a running trial; return False to prune the trial."""
 
     def tell(self, id: int, outcome: Outcome) -> None:
-        """Take in the end of a trial. Called once for each suggestion that was run."""
+        """Receive the end of a trial. Called once for each suggestion that was run."""

@@ -1,4 +1,4 @@
-"""The memory that keeps any searcher from training one point twice."""
+"""A wrapper that keeps any searcher from training one point twice."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def draws_to_meet_any(size: float) -> int:
 
 
 class DeduplicatingSearcher:
-    """A searcher around another that answers from memory when a point comes up again.
+    """A searcher around another one that answers repeated suggestions itself.
 
-    All trials of a sweep share one seed, so a point that was trained once would end the same again. A
-    repeated suggestion is told the known outcome at once, or that of the trial that is running, and the
-    inner searcher is asked for another. This is also how an engine that replays a fixed sequence is resumed:
-    it suggests what it suggested before, and only what is missing is run.
+    All trials of a sweep share one seed, so a point that is trained again ends the same. The inner searcher is told
+    the known outcome of a repeated suggestion at once, or that of the running trial when it ends, and is asked for
+    another point. An engine that replays a fixed sequence is resumed in this way: it suggests the same points again,
+    and only the missing ones are run.
 
     Args:
         inner: chooses the points.
-        size: how many points its space has; once all are known or running, it is not asked any more.
-        draws: repeats in a row, beyond one for each known point, after which it has no more points to suggest.
+        size: number of points of the space; when all are known or running, ``inner`` is not asked any more.
+        draws: repeats in a row, beyond one for each known point, after which no more points are expected.
     """
 
     def __init__(self, inner: Searcher, size: float = math.inf, draws: int = MIN_DRAWS) -> None:
@@ -46,7 +46,7 @@ class DeduplicatingSearcher:
         self._duplicates: dict[PointKey, list[int]] = defaultdict(list)
 
     def add(self, point: Point, outcome: Outcome) -> None:
-        """Remember the outcome, and pass it on."""
+        """Keep the outcome, and pass it on."""
         self._known[key_of(point)] = outcome
         self._inner.add(point, outcome)
 
@@ -57,7 +57,7 @@ class DeduplicatingSearcher:
     def ask(self) -> Suggestion | NoSuggestion:
         """Return the next point that is neither known nor running.
 
-        EXHAUSTED where the space has none; where only repeats came, WAIT while a trial runs, EXHAUSTED after that.
+        EXHAUSTED where the space has none. After repeats alone, WAIT while a trial runs, else EXHAUSTED.
         """
         if len(self._known) + len(self._running) >= self._size:
             return NoSuggestion.EXHAUSTED
@@ -80,7 +80,7 @@ class DeduplicatingSearcher:
         return self._inner.report(id, epoch, value)
 
     def tell(self, id: int, outcome: Outcome) -> None:
-        """Remember the outcome, and pass it on, also for those who asked for the same point meanwhile."""
+        """Keep the outcome, and pass it on for this suggestion and for its repeats."""
         key = self._running.pop(id)
         self._known[key] = outcome
         self._inner.tell(id, outcome)

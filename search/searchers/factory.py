@@ -1,4 +1,4 @@
-"""From a sweep to its searcher. Each engine is imported only where it is asked for: KerasTuner brings TensorFlow."""
+"""The searcher of a sweep. Each engine is imported only where it is used, since KerasTuner imports TensorFlow."""
 
 from __future__ import annotations
 
@@ -22,13 +22,16 @@ MakeSearcher = Callable[[SweepSpec, int], Searcher]
 
 
 def make_searcher(spec: SweepSpec, history: ResumeState = NOTHING_DONE) -> DeduplicatingSearcher:
-    """The searcher that a sweep asks for, taught what is already known.
+    """Return the searcher of a sweep, with the history added.
 
     Args:
         spec: the sweep.
-        history: finished trials to learn from, lost ones to suggest first.
+        history: finished trials to add, lost ones to suggest first.
+
+    Raises:
+        SpecError: the class of a custom engine cannot be used.
     """
-    # A sampler that learns repeats itself where it has converged: it is not asked until it happens on the last point.
+    # An adaptive sampler repeats itself where it has converged, so it is not asked until it draws the last point.
     draws = draws_to_meet_any(spec.space.size) if spec.sampler in ("random", "qmc") else MIN_DRAWS
     searcher = DeduplicatingSearcher(_inner(spec, len(history.finished)), spec.space.size, draws)
     replay(history, searcher, spec)

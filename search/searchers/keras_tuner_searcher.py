@@ -1,7 +1,7 @@
-"""KerasTuner's oracles behind the searcher protocol.
+"""A searcher for KerasTuner's oracles.
 
-An oracle is driven directly, from one thread, and fed final results only; what KerasTuner keeps on disk is
-thrown away with the searcher. A sweep is resumed from MLflow, not from there.
+An oracle is called directly, from one thread, and is told final results only. The files that it writes are deleted
+with the searcher: a sweep is resumed from MLflow, not from them.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from search.space import ARCHITECTURE, Point, Space
 from search.spec import SweepSpec
 from search.trial import Outcome, TrialState
 
-# An oracle raises after this many failed trials in a row; whether to go on is not the oracle's to say.
+# An oracle raises after this many failed trials in a row. A sweep goes on.
 NO_LIMIT = 2**31
 
 
 class _GridOracle(keras_tuner.oracles.GridSearchOracle):  # type: ignore[misc]
-    """A grid that has a next point as soon as the last one was handed out.
+    """A grid that has a next point as soon as the last one was suggested.
 
-    KerasTuner derives a point from one that has ended, in case that one added to the space; all workers but
-    one would stand idle. Here the space is whole from the start.
+    KerasTuner derives a point from a trial that has ended, in case that trial added to the space, so all workers but
+    one would wait. Here the space is complete from the start.
     """
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
@@ -43,9 +43,9 @@ class _GridOracle(keras_tuner.oracles.GridSearchOracle):  # type: ignore[misc]
 
 
 class _FiniteGaussianOracle(keras_tuner.oracles.BayesianOptimizationOracle):  # type: ignore[misc]
-    """A Gaussian process over a finite space, which draws at random where it would suggest a point again.
+    """A Gaussian process over a finite space that draws at random where it would repeat a point.
 
-    KerasTuner's own goes on suggesting its optimum, at up to seconds a time.
+    KerasTuner's oracle suggests its optimum again and again, at up to seconds a time.
     """
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
@@ -73,7 +73,7 @@ class KerasTunerSearcher:
         self._replays = spec.sampler in ("random", "grid")
         self._objective = spec.objective
         self._space = spec.space
-        # A seed of 0 is taken for none, and then drawn at random.
+        # KerasTuner takes a seed of 0 for none, and draws one at random.
         seed = 1 + spec.seed if self._replays else 1 + spec.seed + history
         direction = {"maximize": "max", "minimize": "min"}[spec.metric.direction.value]
         oracle = {
@@ -103,23 +103,23 @@ class KerasTunerSearcher:
         self._trials: dict[int, keras_tuner.engine.trial.Trial] = {}
 
     def add(self, point: Point, outcome: Outcome) -> None:
-        """Give the oracle a finished trial, unless it will come by its point again."""
+        """Give the oracle a finished trial, unless it will suggest its point by itself."""
         if not self._replays:
             self.tell(self._create_at(point).id, outcome)
 
     def enqueue(self, point: Point) -> None:
-        """Suggest this point first; a grid comes by it anyway."""
+        """Suggest this point first. A grid suggests every point anyway."""
         if not self._grid:
             self._queue.append(point)
 
     def ask(self) -> Suggestion | NoSuggestion:
-        """The next point; WAIT where the oracle is idle until a running trial ends; EXHAUSTED at the end."""
+        """Return the next point, WAIT where there is none until a running trial ends, or EXHAUSTED at the end."""
         if self._queue:
             return self._create_at(self._queue.popleft())
         return self._create()
 
     def report(self, id: int, epoch: int, value: float) -> bool:
-        """Always true: these oracles do not prune, and are told final results only."""
+        """Return True: these oracles do not prune, and are told final results only."""
         return True
 
     def tell(self, id: int, outcome: Outcome) -> None:
@@ -133,7 +133,7 @@ class KerasTunerSearcher:
         self._oracle.end_trial(trial)
 
     def _create(self) -> Suggestion | NoSuggestion:
-        # A fresh tuner id for each trial: the same one would be given its unfinished trial again.
+        # A new tuner id for each trial: a known one would get its unfinished trial again.
         id = next(self._ids)
         trial = self._oracle.create_trial(f"trial-{id}")
         if trial.status == "RUNNING":
@@ -154,7 +154,7 @@ class KerasTunerSearcher:
 
 
 def to_keras_tuner(spec: SweepSpec) -> keras_tuner.HyperParameters:
-    """The space as KerasTuner knows it.
+    """Return KerasTuner's form of the space.
 
     For a grid every domain is a list of choices: KerasTuner's own steps can miss the upper end of a range.
     """

@@ -1,4 +1,4 @@
-"""The searcher that does not search: it hands out the points that the sweep lists, in their order."""
+"""A searcher that suggests the points that the sweep lists, in their order."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from search.trial import Outcome
 
 
 class ListedSearcher:
-    """Hands out each listed point once. A :class:`search.searchers.base.Searcher`.
+    """Suggests each listed point once. A :class:`search.searchers.base.Searcher`.
 
     Args:
         spec: a sweep whose engine is ``listed``.
@@ -19,19 +19,19 @@ class ListedSearcher:
         self._points = enumerate(spec.points)
 
     def add(self, point: Point, outcome: Outcome) -> None:
-        """Nothing to learn."""
+        """Do nothing: the outcome changes no suggestion."""
 
     def enqueue(self, point: Point) -> None:
-        """Nothing to do: its turn comes."""
+        """Do nothing: the point is on the list."""
 
     def ask(self) -> Suggestion | NoSuggestion:
-        """The next point of the list."""
+        """Return the next point of the list."""
         id, point = next(self._points, (0, None))
         return NoSuggestion.EXHAUSTED if point is None else Suggestion(id, point)
 
     def report(self, id: int, epoch: int, value: float) -> bool:
-        """Every trial is worth going on."""
+        """Return True: no trial is pruned."""
         return True
 
     def tell(self, id: int, outcome: Outcome) -> None:
-        """Nothing to learn."""
+        """Do nothing: the outcome changes no suggestion."""

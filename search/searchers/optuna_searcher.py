@@ -1,4 +1,4 @@
-"""Optuna's samplers and pruners behind the searcher protocol, by ask and tell on a study in memory."""
+"""A searcher for Optuna's samplers and pruners, by ask and tell on a study in memory."""
 
 from __future__ import annotations
 
@@ -64,10 +64,10 @@ class OptunaSearcher:
         self._reported: dict[int, int] = {}
 
     def add(self, point: Point, outcome: Outcome) -> None:
-        """Live through a finished trial again, unless the sampler will come by its point by itself.
+        """Replay a finished trial in the study, unless the sampler will suggest its point by itself.
 
-        ``Study.add_trial`` would do for the sampler, but Hyperband and successive halving judge by marks that
-        are left only where a trial reports and asks whether it should be pruned.
+        ``Study.add_trial`` would be enough for the sampler. Hyperband and successive halving decide by attributes
+        that only ``Trial.report`` and ``Trial.should_prune`` set.
         """
         if self._replays:
             return
@@ -78,12 +78,12 @@ class OptunaSearcher:
         self.tell(id, outcome)
 
     def enqueue(self, point: Point) -> None:
-        """Suggest this point first; a grid comes by it anyway."""
+        """Suggest this point first. A grid suggests every point anyway."""
         if self._grid is None:
             self._study.enqueue_trial(dict(point))
 
     def ask(self) -> Suggestion | NoSuggestion:
-        """The next point; EXHAUSTED at the end of a grid."""
+        """Return the next point, or EXHAUSTED at the end of a grid."""
         if self._grid is not None:
             if not self._grid:
                 return NoSuggestion.EXHAUSTED
@@ -91,10 +91,10 @@ class OptunaSearcher:
         return self._draw()
 
     def report(self, id: int, epoch: int, value: float) -> bool:
-        """Return whether the pruner lets the trial go on; with several objectives there is none.
+        """Report to the pruner, and return False where it stops the trial; with several objectives there is none.
 
-        An attempt after a lost one reports the same epochs again. It goes on until it has passed them, since the
-        pruner judges by the last value reported, which is not this attempt's.
+        An attempt after a lost one reports the same epochs again. It is not pruned in them, since the pruner decides
+        by the last value reported, which is not this attempt's.
         """
         if self._is_multi_objective or epoch <= self._reported.get(id, 0):
             return True
@@ -117,7 +117,7 @@ class OptunaSearcher:
 def _suggest(trial: optuna.Trial, name: str, domain: Domain) -> Value:
     if isinstance(domain, Choices):
         return cast(Value, trial.suggest_categorical(name, domain.values))
-    # To the last value that the steps reach, as in `distribution`.
+    # To the last value that the steps reach, as in `to_distribution`.
     if isinstance(domain, IntRange):
         return trial.suggest_int(name, domain.low, domain.last, step=domain.step, log=domain.log)
     return trial.suggest_float(name, domain.low, domain.last, step=domain.step, log=domain.log)
@@ -128,17 +128,17 @@ def _directions(spec: SweepSpec) -> list[StudyDirection]:
 
 
 def to_distribution(domain: Domain) -> BaseDistribution:
-    """A domain as Optuna knows it."""
+    """Return Optuna's distribution of a domain."""
     if isinstance(domain, Choices):
         return CategoricalDistribution(domain.values)
-    # Optuna narrows an upper end that the step does not reach, with a warning; ours says the same.
+    # Optuna narrows an upper end that the step does not reach, with a warning; this is the same without it.
     if isinstance(domain, IntRange):
         return IntDistribution(domain.low, domain.last, log=domain.log, step=domain.step)
     return FloatDistribution(domain.low, domain.last, log=domain.log, step=domain.step)
 
 
 def startup_trials(trials: int) -> int:
-    """Number of trials that TPE draws at random before it models: a third of all, but 3 at least and 10 at most.
+    """Return the number of trials that TPE draws at random before it models: a third of all, from 3 to 10.
 
     Optuna's default is 10 whatever the number of trials, which leaves a short sweep nothing but random points.
 
@@ -152,11 +152,11 @@ def _sampler(spec: SweepSpec, seed: int) -> optuna.samplers.BaseSampler:
     if spec.sampler == "tpe":
         startup = startup_trials(spec.trials)
         if len(spec.space.branches) > 1:
-            # In groups, what exists for one architecture is modelled together by the trials that had it.
+            # In groups, the parameters of one architecture are modelled together, from the trials that had it.
             return optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup, multivariate=True, group=True)
         return optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup)
     if spec.sampler == "cmaes":
-        # Else it would learn nothing from pruned trials, which under Hyperband are most of them.
+        # Else it would ignore pruned trials, which under Hyperband are most of them.
         pruned = spec.pruner != "none"
         return optuna.samplers.CmaEsSampler(seed=seed, consider_pruned_trials=pruned, warn_independent_sampling=False)
     if spec.sampler == "qmc":
@@ -168,7 +168,7 @@ def _sampler(spec: SweepSpec, seed: int) -> optuna.samplers.BaseSampler:
 
 def _pruner(name: str, epochs: int) -> optuna.pruners.BasePruner:
     if name == "median":
-        # The first epoch is not judged. Optuna judges from step ``n_warmup_steps`` on, and epochs count from 1.
+        # Not in the first epoch: Optuna decides from step ``n_warmup_steps`` on, and epochs count from 1.
         return optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2)
     if name == "hyperband":
         return optuna.pruners.HyperbandPruner(min_resource=1, max_resource=epochs, reduction_factor=3)
