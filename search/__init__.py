@@ -1,1 +1,1 @@
-"""Which trials to run, and where they run. Knows no MLflow; meets TensorFlow only through mnist_core."""
+"""The search: spaces, searchers, executors and the loop. It imports no MLflow, and TensorFlow only by mnist_core."""

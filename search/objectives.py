@@ -55,7 +55,7 @@ class Objective:
 
     @property
     def ranks(self) -> bool:
-        """Whether trials can be ranked by it alone: a metric of each epoch, not the size of the model."""
+        """True where trials can be ranked by it alone: a metric of each epoch, not the size of the model."""
         return self.metric != "model_size"
 
     def value(self, metrics: EpochMetrics, model_size: int | None) -> float:

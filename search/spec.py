@@ -149,12 +149,12 @@ class SweepSpec:
 
     @property
     def is_multi_objective(self) -> bool:
-        """Whether there are several objectives, and a Pareto front instead of one best trial."""
+        """True where there are several objectives, and a Pareto front instead of one best trial."""
         return len(self.objectives) > 1
 
     @property
     def prunes(self) -> bool:
-        """Whether a trial can be stopped after an epoch because others are better."""
+        """True where a trial can be stopped after an epoch because others are better."""
         return self.pruner != "none" and not self.is_multi_objective
 
     @property

@@ -72,7 +72,7 @@ def _shown(domain: Domain) -> BaseDistribution:
 
 
 def _grow_by_factors(numbers: Sequence[int | float]) -> bool:
-    """Whether ascending numbers, such as 64, 128, 256, are more evenly spaced by their logarithms."""
+    """Return whether ascending numbers, such as 64, 128, 256, are more evenly spaced by their logarithms."""
     if numbers[0] <= 0 or len(numbers) < 3:
         return False
     differences, factors = np.diff(numbers), np.diff(np.log(numbers))

@@ -24,7 +24,7 @@ class TrialState(Enum):
 
     @property
     def is_finished(self) -> bool:
-        """Whether the trial has its result. A killed one has none, and is run again."""
+        """True where the trial has its result. A killed one has none, and is run again."""
         return self in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED)
 
 

@@ -1,4 +1,4 @@
-"""What a user brings along: models and data, good and bad. Workers import it by its name."""
+"""Custom models and data, good and bad. Workers import this module by its name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 
 def softmax(units: int, rate: float = 0.01, input_shape: tuple[int, int] = (28, 28)) -> keras.Model:
-    """A compiled network of the user's own."""
+    """A compiled network."""
     model = keras.Sequential(
         [
             keras.Input(input_shape),
@@ -27,13 +27,13 @@ def softmax(units: int, rate: float = 0.01, input_shape: tuple[int, int] = (28, 
 
 
 def recording_its_environment(units: int, input_shape: tuple[int, int] = (28, 28)) -> keras.Model:
-    """Writes the environment of its process into the folder that the sweep was started in."""
+    """Write the environment of this process into the folder in which the sweep was started."""
     Path("environment.json").write_text(json.dumps(dict(os.environ)), encoding="utf-8")
     return softmax(units, input_shape=input_shape)
 
 
 def sleeping(units: int, input_shape: tuple[int, int] = (28, 28)) -> keras.Model:
-    """Never comes to an end."""
+    """Sleep for ever."""
     while True:
         time.sleep(1)
 
@@ -53,7 +53,7 @@ def of_three_classes(units: int) -> keras.Model:
 
 
 class Subclassed(keras.Model):
-    """What a functional model would do, as a class of the user's own."""
+    """A subclass of keras.Model that computes what a functional model could."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -150,7 +150,7 @@ a_number = 3
 
 
 def _stripes(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Images of one bright column that says the class."""
+    """Images of one bright column whose place tells the class."""
     labels = np.arange(count) % 10
     images = np.zeros((count, 12, 12), np.uint8)
     images[np.arange(count), :, 1 + labels] = 200

@@ -24,11 +24,11 @@ def sizes(*values: int) -> Space:
 
 
 class ListSearcher:
-    """Suggests given points one after the other, and writes down what it is told.
+    """Suggests given points one after the other, and keeps all calls.
 
     Args:
-        script: points to suggest; an Idle is answered as it stands. After the last it is EXHAUSTED.
-        keep_going: the answer to every report, by point.
+        script: points to suggest, or NoSuggestion values to return. After the last it is EXHAUSTED.
+        keep_going: the decision on every report, by point and epoch.
     """
 
     def __init__(
@@ -72,12 +72,12 @@ class OutsideExecutor(InProcessExecutor):
 
 
 class FakeExecutor:
-    """Plays trials without training them, each within one poll.
+    """Ends trials without training them, each within one poll.
 
     Args:
-        results: what becomes of a trial, by number; COMPLETE with two epochs where nothing is said.
-        deaths: how many attempts at a trial lose their worker after its first epoch, by number.
-        capacity: how many trials can run at a time.
+        results: of trials, by number; the others are COMPLETE with two epochs.
+        deaths: number of attempts that lose their worker after the first epoch, by trial number.
+        capacity: number of trials that can run at a time.
         newest_first: of several that run, the one that was submitted last ends first.
     """
 
@@ -94,15 +94,15 @@ class FakeExecutor:
         self.capacity = capacity
         self.running: list[Trial] = []
         self.submitted: list[Trial] = []
-        self.most_at_a_time = 0
-        self.answers: list[tuple[int, int, bool]] = []
+        self.max_at_a_time = 0
+        self.decisions: list[tuple[int, int, bool]] = []
         self.closed = 0
 
     def submit(self, trial: Trial) -> None:
-        assert not self.closed, "a closed executor was handed a trial"
+        assert not self.closed, "a trial was submitted to a closed executor"
         self.submitted.append(trial)
         self.running.append(trial)
-        self.most_at_a_time = max(self.most_at_a_time, len(self.running))
+        self.max_at_a_time = max(self.max_at_a_time, len(self.running))
 
     def poll(self, decide: Decide, timeout: float) -> Sequence[Ended]:
         trial = self.running.pop(-1 if self._newest_first else 0)
@@ -123,20 +123,20 @@ class FakeExecutor:
 
     def _play(self, trial: Trial, history: Sequence[EpochMetrics], decide: Decide) -> int:
         for epoch, metrics in enumerate(history, start=1):
-            answer = decide(trial, epoch, metrics)
-            self.answers.append((trial.number, epoch, answer))
-            if not answer:
+            decision = decide(trial, epoch, metrics)
+            self.decisions.append((trial.number, epoch, decision))
+            if not decision:
                 return epoch
         return len(history)
 
 
 class Journal:
-    """A recorder or an observer that writes what it is told into a list that several can share.
+    """A recorder or an observer that appends its calls to a list that several can share.
 
     Args:
         who: the first word of its entries.
         entries: the list.
-        standing: turns the result of a trial into the one that stands in the record; for recorders.
+        standing: returns the recorded result of a trial; for recorders.
     """
 
     def __init__(

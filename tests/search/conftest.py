@@ -1,4 +1,4 @@
-"""What tests of searching share."""
+"""Fixtures of the tests of the search package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models and data that a user brings along, and what is said of those that cannot be used."""
+"""Custom models and data, and the refusals of those that cannot be used."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from search.preflight import check_function
 from search.spec_file import parse_spec, to_toml
 
 HEAD = 'name = "own"\ntrials = 3\n'
-OWN = """
+CUSTOM = """
 name = "own"
 trials = 3
 [model]
@@ -30,8 +30,8 @@ batch_size = [32, 64]
 """
 
 
-def test_a_sweep_of_an_own_model_searches_its_arguments_and_the_trainers_settings() -> None:
-    spec = parse_spec(OWN)
+def test_a_sweep_of_a_custom_model_searches_its_arguments_and_the_trainers_settings() -> None:
+    spec = parse_spec(CUSTOM)
     check_function(spec)
     assert dict(spec.space.domains) == {"units": IntRange(4, 64, log=True), "batch_size": Choices((32, 64))}
     trial = spec.trial(0, {"units": 5, "batch_size": 32})
@@ -56,7 +56,7 @@ def test_a_name_that_is_not_used_and_a_type_that_cannot_be_had_are_no_obstacle(n
     check_function(parse_spec(f'{HEAD}model = "tests.helpers.custom_parts:{name}"\n[space]\nunits = [4]'))
 
 
-def test_conditions_of_the_factory_are_none_of_an_own_model() -> None:
+def test_conditions_of_the_factory_do_not_hold_for_a_custom_model() -> None:
     text = HEAD + 'model = "tests.helpers.custom_parts:anything"\n[space]\narchitecture = ["a", "b"]\nfilters = [1, 2]'
     spec = parse_spec(text)
     check_function(spec)
@@ -64,7 +64,7 @@ def test_conditions_of_the_factory_are_none_of_an_own_model() -> None:
     assert len(spec.space.branches) == 1
 
 
-def test_listed_points_of_an_own_model_come_back_from_their_text() -> None:
+def test_listed_points_of_a_custom_model_come_back_from_their_text() -> None:
     text = (
         'name = "own"\nengine = "listed"\nsampler = "listed"\nmodel = "tests.helpers.custom_parts:softmax"\n'
         "[[points]]\nunits = 4\nrate = 0.5\nseed = 3\n[[points]]\nunits = 8\nrate = 1\nseed = 4\n"

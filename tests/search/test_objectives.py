@@ -1,4 +1,4 @@
-"""Several objectives: the Pareto front, what may be wanted, and an engine that looks for it."""
+"""Objectives: their texts, the Pareto front, and the search for it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ dropout = { low = 0.0, high = 0.5 }
 
 
 def beats(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
-    """With more wanted of the first number and less of the others."""
+    """The first number is to be maximised, the others minimised."""
     gains = [one[0] - other[0], *(theirs - mine for mine, theirs in zip(one[1:], other[1:], strict=True))]
     return min(gains) >= 0 and max(gains) > 0
 
@@ -103,7 +103,7 @@ def test_an_objective_goes_in_the_direction_of_its_metric() -> None:
         (["engine=keras-tuner", "sampler=random"], ["engine 'keras-tuner' optimises one value", "'optuna'"]),
     ],
 )
-def test_what_cannot_be_wanted_at_once_is_refused_with_the_reason(override: list[str], words: list[str]) -> None:
+def test_objectives_that_do_not_go_together_are_refused_with_the_reason(override: list[str], words: list[str]) -> None:
     with pytest.raises(SpecError) as refusal:
         parse_spec(TEXT, override)
     message = str(refusal.value)

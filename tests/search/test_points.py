@@ -42,10 +42,10 @@ def test_points_may_be_written_as_tables_of_their_own() -> None:
 def test_fewer_trials_than_points_try_the_first_of_them() -> None:
     spec = parse_spec(HEAD + "trials = 1\n" + TWO)
     assert (spec.target, spec.max_target) == (1, 2)
-    assert handed_out(spec)[: spec.target] == [spec.points[0]]
+    assert suggested(spec)[: spec.target] == [spec.points[0]]
 
 
-def handed_out(spec: SweepSpec) -> list[Point]:
+def suggested(spec: SweepSpec) -> list[Point]:
     searcher, points = make_searcher(spec, NOTHING_DONE), []
     while isinstance(suggestion := searcher.ask(), Suggestion):
         points.append(suggestion.point)
@@ -56,7 +56,7 @@ def handed_out(spec: SweepSpec) -> list[Point]:
 def test_the_same_point_is_tried_once_with_each_seed() -> None:
     line = "points = [{ dropout = 0.1, seed = 3 }, { dropout = 0.1, seed = 4 }, { dropout = 0.1, seed = 3 }]"
     spec = parse_spec(HEAD + line)
-    assert handed_out(spec) == [{"dropout": 0.1, "seed": 3}, {"dropout": 0.1, "seed": 4}]
+    assert suggested(spec) == [{"dropout": 0.1, "seed": 3}, {"dropout": 0.1, "seed": 4}]
 
 
 @settings(derandomize=True, database=None, deadline=None, max_examples=50)
@@ -126,7 +126,7 @@ BAD_POINTS = {
 
 
 @pytest.mark.parametrize(("text", "words"), BAD_POINTS.values(), ids=BAD_POINTS.keys())
-def test_what_are_no_points_is_refused_in_one_line(text: str, words: list[str]) -> None:
+def test_points_that_are_none_are_refused_in_one_line(text: str, words: list[str]) -> None:
     with pytest.raises(SpecError) as refusal:
         parse_spec(text, source="few.toml")
     message = str(refusal.value)
@@ -143,10 +143,10 @@ def test_a_space_that_is_not_that_of_its_points_is_refused() -> None:
 def test_seeds_decide_the_weights_and_nothing_else_does(small_npz: Path, tmp_path: Path) -> None:
     line = "points = [{ hidden_size = 8, seed = 3 }, { hidden_size = 8, seed = 4 }]\n"
     spec = parse_spec(f"{HEAD}{line}[training]\nepochs = 1\n[data]\nvalidation = 200")
-    bench = WorkerRuntime(context_of(small_npz, tmp_path))
+    runtime = WorkerRuntime(context_of(small_npz, tmp_path))
 
     def weights(number: int, point: Point) -> np.ndarray:
-        model = run_trial(spec.trial(number, point), bench, lambda epoch, metrics: True).model
+        model = run_trial(spec.trial(number, point), runtime, lambda epoch, metrics: True).model
         assert model is not None
         return np.concatenate([one.ravel() for one in load_model(model.folder / model.file).get_weights()])
 

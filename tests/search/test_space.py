@@ -1,4 +1,4 @@
-"""The search space: its domains, its grid, and what it refuses."""
+"""The search space: its domains, its grid, and its refusals."""
 
 from __future__ import annotations
 

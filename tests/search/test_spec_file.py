@@ -28,7 +28,7 @@ FLOATS = {"learning_rate": (1e-6, 10.0), "dropout": (0.0, 0.9), "l2": (0.0, 1.0)
 
 @st.composite
 def ranges(draw: st.DrawFn, name: str) -> Domain:
-    """A range of a parameter within what the model factory takes."""
+    """A range within the bounds of the model factory."""
     if name in INTS:
         low, high = sorted(draw(st.lists(st.integers(*INTS[name]), min_size=2, max_size=2, unique=True)))
         log = low > 0 and draw(st.booleans())
@@ -52,7 +52,7 @@ def with_seed(point: Point, seed: int) -> Point:
 
 @st.composite
 def specs(draw: st.DrawFn) -> SweepSpec:
-    """Any sweep, in which what is searched is not fixed as well."""
+    """Any sweep whose searched parameters are not fixed as well."""
     engine = draw(st.sampled_from(Engine))
     sampler = draw(st.sampled_from(SAMPLERS[engine]))
     names = draw(st.lists(st.sampled_from([*INTS, *FLOATS]), min_size=1, max_size=3, unique=True))
@@ -105,7 +105,7 @@ dropout = { low = 0.0, high = 0.5 }
 """
 
 
-def test_what_is_not_said_has_its_default() -> None:
+def test_settings_that_are_left_out_have_their_defaults() -> None:
     space = Space({"dropout": FloatRange(0.0, 0.5)})
     assert parse_spec(MINIMAL) == SweepSpec("small", space, Engine.OPTUNA, "tpe", trials=3)
 
@@ -130,7 +130,7 @@ def test_how_long_a_trial_may_be_silent_is_read_as_a_duration_and_comes_back(tex
     assert parse_spec(to_toml(spec)) == spec
 
 
-def test_a_sweep_that_says_nothing_of_silence_says_nothing_in_its_text_either() -> None:
+def test_a_sweep_without_a_trial_timeout_has_none_in_its_text() -> None:
     assert parse_spec(MINIMAL).trial_timeout is None
     assert "trial_timeout" not in to_toml(parse_spec(MINIMAL))
 

@@ -1,4 +1,4 @@
-"""What is not a sweep file is refused in one line that says where and why."""
+"""Refusals of sweep files, each in one line with the place and the reason."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def with_space(line: str) -> str:
         ),
     ],
 )
-def test_what_is_not_a_sweep_is_refused_in_one_line(text: str, words: list[str]) -> None:
+def test_a_text_that_is_no_sweep_is_refused_in_one_line(text: str, words: list[str]) -> None:
     with pytest.raises(SpecError) as refusal:
         parse_spec(text, source="my.toml")
     message = str(refusal.value)

@@ -1,4 +1,4 @@
-"""Trials of any engine as an Optuna study, and Optuna's pictures of it."""
+"""Trials of any engine as an Optuna study, and Optuna's plots of it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def grid(objective: str = "val_accuracy") -> SweepSpec:
 
 
 def gridded(spec: SweepSpec) -> optuna.Study:
-    """A study of the whole grid, whose value hangs on the learning rate, less on the size, and not on the dropout."""
+    """A study of the whole grid, whose value depends on the learning rate, less on the size, and not on the dropout."""
     trials = {}
     for number, point in enumerate(spec.space.grid()):
         value = 0.9 + float(point["learning_rate"]) * 10 + float(point["hidden_size"]) / 1e5
@@ -77,7 +77,7 @@ def test_listed_numbers_lie_on_an_axis_and_words_do_not() -> None:
     }
 
 
-def test_importances_of_a_grid_name_what_its_value_hangs_on() -> None:
+def test_importances_of_a_grid_name_the_parameters_that_matter() -> None:
     found = importances(gridded(grid()))
     assert next(iter(found)) == "learning_rate"
     assert sum(found.values()) == pytest.approx(1)

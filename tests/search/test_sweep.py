@@ -1,4 +1,4 @@
-"""The loop, with stand-ins on all its sides."""
+"""The loop of a sweep, between fakes."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def spec_of(trials: int) -> SweepSpec:
     return SweepSpec("loop", SPACE, sampler="random", trials=trials, training=TrainingConfig(epochs=2))
 
 
-class Scene:
-    """A sweep with all its stand-ins, whose recorder and observer write into one journal."""
+class FakedSweep:
+    """A sweep between fakes, whose recorder and observer write into one journal."""
 
     def __init__(
         self,
@@ -58,9 +58,9 @@ class Scene:
 
 class TestNotifications:
     def test_come_in_the_order_of_events_and_to_the_recorder_first(self) -> None:
-        scene = Scene(trials=1)
-        assert scene.sweep.run() is EndReason.DONE
-        assert scene.journal == [
+        faked = FakedSweep(trials=1)
+        assert faked.sweep.run() is EndReason.DONE
+        assert faked.journal == [
             ("observer", "sweep", 0),
             ("recorder", "started", 0, 1),
             ("observer", "started", 0, 1),
@@ -72,10 +72,10 @@ class TestNotifications:
             ("observer", "ended", 0, TrialState.COMPLETE),
         ]
 
-    def test_of_a_lost_trial_say_so_before_it_starts_again(self) -> None:
-        scene = Scene(trials=1, executor=FakeExecutor(deaths={0: 1}))
-        assert scene.sweep.run() is EndReason.DONE
-        assert [entry[1:] for entry in scene.journal if entry[0] == "recorder"] == [
+    def test_of_a_lost_trial_come_before_it_starts_again(self) -> None:
+        faked = FakedSweep(trials=1, executor=FakeExecutor(deaths={0: 1}))
+        assert faked.sweep.run() is EndReason.DONE
+        assert [entry[1:] for entry in faked.journal if entry[0] == "recorder"] == [
             ("started", 0, 1),
             ("epoch", 0, 1),
             ("lost", 0, KILLED),
@@ -84,24 +84,24 @@ class TestNotifications:
             ("epoch", 0, 2),
             ("ended", 0, TrialState.COMPLETE),
         ]
-        assert [entry[1:] for entry in scene.journal if entry[0] == "observer"][1:] == [
-            entry[1:] for entry in scene.journal if entry[0] == "recorder"
+        assert [entry[1:] for entry in faked.journal if entry[0] == "observer"][1:] == [
+            entry[1:] for entry in faked.journal if entry[0] == "recorder"
         ]
 
     def test_of_a_start_come_before_the_trial_is_submitted(self) -> None:
-        scene = Scene(trials=1)
+        faked = FakedSweep(trials=1)
         submitted_before: list[int] = []
-        scene.recorder.trial_started = lambda trial: submitted_before.append(len(scene.executor.submitted))  # type: ignore[method-assign]
-        scene.sweep.run()
+        faked.recorder.trial_started = lambda trial: submitted_before.append(len(faked.executor.submitted))  # type: ignore[method-assign]
+        faked.sweep.run()
         assert submitted_before == [0]
 
 
 class TestSearcher:
     def test_is_told_the_value_of_the_best_epoch_under_the_id_of_its_suggestion(self) -> None:
         executor = FakeExecutor({0: result_of(0.8), 1: result_of(0.6)}, capacity=2, newest_first=True)
-        scene = Scene(trials=2, executor=executor)
-        scene.sweep.run()
-        assert scene.searcher.told == [(101, outcome_of(0.6)), (100, outcome_of(0.8))]
+        faked = FakedSweep(trials=2, executor=executor)
+        faked.sweep.run()
+        assert faked.searcher.told == [(101, outcome_of(0.6)), (100, outcome_of(0.8))]
 
     def test_is_told_the_objective_of_the_sweep(self) -> None:
         searcher = ListSearcher(POINTS)
@@ -110,33 +110,33 @@ class TestSearcher:
         assert searcher.reports == [(100, 1, 0.625), (100, 2, 0.25)]
         assert [outcome.value for _, outcome in searcher.told] == [0.25]
 
-    def test_answers_each_report_and_its_answer_is_passed_back(self) -> None:
+    def test_decides_on_each_report_and_the_decision_is_passed_back(self) -> None:
         def keep_going(point: Point, epoch: int) -> bool:
             return point != POINTS[1] or epoch < 1
 
-        scene = Scene(trials=2, keep_going=keep_going)
-        scene.sweep.run()
-        assert scene.executor.answers == [(0, 1, True), (0, 2, True), (1, 1, False)]
-        assert scene.recorded("ended") == [(0, TrialState.COMPLETE), (1, TrialState.PRUNED)]
-        assert [outcome.state for _, outcome in scene.searcher.told] == [TrialState.COMPLETE, TrialState.PRUNED]
+        faked = FakedSweep(trials=2, keep_going=keep_going)
+        faked.sweep.run()
+        assert faked.executor.decisions == [(0, 1, True), (0, 2, True), (1, 1, False)]
+        assert faked.recorded("ended") == [(0, TrialState.COMPLETE), (1, TrialState.PRUNED)]
+        assert [outcome.state for _, outcome in faked.searcher.told] == [TrialState.COMPLETE, TrialState.PRUNED]
 
     def test_is_told_the_result_that_stands_in_the_record(self) -> None:
         def lost_upload(trial: Trial, result: TrialResult) -> TrialResult:
             return replace(result, state=TrialState.FAILED, best_epoch=None, error="the model could not be kept")
 
-        scene = Scene(trials=1, standing=lost_upload)
-        scene.sweep.run()
-        assert [(outcome.state, outcome.value) for _, outcome in scene.searcher.told] == [(TrialState.FAILED, None)]
-        assert ("observer", "ended", 0, TrialState.FAILED) in scene.journal
+        faked = FakedSweep(trials=1, standing=lost_upload)
+        faked.sweep.run()
+        assert [(outcome.state, outcome.value) for _, outcome in faked.searcher.told] == [(TrialState.FAILED, None)]
+        assert ("observer", "ended", 0, TrialState.FAILED) in faked.journal
 
     def test_is_asked_again_when_a_running_trial_has_ended(self) -> None:
-        scene = Scene(
+        faked = FakedSweep(
             trials=3, script=[POINTS[0], NoSuggestion.WAIT, POINTS[1], POINTS[2]], executor=FakeExecutor(capacity=2)
         )
-        assert scene.sweep.run() is EndReason.DONE
-        assert [trial.point for trial in scene.executor.submitted] == list(POINTS[:3])
+        assert faked.sweep.run() is EndReason.DONE
+        assert [trial.point for trial in faked.executor.submitted] == list(POINTS[:3])
 
-    def test_that_said_wait_is_not_asked_before_a_trial_has_ended(self) -> None:
+    def test_that_returned_wait_is_not_asked_before_a_trial_has_ended(self) -> None:
         class Slow(FakeExecutor):
             """Ends a trial at every third poll only."""
 
@@ -146,60 +146,60 @@ class TestSearcher:
                 self.polls += 1
                 return () if self.polls % 3 else super().poll(decide, timeout)
 
-        scene = Scene(trials=2, script=[POINTS[0], NoSuggestion.WAIT, POINTS[1]], executor=Slow(capacity=2))
-        assert scene.sweep.run() is EndReason.DONE
-        assert scene.executor.most_at_a_time == 1
-        assert [entry[1] for entry in scene.journal if entry[0] == "recorder" and entry[1] in ("started", "ended")] == [
+        faked = FakedSweep(trials=2, script=[POINTS[0], NoSuggestion.WAIT, POINTS[1]], executor=Slow(capacity=2))
+        assert faked.sweep.run() is EndReason.DONE
+        assert faked.executor.max_at_a_time == 1
+        assert [entry[1] for entry in faked.journal if entry[0] == "recorder" and entry[1] in ("started", "ended")] == [
             "started",
             "ended",
         ] * 2
 
     def test_may_end_the_sweep_before_its_target(self) -> None:
-        scene = Scene(trials=6, script=POINTS[:2])
-        assert scene.sweep.run() is EndReason.EXHAUSTED
-        assert len(scene.recorded("ended")) == 2
+        faked = FakedSweep(trials=6, script=POINTS[:2])
+        assert faked.sweep.run() is EndReason.EXHAUSTED
+        assert len(faked.recorded("ended")) == 2
 
     def test_is_told_failed_trials_and_they_count(self) -> None:
-        scene = Scene(trials=2, executor=FakeExecutor({0: result_of(0.5, TrialState.FAILED)}))
-        scene.sweep.run()
-        assert scene.recorded("ended") == [(0, TrialState.FAILED), (1, TrialState.COMPLETE)]
-        assert [outcome.state for _, outcome in scene.searcher.told] == [TrialState.FAILED, TrialState.COMPLETE]
+        faked = FakedSweep(trials=2, executor=FakeExecutor({0: result_of(0.5, TrialState.FAILED)}))
+        faked.sweep.run()
+        assert faked.recorded("ended") == [(0, TrialState.FAILED), (1, TrialState.COMPLETE)]
+        assert [outcome.state for _, outcome in faked.searcher.told] == [TrialState.FAILED, TrialState.COMPLETE]
 
 
 class TestTarget:
     @pytest.mark.parametrize("capacity", [1, 2, 4])
     def test_is_reached_exactly_with_no_more_at_a_time_than_fit(self, capacity: int) -> None:
-        scene = Scene(trials=5, executor=FakeExecutor(capacity=capacity))
-        assert scene.sweep.run() is EndReason.DONE
-        assert [trial.number for trial in scene.executor.submitted] == [0, 1, 2, 3, 4]
-        assert scene.executor.most_at_a_time == capacity
-        assert len(scene.recorded("ended")) == 5
+        faked = FakedSweep(trials=5, executor=FakeExecutor(capacity=capacity))
+        assert faked.sweep.run() is EndReason.DONE
+        assert [trial.number for trial in faked.executor.submitted] == [0, 1, 2, 3, 4]
+        assert faked.executor.max_at_a_time == capacity
+        assert len(faked.recorded("ended")) == 5
 
     def test_counts_what_was_finished_before(self) -> None:
         past = {number: (POINTS[number], result_of(0.5)) for number in range(2)}
-        scene = Scene(trials=3, script=POINTS[2:], history=history_of(spec_of(3), past))
-        assert scene.sweep.run() is EndReason.DONE
-        assert [trial.number for trial in scene.executor.submitted] == [2]
-        assert scene.journal[0] == ("observer", "sweep", 2)
+        faked = FakedSweep(trials=3, script=POINTS[2:], history=history_of(spec_of(3), past))
+        assert faked.sweep.run() is EndReason.DONE
+        assert [trial.number for trial in faked.executor.submitted] == [2]
+        assert faked.journal[0] == ("observer", "sweep", 2)
 
     def test_that_was_reached_before_starts_nothing(self) -> None:
         past = {number: (POINTS[number], result_of(0.5)) for number in range(2)}
-        scene = Scene(trials=2, script=POINTS[2:], history=history_of(spec_of(2), past))
-        assert scene.sweep.run() is EndReason.DONE
-        assert scene.executor.submitted == []
-        assert scene.executor.closed
+        faked = FakedSweep(trials=2, script=POINTS[2:], history=history_of(spec_of(2), past))
+        assert faked.sweep.run() is EndReason.DONE
+        assert faked.executor.submitted == []
+        assert faked.executor.closed
 
 
 class TestLostTrials:
     @pytest.mark.parametrize("deaths", [1, 2])
     def test_are_tried_again_under_their_number(self, deaths: int) -> None:
-        scene = Scene(trials=2, executor=FakeExecutor({0: result_of(0.9)}, deaths={0: deaths}))
-        assert scene.sweep.run() is EndReason.DONE
-        attempts = [trial.attempt for trial in scene.executor.submitted if trial.number == 0]
+        faked = FakedSweep(trials=2, executor=FakeExecutor({0: result_of(0.9)}, deaths={0: deaths}))
+        assert faked.sweep.run() is EndReason.DONE
+        attempts = [trial.attempt for trial in faked.executor.submitted if trial.number == 0]
         assert attempts == list(range(1, deaths + 2))
-        assert len({trial.point["hidden_size"] for trial in scene.executor.submitted if trial.number == 0}) == 1
-        assert scene.recorded("lost") == [(0, KILLED)] * deaths
-        assert sorted(scene.searcher.told) == [(100, outcome_of(0.9)), (101, outcome_of(0.5))]
+        assert len({trial.point["hidden_size"] for trial in faked.executor.submitted if trial.number == 0}) == 1
+        assert faked.recorded("lost") == [(0, KILLED)] * deaths
+        assert sorted(faked.searcher.told) == [(100, outcome_of(0.9)), (101, outcome_of(0.5))]
 
     def test_fail_with_the_cause_after_the_last_attempt(self) -> None:
         results: list[TrialResult] = []
@@ -208,44 +208,44 @@ class TestLostTrials:
             results.append(result)
             return result
 
-        scene = Scene(trials=1, executor=FakeExecutor(deaths={0: 99}), standing=keep)
-        assert scene.sweep.run() is EndReason.DONE
-        assert len(scene.executor.submitted) == MAX_ATTEMPTS == 3
-        assert scene.recorded("lost") == [(0, KILLED)] * 2
+        faked = FakedSweep(trials=1, executor=FakeExecutor(deaths={0: 99}), standing=keep)
+        assert faked.sweep.run() is EndReason.DONE
+        assert len(faked.executor.submitted) == MAX_ATTEMPTS == 3
+        assert faked.recorded("lost") == [(0, KILLED)] * 2
         (result,) = results
         assert result.state is TrialState.FAILED
         assert result.error is not None
         assert KILLED in result.error
-        assert [(id, outcome.state) for id, outcome in scene.searcher.told] == [(100, TrialState.FAILED)]
+        assert [(id, outcome.state) for id, outcome in faked.searcher.told] == [(100, TrialState.FAILED)]
 
     def test_leave_room_for_others_meanwhile(self) -> None:
-        scene = Scene(trials=4, executor=FakeExecutor(deaths={0: 2}, capacity=2))
-        assert scene.sweep.run() is EndReason.DONE
-        assert scene.executor.most_at_a_time == 2
-        assert sorted(number for number, _ in scene.recorded("ended")) == [0, 1, 2, 3]
+        faked = FakedSweep(trials=4, executor=FakeExecutor(deaths={0: 2}, capacity=2))
+        assert faked.sweep.run() is EndReason.DONE
+        assert faked.executor.max_at_a_time == 2
+        assert sorted(number for number, _ in faked.recorded("ended")) == [0, 1, 2, 3]
 
 
 class TestResuming:
     def test_numbers_go_on_after_the_highest(self) -> None:
         spec = spec_of(4)
         history = history_of(spec, {0: (POINTS[0], result_of(0.5)), 7: (POINTS[1], result_of(0.5))})
-        scene = Scene(trials=4, script=POINTS[2:], history=history)
-        scene.sweep.run()
-        assert [trial.number for trial in scene.executor.submitted] == [8, 9]
+        faked = FakedSweep(trials=4, script=POINTS[2:], history=history)
+        faked.sweep.run()
+        assert [trial.number for trial in faked.executor.submitted] == [8, 9]
 
     def test_unfinished_trials_keep_their_numbers_as_the_next_attempt(self) -> None:
         spec = spec_of(4)
         lost = [spec.trial(1, POINTS[1]), spec.trial(2, POINTS[2], attempt=2)]
         history = history_of(spec, {0: (POINTS[0], result_of(0.5))}, lost)
-        scene = Scene(trials=4, script=[POINTS[2], POINTS[3], POINTS[1]], history=history)
-        scene.sweep.run()
-        assert [(trial.number, trial.attempt, trial.point) for trial in scene.executor.submitted] == [
+        faked = FakedSweep(trials=4, script=[POINTS[2], POINTS[3], POINTS[1]], history=history)
+        faked.sweep.run()
+        assert [(trial.number, trial.attempt, trial.point) for trial in faked.executor.submitted] == [
             (2, 3, POINTS[2]),
             (3, 1, POINTS[3]),
             (1, 2, POINTS[1]),
         ]
 
-    def test_teaches_a_searcher_what_is_known(self) -> None:
+    def test_adds_finished_trials_and_enqueues_lost_ones(self) -> None:
         spec = spec_of(4)
         history = history_of(spec, {0: (POINTS[0], result_of(0.5))}, [spec.trial(1, POINTS[1])])
         searcher = ListSearcher([])
@@ -255,7 +255,7 @@ class TestResuming:
 
 
 class Countdown:
-    """A stop that is asked so many times before it says yes."""
+    """A stop that returns True after so many calls."""
 
     def __init__(self, times: int) -> None:
         self.times = times
@@ -267,32 +267,32 @@ class Countdown:
 
 class TestStopping:
     def test_at_once_starts_nothing(self) -> None:
-        scene = Scene(trials=3)
-        assert scene.sweep.run(stop=lambda: True) is EndReason.INTERRUPTED
-        assert scene.executor.submitted == []
-        assert scene.executor.closed
+        faked = FakedSweep(trials=3)
+        assert faked.sweep.run(stop=lambda: True) is EndReason.INTERRUPTED
+        assert faked.executor.submitted == []
+        assert faked.executor.closed
 
     def test_loses_the_trials_that_run(self) -> None:
-        scene = Scene(trials=6, executor=FakeExecutor(capacity=3))
-        assert scene.sweep.run(stop=Countdown(1)) is EndReason.INTERRUPTED
-        assert scene.recorded("ended") == [(0, TrialState.COMPLETE)]
-        assert scene.recorded("lost") == [(1, "the sweep was interrupted"), (2, "the sweep was interrupted")]
-        assert [entry[2] for entry in scene.journal if entry[:2] == ("observer", "lost")] == [1, 2]
+        faked = FakedSweep(trials=6, executor=FakeExecutor(capacity=3))
+        assert faked.sweep.run(stop=Countdown(1)) is EndReason.INTERRUPTED
+        assert faked.recorded("ended") == [(0, TrialState.COMPLETE)]
+        assert faked.recorded("lost") == [(1, "the sweep was interrupted"), (2, "the sweep was interrupted")]
+        assert [entry[2] for entry in faked.journal if entry[:2] == ("observer", "lost")] == [1, 2]
 
     def test_ends_the_workers_before_it_writes_that_they_are_lost(self) -> None:
-        scene = Scene(trials=2, executor=FakeExecutor(capacity=2))
+        faked = FakedSweep(trials=2, executor=FakeExecutor(capacity=2))
         closed: list[int] = []
-        scene.recorder.trial_lost = lambda trial, cause: closed.append(scene.executor.closed)  # type: ignore[method-assign]
-        scene.sweep.run(stop=Countdown(1))
+        faked.recorder.trial_lost = lambda trial, cause: closed.append(faked.executor.closed)  # type: ignore[method-assign]
+        faked.sweep.run(stop=Countdown(1))
         assert closed == [1]
 
 
 class TestTimeout:
     def test_of_nothing_starts_nothing(self) -> None:
-        scene = Scene(trials=3)
-        assert scene.sweep.run(timeout=0.0) is EndReason.TIMED_OUT
-        assert scene.executor.submitted == []
-        assert scene.executor.closed
+        faked = FakedSweep(trials=3)
+        assert faked.sweep.run(timeout=0.0) is EndReason.TIMED_OUT
+        assert faked.executor.submitted == []
+        assert faked.executor.closed
 
     def test_starts_no_more_trials_and_finishes_those_that_run(self, monkeypatch: pytest.MonkeyPatch) -> None:
         now = 1000.0
@@ -303,11 +303,11 @@ class TestTimeout:
             now += 4
             return result
 
-        scene = Scene(trials=6, executor=FakeExecutor(capacity=2), standing=four_seconds)
-        assert scene.sweep.run(timeout=5.0) is EndReason.TIMED_OUT
+        faked = FakedSweep(trials=6, executor=FakeExecutor(capacity=2), standing=four_seconds)
+        assert faked.sweep.run(timeout=5.0) is EndReason.TIMED_OUT
         # 0 and 1 start at once, 2 after four seconds, when 0 ends; after eight it is too late for 3.
-        assert scene.recorded("ended") == [(number, TrialState.COMPLETE) for number in range(3)]
-        assert scene.recorded("lost") == []
+        assert faked.recorded("ended") == [(number, TrialState.COMPLETE) for number in range(3)]
+        assert faked.recorded("lost") == []
 
     def test_does_not_try_a_lost_trial_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
         now = 1000.0
@@ -319,11 +319,11 @@ class TestTimeout:
                 now += 60
                 return super().poll(decide, timeout)
 
-        scene = Scene(trials=2, executor=Hanging(deaths={0: 99}))
-        assert scene.sweep.run(timeout=90.0) is EndReason.TIMED_OUT
-        assert scene.recorded("started") == [(0, 1), (0, 2)]
-        assert scene.recorded("lost") == [(0, KILLED), (0, KILLED)]
-        assert scene.recorded("ended") == []
+        faked = FakedSweep(trials=2, executor=Hanging(deaths={0: 99}))
+        assert faked.sweep.run(timeout=90.0) is EndReason.TIMED_OUT
+        assert faked.recorded("started") == [(0, 1), (0, 2)]
+        assert faked.recorded("lost") == [(0, KILLED), (0, KILLED)]
+        assert faked.recorded("ended") == []
 
     def test_that_comes_with_the_last_trial_is_no_loss(self, monkeypatch: pytest.MonkeyPatch) -> None:
         now = 1000.0
@@ -334,15 +334,15 @@ class TestTimeout:
             now += 3600
             return result
 
-        scene = Scene(trials=1, standing=an_hour)
-        assert scene.sweep.run(timeout=5.0) is EndReason.DONE
+        faked = FakedSweep(trials=1, standing=an_hour)
+        assert faked.sweep.run(timeout=5.0) is EndReason.DONE
 
     def test_that_is_long_changes_nothing(self) -> None:
-        assert Scene(trials=3).sweep.run(timeout=3600.0) is EndReason.DONE
+        assert FakedSweep(trials=3).sweep.run(timeout=3600.0) is EndReason.DONE
 
 
 class BrokenStoreError(Exception):
-    """What a recorder raises here."""
+    """An exception that only these tests raise."""
 
 
 def _raise(*args: object) -> Any:
@@ -351,36 +351,36 @@ def _raise(*args: object) -> Any:
 
 class TestTheExecutor:
     def test_is_closed_at_the_end(self) -> None:
-        scene = Scene(trials=2)
-        scene.sweep.run()
-        assert scene.executor.closed
+        faked = FakedSweep(trials=2)
+        faked.sweep.run()
+        assert faked.executor.closed
 
     @pytest.mark.parametrize("method", ["trial_started", "epoch_ended", "trial_lost", "trial_ended"])
     def test_is_closed_also_where_the_recorder_raises(self, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        scene = Scene(trials=3, executor=FakeExecutor(deaths={0: 1}, capacity=2))
-        monkeypatch.setattr(scene.recorder, method, _raise)
+        faked = FakedSweep(trials=3, executor=FakeExecutor(deaths={0: 1}, capacity=2))
+        monkeypatch.setattr(faked.recorder, method, _raise)
         with pytest.raises(BrokenStoreError):
-            scene.sweep.run()
-        assert scene.executor.closed
+            faked.sweep.run()
+        assert faked.executor.closed
 
     @pytest.mark.parametrize("method", ["ask", "report", "tell"])
     def test_is_closed_also_where_the_searcher_raises(self, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        scene = Scene(trials=3)
-        monkeypatch.setattr(scene.searcher, method, _raise)
+        faked = FakedSweep(trials=3)
+        monkeypatch.setattr(faked.searcher, method, _raise)
         with pytest.raises(BrokenStoreError):
-            scene.sweep.run()
-        assert scene.executor.closed
+            faked.sweep.run()
+        assert faked.executor.closed
 
-    def test_has_its_answer_before_an_epoch_is_written_down(self) -> None:
-        scene = Scene(trials=1)
-        answered: list[int] = []
+    def test_gets_its_decision_before_the_epoch_is_recorded(self) -> None:
+        faked = FakedSweep(trials=1)
+        decisions: list[int] = []
 
         def epoch_ended(trial: Trial, epoch: int, metrics: EpochMetrics) -> None:
-            answered.append(len(scene.executor.answers))
+            decisions.append(len(faked.executor.decisions))
 
-        scene.recorder.epoch_ended = epoch_ended  # type: ignore[method-assign]
-        scene.sweep.run()
-        assert answered == [2, 2]
+        faked.recorder.epoch_ended = epoch_ended  # type: ignore[method-assign]
+        faked.sweep.run()
+        assert decisions == [2, 2]
 
 
 def test_an_observer_that_fails_at_the_start_leaves_no_worker_behind() -> None:
@@ -388,17 +388,17 @@ def test_an_observer_that_fails_at_the_start_leaves_no_worker_behind() -> None:
         def sweep_started(self, spec: SweepSpec, history: ResumeState) -> None:
             raise OSError("no terminal")
 
-    scene = Scene()
-    sweep = Sweep(spec_of(1), scene.searcher, scene.executor, scene.recorder, [Broken("observer", [])])
+    faked = FakedSweep()
+    sweep = Sweep(spec_of(1), faked.searcher, faked.executor, faked.recorder, [Broken("observer", [])])
     with pytest.raises(OSError, match="no terminal"):
         sweep.run()
-    assert scene.executor.closed
+    assert faked.executor.closed
 
 
 class TestAttempts:
     def test_of_a_sweep_that_was_interrupted_often_are_not_held_against_a_trial(self) -> None:
         before = replace(spec_of(1).trial(0, POINTS[0]), attempt=5)
-        scene = Scene(trials=1, executor=FakeExecutor(deaths={0: 1}), history=ResumeState(unfinished=[before]))
-        assert scene.sweep.run() is EndReason.DONE
-        assert scene.recorded("started") == [(0, 6), (0, 7)]
-        assert scene.recorded("ended") == [(0, TrialState.COMPLETE)]
+        faked = FakedSweep(trials=1, executor=FakeExecutor(deaths={0: 1}), history=ResumeState(unfinished=[before]))
+        assert faked.sweep.run() is EndReason.DONE
+        assert faked.recorded("started") == [(0, 6), (0, 7)]
+        assert faked.recorded("ended") == [(0, TrialState.COMPLETE)]

@@ -1,4 +1,4 @@
-"""One trial from its point to its result, whatever happens on the way."""
+"""The work of a worker: one trial from its point to its result."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def bench(small_npz: Path, tmp_path_factory: pytest.TempPathFactory) -> WorkerRuntime:
+def runtime(small_npz: Path, tmp_path_factory: pytest.TempPathFactory) -> WorkerRuntime:
     return WorkerRuntime(context_of(small_npz, tmp_path_factory.mktemp("staging")))
 
 
@@ -32,14 +32,14 @@ def never_stop(epoch: int, metrics: EpochMetrics) -> bool:
     return True
 
 
-def test_a_complete_trial_has_its_curves_its_times_and_its_model(bench: WorkerRuntime) -> None:
+def test_a_complete_trial_has_its_curves_its_times_and_its_model(runtime: WorkerRuntime) -> None:
     reported: list[tuple[int, EpochMetrics]] = []
 
     def report(epoch: int, metrics: EpochMetrics) -> bool:
         reported.append((epoch, metrics))
         return True
 
-    result = run_trial(small_trial(0, epochs=3), bench, report)
+    result = run_trial(small_trial(0, epochs=3), runtime, report)
     assert (result.state, result.stop_reason) == (TrialState.COMPLETE, StopReason.BUDGET)
     assert (result.error, result.traceback) == (None, None)
     assert list(enumerate(result.history, start=1)) == reported
@@ -50,37 +50,37 @@ def test_a_complete_trial_has_its_curves_its_times_and_its_model(bench: WorkerRu
     assert result.best.val_accuracy == max(metrics.val_accuracy for metrics in result.history)
 
 
-def test_the_saved_model_is_that_of_the_best_epoch(bench: WorkerRuntime) -> None:
+def test_the_saved_model_is_that_of_the_best_epoch(runtime: WorkerRuntime) -> None:
     # With so large a step the last epoch is rarely the best.
     trial = small_trial(1, epochs=6, learning_rate=0.1)
-    result = run_trial(trial, bench, never_stop)
+    result = run_trial(trial, runtime, never_stop)
     assert result.model is not None
     assert result.best is not None
     model = keras.saving.load_model(result.model.folder / result.model.file, safe_mode=True)
-    validation = bench.split.validation
+    validation = runtime.split.validation
     right = model.predict(np.asarray(validation.images), verbose=0).argmax(axis=1) == np.asarray(validation.labels)
     assert float(np.mean(right)) == pytest.approx(result.best.val_accuracy)
 
 
-def test_the_model_file_is_described_as_it_lies_on_disk(bench: WorkerRuntime) -> None:
+def test_the_model_file_is_described_as_it_lies_on_disk(runtime: WorkerRuntime) -> None:
     trial = replace(small_trial(2, epochs=1), attempt=3)
-    saved = run_trial(trial, bench, never_stop).model
+    saved = run_trial(trial, runtime, never_stop).model
     assert saved is not None
-    assert saved.folder == bench.context.staging / "2-3"
+    assert saved.folder == runtime.context.staging / "2-3"
     content = (saved.folder / saved.file).read_bytes()
     assert (saved.size, saved.sha256) == (len(content), hashlib.sha256(content).hexdigest())
     assert saved.weights == 784 * 8 + 8 + 8 * 10 + 10
 
 
-def test_a_pruned_trial_has_a_model_too(bench: WorkerRuntime) -> None:
-    result = run_trial(small_trial(3, epochs=5), bench, lambda epoch, metrics: epoch < 2)
+def test_a_pruned_trial_has_a_model_too(runtime: WorkerRuntime) -> None:
+    result = run_trial(small_trial(3, epochs=5), runtime, lambda epoch, metrics: epoch < 2)
     assert (result.state, result.stop_reason, len(result.history)) == (TrialState.PRUNED, StopReason.PRUNED, 2)
     assert result.model is not None
     assert (result.model.folder / result.model.file).is_file()
 
 
 @pytest.mark.parametrize("error", [None, OSError("nobody listens")], ids=["complete", "failed"])
-def test_waiting_for_an_answer_is_no_part_of_the_training_time(bench: WorkerRuntime, error: OSError | None) -> None:
+def test_waiting_for_a_decision_is_no_part_of_the_training_time(runtime: WorkerRuntime, error: OSError | None) -> None:
     waited = 0.0
 
     def report(epoch: int, metrics: EpochMetrics) -> bool:
@@ -92,91 +92,91 @@ def test_waiting_for_an_answer_is_no_part_of_the_training_time(bench: WorkerRunt
             raise error
         return True
 
-    bench.split  # noqa: B018
+    runtime.split  # noqa: B018
     started = time.perf_counter()
-    result = run_trial(small_trial(14), bench, report)
+    result = run_trial(small_trial(14), runtime, report)
     took = time.perf_counter() - started
     assert waited >= 0.5
     assert 0 < result.training_seconds <= took - waited
 
 
-def test_a_trial_that_ran_out_of_patience_is_complete(bench: WorkerRuntime) -> None:
+def test_a_trial_that_ran_out_of_patience_is_complete(runtime: WorkerRuntime) -> None:
     # No improvement is as large as 1, the first epoch's aside, which is one over nothing.
     stopping = EarlyStopping(patience=2, min_delta=1.0)
     trial = replace(small_trial(4), training=TrainingConfig(epochs=9, batch_size=200, early_stopping=stopping))
-    result = run_trial(trial, bench, never_stop)
+    result = run_trial(trial, runtime, never_stop)
     assert (result.state, result.stop_reason, len(result.history)) == (TrialState.COMPLETE, StopReason.PATIENCE, 3)
 
 
-def test_a_trial_that_leaves_the_finite_numbers_fails(bench: WorkerRuntime) -> None:
+def test_a_trial_whose_loss_is_not_finite_fails(runtime: WorkerRuntime) -> None:
     # Sixteen layers whose weights grow by ten a step multiply to more than a float32 holds.
     trial = small_trial(5, hidden_layers=16, hidden_size=64, learning_rate=10.0)
-    result = run_trial(trial, bench, never_stop)
+    result = run_trial(trial, runtime, never_stop)
     assert (result.state, result.stop_reason) == (TrialState.FAILED, StopReason.NON_FINITE)
     assert (result.best_epoch, result.model) == (None, None)
     assert result.error is not None
     assert "learning_rate" in result.error
     assert "\n" not in result.error
-    assert not (bench.context.staging / "5-1").exists()
+    assert not (runtime.context.staging / "5-1").exists()
 
 
-def test_a_model_that_cannot_be_saved_fails_the_trial_and_leaves_no_files(bench: WorkerRuntime) -> None:
-    result = run_trial(small_trial(DISK_FULL), bench, never_stop)
+def test_a_model_that_cannot_be_saved_fails_the_trial_and_leaves_no_files(runtime: WorkerRuntime) -> None:
+    result = run_trial(small_trial(DISK_FULL), runtime, never_stop)
     assert (result.state, result.stop_reason, result.model) == (TrialState.FAILED, None, None)
     assert result.error == "OSError: [Errno 28] No space left on device"
     assert result.traceback is not None
     assert "save_keras" in result.traceback
     assert len(result.history) == 2
-    assert not (bench.context.staging / f"{DISK_FULL}-1").exists()
+    assert not (runtime.context.staging / f"{DISK_FULL}-1").exists()
 
 
-def test_an_exception_in_a_report_keeps_the_epochs_until_then(bench: WorkerRuntime) -> None:
+def test_an_exception_in_a_report_keeps_the_epochs_until_then(runtime: WorkerRuntime) -> None:
     def report(epoch: int, metrics: EpochMetrics) -> bool:
         if epoch == 2:
             raise ConnectionResetError("nobody listens")
         return True
 
-    result = run_trial(small_trial(6, epochs=4), bench, report)
+    result = run_trial(small_trial(6, epochs=4), runtime, report)
     assert (result.state, len(result.history)) == (TrialState.FAILED, 2)
     assert result.error == "ConnectionResetError: nobody listens"
     assert result.stop_reason is None
 
 
-def test_an_interrupt_while_saving_is_no_result_and_leaves_no_files(bench: WorkerRuntime) -> None:
+def test_an_interrupt_while_saving_is_no_result_and_leaves_no_files(runtime: WorkerRuntime) -> None:
     def interrupted(model: Any, folder: Path) -> SavedModel:
         folder.mkdir()
         raise KeyboardInterrupt
 
-    at_another = WorkerRuntime(replace(bench.context, save=interrupted))
+    interrupted_runtime = WorkerRuntime(replace(runtime.context, save=interrupted))
     with pytest.raises(KeyboardInterrupt):
-        run_trial(small_trial(7, epochs=1), at_another, never_stop)
-    assert not (bench.context.staging / "7-1").exists()
+        run_trial(small_trial(7, epochs=1), interrupted_runtime, never_stop)
+    assert not (runtime.context.staging / "7-1").exists()
 
 
-def test_the_same_trial_has_the_same_curves_again(bench: WorkerRuntime) -> None:
+def test_the_same_trial_has_the_same_curves_again(runtime: WorkerRuntime) -> None:
     trials = [small_trial(number, dropout=0.3) for number in (8, 9)]
-    first, second = (run_trial(trial, bench, never_stop).history for trial in trials)
+    first, second = (run_trial(trial, runtime, never_stop).history for trial in trials)
     assert first == second
 
 
-def test_another_seed_has_other_curves(bench: WorkerRuntime) -> None:
+def test_another_seed_has_other_curves(runtime: WorkerRuntime) -> None:
     trial = small_trial(10)
     assert (
-        run_trial(trial, bench, never_stop).history
-        != run_trial(replace(trial, number=11, seed=8), bench, never_stop).history
+        run_trial(trial, runtime, never_stop).history
+        != run_trial(replace(trial, number=11, seed=8), runtime, never_stop).history
     )
 
 
-def test_data_that_cannot_be_read_fails_the_trial(bench: WorkerRuntime, tmp_path: Path) -> None:
+def test_data_that_cannot_be_read_fails_the_trial(runtime: WorkerRuntime, tmp_path: Path) -> None:
     gone = tmp_path / "gone.npz"
-    context = replace(bench.context, source=replace(bench.context.source, path=gone))
+    context = replace(runtime.context, source=replace(runtime.context.source, path=gone))
     result = run_trial(small_trial(12), WorkerRuntime(context), never_stop)
     assert (result.state, result.history) == (TrialState.FAILED, ())
     assert result.error is not None
     assert result.error.startswith(f"DataError: {gone}")
 
 
-def test_a_bench_reads_its_data_once(bench: WorkerRuntime) -> None:
-    split = bench.split
-    assert bench.split is split
+def test_a_worker_reads_its_data_once(runtime: WorkerRuntime) -> None:
+    split = runtime.split
+    assert runtime.split is split
     assert (len(split.train), len(split.validation)) == (800, 200)

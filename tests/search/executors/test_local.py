@@ -1,4 +1,4 @@
-"""Worker processes: what becomes of a trial, of its neighbours and of the workers when one of them dies."""
+"""Worker processes: the trials and the other workers when one of them dies, hangs or is interrupted."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from search.worker import WorkerContext
 POLLS = 600
 """More than any machine needs; each waits up to a fifth of a second."""
 
-posix_only = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no SIGKILL here")
+posix_only = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 
 
 def never_stop(trial: Trial, epoch: int, metrics: EpochMetrics) -> bool:
@@ -194,7 +194,7 @@ def test_workers_die_with_a_driver_that_is_killed(small_npz: Path, tmp_path: Pat
     )
     try:
         assert driver.stdout is not None
-        # One worker waits for an answer that never comes, the other for a trial.
+        # One worker waits for a decision that never comes, the other for a trial.
         orphans = [psutil.Process(int(pid)) for pid in driver.stdout.readline().split()]
         assert len(orphans) == 2
     finally:
@@ -236,7 +236,7 @@ def test_usable_cores_are_those_that_this_process_may_run_on() -> None:
     assert 1 <= usable_cores() <= (os.cpu_count() or 1)
 
 
-def test_a_failure_to_load_the_data_is_named_in_every_trial_and_not_hidden_by_what_follows_from_it(
+def test_a_failure_to_load_the_data_is_the_error_of_every_trial(
     small_npz: Path, tmp_path: Path, start: Callable[..., LocalExecutor]
 ) -> None:
     source = DataSource(Origin.FUNCTION, function="tests.helpers.custom_parts:broken_after_computing")
@@ -309,7 +309,7 @@ def test_a_trial_that_reports_nothing_is_lost_and_its_worker_replaced(
 
 
 @posix_only
-def test_a_worker_that_was_stopped_is_killed_and_nothing_it_has_to_say_is_heard_later(
+def test_a_worker_that_was_stopped_is_killed_and_its_messages_are_dropped(
     small_npz: Path, tmp_path: Path, start: Callable[..., LocalExecutor]
 ) -> None:
     others = workers()
@@ -331,7 +331,7 @@ def test_a_worker_that_was_stopped_is_killed_and_nothing_it_has_to_say_is_heard_
 
 
 @posix_only
-def test_an_interrupt_that_comes_while_a_worker_starts_is_heeded_after_that(small_npz: Path, tmp_path: Path) -> None:
+def test_an_interrupt_while_a_worker_starts_is_delivered_after_the_start(small_npz: Path, tmp_path: Path) -> None:
     before = set(multiprocessing.active_children())
     save = WhenPickled(lambda: os.kill(os.getpid(), signal.SIGINT))
     try:
@@ -344,7 +344,7 @@ def test_an_interrupt_that_comes_while_a_worker_starts_is_heeded_after_that(smal
 
 
 @posix_only
-def test_an_interrupt_does_not_reach_a_worker_in_any_part_of_its_life(
+def test_an_interrupt_never_reaches_a_worker(
     small_npz: Path, tmp_path: Path, start: Callable[..., LocalExecutor]
 ) -> None:
     others = workers()
@@ -369,7 +369,7 @@ def withhold_the_secret(environment: Mapping[str, str]) -> Iterable[str]:
     return [name for name in environment if name == SECRET]
 
 
-def test_what_is_withheld_is_not_in_the_environment_of_a_worker_and_stays_in_that_of_the_driver(
+def test_withheld_variables_are_not_in_the_environment_of_a_worker_and_stay_in_that_of_the_driver(
     small_npz: Path, tmp_path: Path, start: Callable[..., LocalExecutor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(SECRET, "open sesame")

@@ -1,4 +1,4 @@
-"""How long a trial may report nothing, by a clock that is set by hand."""
+"""The time for which a trial may report nothing, by a clock that is set by hand."""
 
 from __future__ import annotations
 

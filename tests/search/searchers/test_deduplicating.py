@@ -1,4 +1,4 @@
-"""The memory around a searcher, seen against one that repeats itself."""
+"""Deduplication of the suggestions of a searcher that repeats itself."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def asked(searcher: DeduplicatingSearcher) -> Suggestion:
     return suggestion
 
 
-def test_a_point_known_from_before_is_answered_from_memory() -> None:
+def test_a_point_of_the_history_is_not_suggested_again() -> None:
     inner = ListSearcher([A, B])
     searcher = DeduplicatingSearcher(inner)
     searcher.add(A, outcome_of(0.8))
@@ -32,7 +32,7 @@ def test_a_point_known_from_before_is_answered_from_memory() -> None:
     assert inner.reports == [(100, 1, 0.4), (100, 2, 0.8)]
 
 
-def test_a_point_that_has_ended_is_answered_from_memory() -> None:
+def test_a_point_that_has_ended_is_not_suggested_again() -> None:
     inner = ListSearcher([A, dict(A), B])
     searcher = DeduplicatingSearcher(inner)
     searcher.tell(asked(searcher).id, outcome_of(0.7, TrialState.PRUNED))
@@ -55,7 +55,7 @@ def test_the_order_of_parameters_does_not_make_another_point() -> None:
     assert asked(searcher).point == B
 
 
-def test_repeats_of_a_running_point_are_answered_when_it_ends() -> None:
+def test_repeats_of_a_running_point_are_told_when_it_ends() -> None:
     inner = ListSearcher([A, dict(A), dict(A), B])
     searcher = DeduplicatingSearcher(inner)
     first, second = asked(searcher), asked(searcher)
@@ -67,7 +67,7 @@ def test_repeats_of_a_running_point_are_answered_when_it_ends() -> None:
     assert inner.told[1:] == [(id, outcome_of(0.9)) for id in (first.id, 101, 102)]
 
 
-def test_repeats_are_answered_once() -> None:
+def test_repeats_are_told_once() -> None:
     inner = ListSearcher([A, dict(A), B, dict(A), C])
     searcher = DeduplicatingSearcher(inner)
     first, second = asked(searcher), asked(searcher)
@@ -77,13 +77,13 @@ def test_repeats_are_answered_once() -> None:
     assert sorted(id for id, _ in inner.told) == [100, 101, 102, 103]
 
 
-def test_endless_repeats_of_what_is_known_are_the_end() -> None:
+def test_endless_repeats_of_known_points_end_the_search() -> None:
     searcher = DeduplicatingSearcher(ListSearcher(itertools.repeat(A, 10_000)))
     searcher.add(A, outcome_of(0.8))
     assert searcher.ask() is NoSuggestion.EXHAUSTED
 
 
-def test_endless_repeats_wait_for_what_is_running() -> None:
+def test_endless_repeats_wait_for_the_running_trial() -> None:
     searcher = DeduplicatingSearcher(ListSearcher(itertools.repeat(A, 10_000)))
     first = asked(searcher)
     assert searcher.ask() is NoSuggestion.WAIT
@@ -113,7 +113,7 @@ def test_the_last_point_may_come_after_as_many_repeats_as_are_allowed() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 4, 27, 1000, 99_000])
-def test_draws_at_random_all_but_certainly_meet_every_point(size: int) -> None:
+def test_random_draws_almost_certainly_meet_every_point(size: int) -> None:
     assert (1 - 1 / size) ** draws_to_meet_any(size) < 1e-10
 
 
@@ -130,7 +130,7 @@ def test_a_long_history_may_be_replayed_whole() -> None:
 
 
 @pytest.mark.parametrize("inactive", list(NoSuggestion))
-def test_the_inner_searcher_says_why_there_is_no_suggestion(inactive: NoSuggestion) -> None:
+def test_the_reason_for_no_suggestion_is_that_of_the_inner_searcher(inactive: NoSuggestion) -> None:
     assert DeduplicatingSearcher(ListSearcher([inactive])).ask() is inactive
 
 

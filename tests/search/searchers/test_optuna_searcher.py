@@ -1,4 +1,4 @@
-"""Optuna behind the searcher protocol: distributions, pruners, and whether it learns."""
+"""The searcher of Optuna: distributions, pruners, and learning."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ RECORDED = {
 
 @pytest.mark.parametrize("sampler", list(RECORDED))
 def test_a_sequence_that_sweeps_have_recorded_stays_as_it_is(sampler: str) -> None:
-    # A resumed sweep is brought to where it was left by the same sequence: change it, and trials are run twice.
+    # A resumed sweep replays the sequence: with another one, trials would be run twice.
     searcher = make_searcher(SweepSpec("recorded", EVERY_KIND, Engine.OPTUNA, sampler, trials=9, seed=3))
     for point in RECORDED[sampler]:
         suggestion = asked(searcher)
@@ -110,12 +110,12 @@ def asked(searcher: DeduplicatingSearcher) -> Suggestion:
 
 
 def run(searcher: DeduplicatingSearcher, curve: tuple[float, ...]) -> int:
-    """Run one trial along a curve; the epochs that it was allowed."""
+    """Run one trial along a curve, and return the epochs that it was allowed."""
     return finish(searcher, asked(searcher).id, curve)
 
 
 def finish(searcher: DeduplicatingSearcher, id: int, curve: tuple[float, ...]) -> int:
-    """Bring a trial along a curve to its end; the epochs that it was allowed."""
+    """Report a curve, tell the end, and return the epochs that the trial was allowed."""
     for epoch, value in enumerate(curve, start=1):
         if not searcher.report(id, epoch, value) and epoch < EPOCHS:
             searcher.tell(id, Outcome(TrialState.PRUNED, (max(curve[:epoch]),), curve[:epoch]))
@@ -130,7 +130,7 @@ def test_a_pruner_ends_hopeless_trials_and_keeps_good_ones(pruner: str) -> None:
     for _ in range(12):
         run(searcher, GOOD)
     hopeless = [run(searcher, HOPELESS) for _ in range(12)]
-    # Hyperband spreads trials over brackets, the last of which grants all epochs to whatever comes.
+    # Hyperband spreads trials over brackets, the last of which prunes nothing.
     spared = hopeless.count(EPOCHS)
     assert spared < 12 if pruner == "hyperband" else spared == 0
     assert [run(searcher, BETTER_THAN_ALL) for _ in range(3)] == [EPOCHS] * 3
@@ -143,7 +143,7 @@ def test_without_a_pruner_every_trial_goes_on() -> None:
     assert run(searcher, HOPELESS) == EPOCHS
 
 
-def test_a_resumed_sweep_prunes_by_what_it_was_taught() -> None:
+def test_a_resumed_sweep_prunes_by_its_history() -> None:
     searcher = searcher_with("median", sampler="tpe")
     for index in range(12):
         point = {"learning_rate": 1e-3, "dropout": index / 100}
@@ -175,7 +175,7 @@ def test_an_attempt_after_a_lost_one_may_report_the_same_epochs_again(pruner: st
     assert isinstance(searcher.ask(), Suggestion)
 
 
-def test_an_attempt_after_a_lost_one_is_not_judged_by_what_that_one_reported() -> None:
+def test_an_attempt_after_a_lost_one_is_not_pruned_by_the_values_of_that_one() -> None:
     searcher = searcher_with("median")
     for _ in range(12):
         run(searcher, GOOD)
@@ -186,7 +186,7 @@ def test_an_attempt_after_a_lost_one_is_not_judged_by_what_that_one_reported() -
     assert again == [True] * 3
 
 
-def test_an_attempt_that_has_passed_a_lost_one_is_judged() -> None:
+def test_an_attempt_that_has_passed_a_lost_one_can_be_pruned() -> None:
     searcher = searcher_with("median")
     for _ in range(12):
         run(searcher, GOOD)
@@ -214,7 +214,7 @@ def last_values(sampler: str, seed: int) -> float:
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "cmaes"])
-def test_an_adaptive_sampler_climbs_where_random_points_do_not(sampler: str) -> None:
+def test_an_adaptive_sampler_improves_where_random_points_do_not(sampler: str) -> None:
     # Seeded, and far from close: random points average 0.2, of a spread that ten of them halve to 0.2.
     assert (
         mean(last_values(sampler, seed) for seed in range(3)) > mean(last_values("random", s) for s in range(3)) + 0.2
@@ -253,7 +253,7 @@ def test_losses_are_minimised() -> None:
 
 
 @pytest.mark.parametrize("pruner", ["hyperband", "successive-halving"])
-def test_pruners_that_judge_by_rungs_remember_them_after_a_resume(pruner: str) -> None:
+def test_pruners_with_rungs_keep_them_after_a_resume(pruner: str) -> None:
     spec = SweepSpec("prune", SPACE, pruner=pruner, trials=99, training=TrainingConfig(epochs=EPOCHS))
     epochs = tuple(EpochMetrics(1.0, value, 1.0, value) for value in GOOD)
     good = TrialResult(TrialState.COMPLETE, epochs, best_epoch=EPOCHS)
