@@ -38,12 +38,13 @@ if TYPE_CHECKING:
     from experiments.ensembling import combine, record_ensemble
     from experiments.evaluation import TestSet, evaluate_run
     from experiments.explanation import explain_run
-    from experiments.launch import LaunchOptions, SweepResult, resume_sweep, run_sweep
+    from experiments.launch import LaunchOptions, resume_sweep, run_sweep
     from experiments.registry.promotion import PromotionPolicy, promote
     from experiments.registry.versions import champion, read_versions, rollback_champion
     from experiments.reporting.reports import report_sweep
     from experiments.reproduction import reproduce
     from experiments.sweep_files import load_spec
+    from experiments.sweep_result import SweepResult
     from experiments.tracking.datasets import locate
     from experiments.tracking.queries import find_run, find_sweep, list_sweeps, read_runs
     from experiments.tracking.store import open_store, tracking_uri
@@ -81,7 +82,7 @@ __all__ = [
 
 _HOMES = {
     "LaunchOptions": "experiments.launch",
-    "SweepResult": "experiments.launch",
+    "SweepResult": "experiments.sweep_result",
     "PromotionPolicy": "experiments.registry.promotion",
     "TestSet": "experiments.evaluation",
     "champion": "experiments.registry.versions",

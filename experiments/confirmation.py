@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
-from experiments.launch import LaunchOptions, SweepResult, run_sweep
+from experiments.launch import LaunchOptions, run_sweep
 from experiments.selection import Configuration, configurations
+from experiments.sweep_result import SweepResult
 from experiments.tracking import queries
 from experiments.tracking.records import RunRecord, SweepRecord, Tag
 from experiments.tracking.store import Store, open_store, tracking_uri

@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments import selection
-from experiments.tracking import queries, recorder
+from experiments.tracking import queries, sweep_runs
 from experiments.tracking.artifacts import fetch_model, save_model
 from experiments.tracking.datasets import describe, split_of
+from experiments.tracking.recorder import SweepRecorder
 from experiments.tracking.records import RunRecord, SweepRecord
 from experiments.tracking.store import Store
 from mnist_core.classification import Estimate, PairedTest, mcnemar, wilson
@@ -129,10 +130,10 @@ def record_ensemble(store: Store, ensemble: Ensemble, source: DataSource) -> Run
         result = _average(store, ensemble, Path(folder))
         spec = _spec_of(spec, ensemble.members)
         wanted, source_id = f"{ensemble.sweep.name}-ensemble", ensemble.sweep.run_id
-        sweep_id = recorder.begin_sweep(store, spec, wanted, data, workers=1, ensemble_of=source_id).run_id
+        sweep_id = sweep_runs.begin_sweep(store, spec, wanted, data, workers=1, ensemble_of=source_id).run_id
         try:
             name = queries.find_sweep(store, sweep_id).name
-            writer = recorder.SweepRecorder(store, sweep_id, name, data)
+            writer = SweepRecorder(store, sweep_id, name, data)
             trial = _trial_of(spec, ensemble.members)
             writer.trial_started(trial)
             kept = writer.trial_ended(trial, result)
@@ -142,14 +143,14 @@ def record_ensemble(store: Store, ensemble: Ensemble, source: DataSource) -> Run
         except BaseException:
             _give_up(store, sweep_id)
             raise
-    recorder.end_sweep(store, sweep_id, EndReason.DONE, run)
+    sweep_runs.end_sweep(store, sweep_id, EndReason.DONE, run)
     return run
 
 
 def _give_up(store: Store, sweep_id: str) -> None:
     """Close what was begun: an ensemble is not resumed but made again."""
-    recorder.close_orphans(store, queries.read_all_runs(store, queries.find_sweep(store, sweep_id)))
-    recorder.end_sweep(store, sweep_id, None, None)
+    sweep_runs.close_orphans(store, queries.read_all_runs(store, queries.find_sweep(store, sweep_id)))
+    sweep_runs.end_sweep(store, sweep_id, None, None)
 
 
 def _average(store: Store, ensemble: Ensemble, folder: Path) -> TrialResult:

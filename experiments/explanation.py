@@ -8,9 +8,9 @@ from pathlib import Path
 
 from experiments.tracking.artifacts import fetch_model
 from experiments.tracking.datasets import held_out
-from experiments.tracking.queries import read_epochs
 from experiments.tracking.records import RunRecord
 from experiments.tracking.store import Store
+from experiments.tracking.trial_results import read_epochs
 from mnist_core.data.sources import DataSource
 from mnist_core.plotting import RenderedPlot
 from mnist_core.runtime import tensorflow_import

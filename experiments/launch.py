@@ -7,19 +7,19 @@ import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from experiments import selection
 from experiments.signals import StopRequest, stop_on_signals
-from experiments.tracking import queries, recorder
+from experiments.sweep_result import SweepResult
+from experiments.tracking import queries, sweep_runs, trial_results
 from experiments.tracking.artifacts import save_model
 from experiments.tracking.credentials import credentials
 from experiments.tracking.datasets import describe, locate
 from experiments.tracking.lease import HeldLease, claim, free_generation
 from experiments.tracking.recorder import SweepRecorder
-from experiments.tracking.records import RunRecord, SweepRecord, Tag
+from experiments.tracking.records import SweepRecord, Tag
 from experiments.tracking.store import Store, open_store, probe, tracking_uri
 from mnist_core.errors import SpecError, StoreError
 from search.executors.base import Executor
@@ -33,7 +33,7 @@ from search.sweep import EndReason, Observer, Sweep
 from search.worker import WorkerContext
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 
 MAY_CHANGE = ("trials", "trial_timeout")
@@ -84,62 +84,6 @@ class LaunchOptions:
             raise SpecError(f"timeout: expected more than 0 seconds, received {self.timeout!r}")
 
 
-@dataclass(frozen=True, repr=False)
-class SweepResult:
-    """What a sweep found.
-
-    Args:
-        tracking_uri: of the store that holds it.
-        sweep: its parent run.
-        spec: what was searched.
-        ending: how this call ended.
-        runs: every attempt at every trial, those of earlier calls too.
-        exit_code: 128 plus the number of the signal that ended it, by the convention of shells; else 0.
-        tracking_seconds: wall time that this call spent writing to MLflow.
-    """
-
-    tracking_uri: str
-    sweep: SweepRecord
-    spec: SweepSpec
-    ending: EndReason
-    runs: Sequence[RunRecord]
-    exit_code: int
-    tracking_seconds: float
-
-    def __repr__(self) -> str:
-        best = f"{self.best.name} {self.best.value(self.spec.objective):.4f}" if self.best else "none"
-        return f"<SweepResult {self.sweep.name!r} {self.ending.value}, {len(self.runs)} runs, best {best}>"
-
-    @property
-    def ranked(self) -> list[RunRecord]:
-        """The runs that may win, best first; by the means of their configurations where they differ by seeds alone."""
-        return selection.rank(self.runs, self.spec.objective)
-
-    @property
-    def best(self) -> RunRecord | None:
-        """The best early-stopped run; None where no trial completed."""
-        return selection.best(self.runs, self.spec.objective)
-
-    @cached_property
-    def trials(self) -> pd.DataFrame:
-        """One row for each run, best first: name, state, parameters (numbers as such), metrics, run_id, model_id."""
-        import pandas as pd
-
-        runs = self.ranked + selection.others(self.runs, self.spec.objective)
-        rows = [
-            {"name": run.name, "number": run.number, "state": run.state.value}
-            | dict(run.params)
-            | dict(run.metrics)
-            | {"run_id": run.run_id, "model_id": run.model_id, "error": run.error}
-            for run in runs
-        ]
-        table = pd.DataFrame(rows)
-        for name in dict.fromkeys(name for run in runs for name in run.params):
-            with suppress(ValueError):  # a word, and no number
-                table[name] = pd.to_numeric(table[name])
-        return table
-
-
 def run_sweep(
     spec: SweepSpec, launch: LaunchOptions = LaunchOptions(), confirms: SweepRecord | None = None
 ) -> SweepResult:
@@ -169,7 +113,7 @@ def run_sweep(
         store = open_store(uri, create=True)
         with stop_on_signals() as stop:
             workers, confirmed = session.executor.capacity, confirms.run_id if confirms else None
-            lease = recorder.begin_sweep(store, spec, spec.name, session.data, workers, confirmed)
+            lease = sweep_runs.begin_sweep(store, spec, spec.name, session.data, workers, confirmed)
             with HeldLease(store, lease) as held:
                 return session.drive(store, held, NOTHING_DONE, stop)
 
@@ -199,7 +143,7 @@ def resume_sweep(
     old = queries.read_recorded_spec(store, sweep)
     spec = parse_spec(to_toml(old), overrides, source=f"sweep {sweep.name}")
     _check_unchanged(old, spec)
-    done = queries.count_finished(queries.read_runs(store, sweep))
+    done = trial_results.count_finished(queries.read_runs(store, sweep))
     if spec.target < done:
         raise SpecError(f"trials: expected {done} or more, which are done, received {spec.target}")
     # Whatever path is given, it has to hold the data of the first trial.
@@ -208,9 +152,9 @@ def resume_sweep(
         session = SweepSession(spec, launch, stack, spec.target - done, sweep)
         with stop_on_signals() as stop, HeldLease(store, claim(store, sweep.run_id, generation)) as held:
             # Only now: whoever held the lease before may have recorded more until this moment.
-            recorder.close_orphans(store, queries.read_all_runs(store, sweep), held.generation)
-            history = queries.read_history(store, queries.read_runs(store, sweep), spec)
-            recorder.reopen_sweep(store, held, spec, session.executor.capacity)
+            sweep_runs.close_orphans(store, queries.read_all_runs(store, sweep), held.generation)
+            history = trial_results.read_resume_state(store, queries.read_runs(store, sweep), spec)
+            sweep_runs.reopen_sweep(store, held, spec, session.executor.capacity)
             return session.drive(store, held, history, stop)
 
 
@@ -274,9 +218,9 @@ class SweepSession:
     def _close(self, store: Store, lease: HeldLease, ending: EndReason | None, tracking_seconds: float) -> None:
         lease.verify()
         sweep = queries.find_sweep(store, lease.run_id)
-        recorder.close_orphans(store, queries.read_all_runs(store, sweep), lease.generation)
+        sweep_runs.close_orphans(store, queries.read_all_runs(store, sweep), lease.generation)
         runs = queries.read_runs(store, sweep)
-        recorder.end_sweep(store, lease.run_id, ending, selection.best(runs, self._spec.objective), tracking_seconds)
+        sweep_runs.end_sweep(store, lease.run_id, ending, selection.best(runs, self._spec.objective), tracking_seconds)
         lease.release()
 
     def _report(self, store: Store, sweep: SweepRecord, stop: Callable[[], bool]) -> None:

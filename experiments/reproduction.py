@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.tracking import provenance, queries
+from experiments.tracking import provenance, queries, trial_results
 from experiments.tracking.artifacts import fetch_model, save_model
 from experiments.tracking.credentials import credentials
 from experiments.tracking.datasets import describe, split_of
@@ -82,7 +82,7 @@ def reproduce(store: Store, run: RunRecord, source: DataSource, progress: Progre
         ModelError: the recorded model was altered.
         WorkerError: the training failed, or its process died.
     """
-    recorded = queries.read_result(store, run)
+    recorded = trial_results.read_result(store, run)
     if not recorded.history or recorded.best_epoch is None:
         raise NotFoundError(f"run {run.title}: {run.state.value}, with no result to reproduce")
     sweep = queries.find_sweep(store, run.tags["mlflow.parentRunId"])

@@ -24,7 +24,8 @@ from search.durations import parse_duration
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from experiments.launch import LaunchOptions, SweepResult
+    from experiments.launch import LaunchOptions
+    from experiments.sweep_result import SweepResult
 
 
 def sweep(

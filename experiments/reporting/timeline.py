@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from experiments import selection
-from experiments.tracking.queries import read_curve, read_recorded_spec, read_runs
+from experiments.tracking.queries import read_recorded_spec, read_runs
 from experiments.tracking.records import CurvePoint, RunRecord, SweepRecord, Tag
 from experiments.tracking.store import Store
+from experiments.tracking.trial_results import read_curve
 from search.space import Point
 from search.spec import SweepSpec
 from search.trial import Outcome, TrialState

@@ -5,22 +5,20 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.tracking.records import SPEC_FILE, CurvePoint, Kind, RunRecord, SweepRecord, SweepState, Tag
+from experiments.tracking.records import SPEC_FILE, Kind, RunRecord, SweepRecord, SweepState, Tag
 from experiments.tracking.store import Store
 from mnist_core.errors import NotFoundError, SpecError, did_you_mean
-from mnist_core.metrics import MONITORED, EpochMetrics, Metric, StopReason
-from search.executors.base import Finished
-from search.resume import ResumeState
+from mnist_core.metrics import StopReason
 from search.space import Point, Space
 from search.spec import SweepSpec
 from search.spec_file import parse_spec
-from search.trial import Trial, TrialResult, TrialState
+from search.trial import TrialState
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -66,13 +64,6 @@ def _sweep_of_id(store: Store, run_id: str) -> SweepRecord | None:
             return None
     is_here = run.info.experiment_id == store.experiment_id and run.info.lifecycle_stage == "active"
     return _sweep(run) if is_here and run.data.tags.get(Tag.KIND) == Kind.SWEEP else None
-
-
-def free_name(store: Store, name: str) -> str:
-    """A free name: ``name``, or where a sweep of the store has it, the first of ``name-2``, ``name-3`` and so on."""
-    taken = {sweep.name for sweep in list_sweeps(store)}
-    candidates = (name if count == 1 else f"{name}-{count}" for count in range(1, len(taken) + 2))
-    return next(candidate for candidate in candidates if candidate not in taken)
 
 
 def read_recorded_spec(store: Store, sweep: SweepRecord) -> SweepSpec:
@@ -179,58 +170,6 @@ def _is_called(run: RunRecord, trial: str) -> bool:
         return trial == run.name
     number, attempt = named.groups()
     return int(number) == run.number and (attempt is None or int(attempt) == run.attempt)
-
-
-def read_history(store: Store, runs: Iterable[RunRecord], spec: SweepSpec) -> ResumeState:
-    """What a sweep is resumed from: finished trials with their curves, and the last attempt at each other one.
-
-    Trials that failed for another reason than their numbers are tried again: a disk may have space by now.
-    """
-    finished: dict[int, Finished] = {}
-    lost: dict[int, Trial] = {}
-    with store.errors("reading the history of the sweep"):
-        for run in runs:
-            trial = spec.trial(run.number, run.point, run.attempt)
-            if run.state.is_finished and not _may_be_retried(run):
-                finished[run.number] = Finished(trial, read_result(store, run))
-            else:
-                lost[run.number] = trial
-    unfinished = [trial for number, trial in lost.items() if number not in finished]
-    return ResumeState(tuple(finished.values()), tuple(unfinished))
-
-
-def _may_be_retried(run: RunRecord) -> bool:
-    """Whether a failure may have been the machine's, such as a full disk; numbers that overflow would again."""
-    return run.state is TrialState.FAILED and run.stop_reason != StopReason.NON_FINITE.value
-
-
-def count_finished(runs: Iterable[RunRecord]) -> int:
-    """Number of trials that a resumed sweep does not try again; the length of the history, which is costly to read."""
-    return len({run.number for run in runs if run.state.is_finished and not _may_be_retried(run)})
-
-
-def read_curve(store: Store, run: RunRecord, metric: Metric) -> tuple[CurvePoint, ...]:
-    """One metric of a run, epoch by epoch."""
-    with store.errors(f"reading {metric.value} of run {run.title}"):
-        points = store.client.get_metric_history(run.run_id, metric.value)
-    # Step 0 is no epoch: an evaluation on data called "val" was once recorded there.
-    ordered = sorted((point for point in points if point.step > 0), key=lambda point: point.step)
-    return tuple(CurvePoint(point.value, moment_of(point.timestamp)) for point in ordered)
-
-
-def read_epochs(store: Store, run: RunRecord) -> tuple[EpochMetrics, ...]:
-    """Every epoch of a run; those recorded before there was a curve of the cross-entropy, without it."""
-    recorded = [metric for metric in Metric if metric in MONITORED or metric.value in run.metrics]
-    curves = [[point.value for point in read_curve(store, run, metric)] for metric in recorded]
-    names = [metric.value for metric in recorded]
-    return tuple(EpochMetrics(**dict(zip(names, values, strict=True))) for values in zip(*curves, strict=False))
-
-
-def read_result(store: Store, run: RunRecord) -> TrialResult:
-    """A run's curves and best epoch, as the worker reported them; without its files."""
-    history, weights = read_epochs(store, run), run.metrics.get("weights")
-    size = None if weights is None else int(weights)
-    return TrialResult.read_back(run.state, history, run.best_epoch, size, run.error)
 
 
 def _ready_models(store: Store, sweep_id: str) -> set[str]:

@@ -9,24 +9,19 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from experiments.tracking import provenance
 from experiments.tracking.datasets import DataRecord
-from experiments.tracking.lease import FIRST_GENERATION, HeldLease, Lease, claim, release
-from experiments.tracking.queries import free_name, search_runs
-from experiments.tracking.records import SPEC_FILE, TRACEBACK_FILE, TRACKING_SECONDS, Kind, RunRecord, SweepState, Tag
+from experiments.tracking.lease import HeldLease
+from experiments.tracking.records import TRACEBACK_FILE, Kind, Tag
 from experiments.tracking.store import Store
-from experiments.tracking.sweep_names import settle_name
-from mnist_core.errors import StoreError, SweepInUseError
+from experiments.tracking.sweep_runs import metric_points, set_tags
+from mnist_core.errors import StoreError
 from mnist_core.metrics import EpochMetrics
-from search.spec import SweepSpec
-from search.spec_file import to_toml
-from search.sweep import EndReason
 from search.trial import SavedModel, Trial, TrialResult, TrialState
 
 if TYPE_CHECKING:
@@ -34,172 +29,8 @@ if TYPE_CHECKING:
 
 FLUSH_SECONDS = 1.0
 MAX_TAG_LENGTH = 4000
-# MLflow cuts what is longer without a word: after 8,000 characters, earlier servers after 5,000.
-LONGEST_SPEC = 5000
 
 _RUN_STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.PRUNED: "FINISHED", TrialState.FAILED: "FAILED"}
-_SWEEP_STATE = {
-    EndReason.DONE: SweepState.FINISHED,
-    EndReason.EXHAUSTED: SweepState.FINISHED,
-    EndReason.TIMED_OUT: SweepState.FINISHED,
-    EndReason.INTERRUPTED: SweepState.KILLED,
-}
-
-
-def begin_sweep(
-    store: Store,
-    spec: SweepSpec,
-    name: str,
-    data: DataRecord,
-    workers: int,
-    confirms: str | None = None,
-    ensemble_of: str | None = None,
-) -> Lease:
-    """Open the parent run of a new sweep, with all that is known of it before its first trial; its first lease.
-
-    The run is whole from its first write on: one that was left after that is resumed like any other. A beginning that
-    fails closes its run as FAILED, if the store lets it.
-
-    Args:
-        store: open for writing.
-        spec: what to search.
-        name: for the sweep; where a sweep of the store has it, the next free one is taken.
-        data: the sweep's data set.
-        workers: trials at a time.
-        confirms: run id of the sweep that it confirms.
-        ensemble_of: run id of the sweep whose runs it combines.
-
-    Raises:
-        StoreError: the store cannot be written.
-    """
-    git, uid = provenance.git_state(), uuid4().hex
-    tags: dict[str, str] = {
-        Tag.KIND: Kind.SWEEP,
-        Tag.SWEEP_UID: uid,
-        Tag.ENGINE: spec.engine.value,
-        Tag.SAMPLER: spec.sampler,
-        Tag.PRUNER: spec.pruner,
-        Tag.OBJECTIVE: spec.objective,
-        Tag.SEED: str(spec.seed),
-        "mlflow.user": provenance.user(),
-        "mlflow.source.name": "mnist-search sweep",
-        "mlflow.source.type": "PROJECT",
-        **data.tags(),
-        **_driving(spec, workers),
-        **{f"version.{package}": version for package, version in provenance.versions().items()},
-    }
-    if confirms:
-        tags[Tag.CONFIRMS] = confirms
-    if ensemble_of:
-        tags[Tag.ENSEMBLE_OF] = ensemble_of
-    if git:
-        tags |= {"mlflow.source.git.commit": git[0], Tag.GIT_DIRTY: str(git[1]).lower()}
-    lease: Lease | None = None
-    try:
-        with store.errors(f"beginning sweep {name}"):
-            run_id = _create_parent(store, name, tags)
-            lease = claim(store, run_id, FIRST_GENERATION)
-            store.client.log_inputs(run_id, datasets=[data.as_input()])
-            store.client.log_text(run_id, to_toml(spec), SPEC_FILE)
-    except SweepInUseError:
-        raise
-    except BaseException:
-        with suppress(StoreError):
-            _close_begun(store, uid, lease)
-        raise
-    return lease
-
-
-def _create_parent(store: Store, wanted: str, tags: Mapping[str, str]) -> str:
-    """The parent run under a name of its own; its run id."""
-    with store.naming():
-        name = free_name(store, wanted)
-        tags = {**tags, Tag.SWEEP: name}
-        run_id: str = store.client.create_run(store.experiment_id, tags=tags, run_name=name).info.run_id
-        _delete_twins(store, run_id, tags[Tag.SWEEP_UID])
-    if not store.is_embedded:
-        settle_name(store, run_id, wanted, name)
-    return run_id
-
-
-def _delete_twins(store: Store, run_id: str, uid: str) -> None:
-    """Close and delete what a repeated request, whose reply was lost, made of the same sweep and nobody ever drove.
-
-    MLflow keeps a deleted run, out of sight, until ``mlflow gc``.
-    """
-    for run in search_runs(store, f"tags.{Tag.SWEEP_UID} = '{uid}'"):
-        if run.info.run_id != run_id and f"lease_{FIRST_GENERATION}" not in run.data.params:
-            store.client.set_terminated(run.info.run_id, SweepState.FAILED.value)
-            store.client.delete_run(run.info.run_id)
-
-
-def _close_begun(store: Store, uid: str, lease: Lease | None) -> None:
-    """Close as FAILED the run of a beginning that failed, whose id may have been lost with a reply."""
-    with store.errors("closing a sweep that could not be begun"):
-        for run in search_runs(store, f"tags.{Tag.SWEEP_UID} = '{uid}'"):
-            _set_tags(store, run.info.run_id, {Tag.ENDING: "error"})
-            store.client.set_terminated(run.info.run_id, SweepState.FAILED.value)
-        if lease:
-            release(store, lease)
-
-
-def close_orphans(store: Store, runs: Iterable[RunRecord], generation: int = 0) -> None:
-    """Close, as KILLED, the runs that are open although nobody is running them.
-
-    Args:
-        store: open for writing.
-        runs: of a sweep.
-        generation: of the caller's lease on it; what a later one started is left alone.
-    """
-    with store.errors("closing runs that were left open"):
-        for run in runs:
-            if run.state is TrialState.RUNNING and int(run.tags.get(Tag.LEASE, 0)) <= generation:
-                _set_tags(store, run.run_id, {Tag.STATE: TrialState.KILLED.value})
-                store.client.set_terminated(run.run_id, "KILLED")
-
-
-def reopen_sweep(store: Store, lease: HeldLease, spec: SweepSpec, workers: int) -> None:
-    """Open the parent run of a sweep that was left, whose lease this process holds."""
-    with store.errors("reopening the sweep"):
-        uid = store.client.get_run(lease.run_id).data.tags.get(Tag.SWEEP_UID)
-        if uid:
-            _delete_twins(store, lease.run_id, uid)
-        store.client.log_text(lease.run_id, to_toml(spec), SPEC_FILE)
-        _set_tags(store, lease.run_id, _driving(spec, workers))
-        store.client.update_run(lease.run_id, status=SweepState.RUNNING.value)
-
-
-def end_sweep(
-    store: Store, run_id: str, ending: EndReason | None, winner: RunRecord | None, tracking_seconds: float = 0.0
-) -> None:
-    """Close the parent run.
-
-    Args:
-        store: open for writing.
-        run_id: of the parent run.
-        ending: None where an error ended the sweep.
-        winner: the best run so far.
-        tracking_seconds: wall time that went into recording; added to that of earlier calls.
-    """
-    state = _SWEEP_STATE[ending] if ending else SweepState.FAILED
-    tags: dict[str, str] = {Tag.ENDING: ending.value if ending else "error"}
-    if winner:
-        tags |= {Tag.BEST_RUN_ID: winner.run_id, Tag.BEST_RUN: winner.name}
-    with store.errors("ending the sweep"):
-        earlier = store.client.get_run(run_id).data.metrics.get(TRACKING_SECONDS, 0.0)
-        store.client.log_batch(run_id, metrics=_points({TRACKING_SECONDS: earlier + tracking_seconds}))
-        _set_tags(store, run_id, tags)
-        store.client.set_terminated(run_id, state.value)
-
-
-def _driving(spec: SweepSpec, workers: int) -> dict[str, str]:
-    text = to_toml(spec)
-    return {
-        Tag.DRIVER: str(provenance.Driver.this()),
-        Tag.WORKERS: str(workers),
-        Tag.TARGET: str(spec.target),
-        Tag.SPEC: text if len(text) <= LONGEST_SPEC else "",
-    }
 
 
 class SweepRecorder:
@@ -261,7 +92,7 @@ class SweepRecorder:
         with self._writing(f"recording {trial.name}"):
             batch = self._unwritten.setdefault(self._runs[trial.number], [])
             recorded = {name: value for name, value in asdict(metrics).items() if value is not None}
-            batch += _points(recorded, step=epoch)
+            batch += metric_points(recorded, step=epoch)
             if time.monotonic() - self._flushed >= FLUSH_SECONDS:
                 self._flush()
 
@@ -270,7 +101,7 @@ class SweepRecorder:
         run_id = self._runs.pop(trial.number)
         with self._writing(f"recording {trial.name}"):
             self._flush()
-            _set_tags(self._store, run_id, {Tag.STATE: TrialState.KILLED.value, Tag.ERROR: cause[:MAX_TAG_LENGTH]})
+            set_tags(self._store, run_id, {Tag.STATE: TrialState.KILLED.value, Tag.ERROR: cause[:MAX_TAG_LENGTH]})
             self._client.set_terminated(run_id, "KILLED")
 
     def trial_ended(self, trial: Trial, result: TrialResult) -> TrialResult:
@@ -288,14 +119,16 @@ class SweepRecorder:
                 except StoreError as error:
                     result = replace(result, state=TrialState.FAILED, best_epoch=None, model=None, error=str(error))
                 self._verify()  # once more: an upload may have taken minutes
-            self._client.log_batch(run_id, metrics=_points(trial_metrics(result), model_id=tags.get(Tag.MODEL_ID)))
+            self._client.log_batch(
+                run_id, metrics=metric_points(trial_metrics(result), model_id=tags.get(Tag.MODEL_ID))
+            )
             tags |= {Tag.STATE: result.state.value}
             if result.stop_reason:
                 tags[Tag.STOP_REASON] = result.stop_reason.value
             if result.error:
                 tags[Tag.ERROR] = result.error[:MAX_TAG_LENGTH]
                 self._client.log_text(run_id, result.traceback or result.error, TRACEBACK_FILE)
-            _set_tags(self._store, run_id, tags)
+            set_tags(self._store, run_id, tags)
             self._client.set_terminated(run_id, _RUN_STATUS[result.state])
         return result
 
@@ -381,16 +214,3 @@ def trial_metrics(result: TrialResult) -> dict[str, float]:
         if result.best.val_crossentropy is not None:
             figures["best_val_crossentropy"] = result.best.val_crossentropy
     return figures
-
-
-def _points(values: Mapping[str, float], step: int = 0, model_id: str | None = None) -> list[Metric]:
-    from mlflow.entities import Metric
-
-    now = int(time.time() * 1000)
-    return [Metric(name, float(value), now, step, model_id=model_id) for name, value in values.items()]
-
-
-def _set_tags(store: Store, run_id: str, tags: Mapping[str, str]) -> None:
-    from mlflow.entities import RunTag
-
-    store.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])

@@ -11,8 +11,9 @@ import pytest
 
 from experiments import LaunchOptions, parse_spec, run_sweep
 from experiments.reproduction import reproduce
-from experiments.tracking.queries import find_run, read_epochs
+from experiments.tracking.queries import find_run
 from experiments.tracking.store import Store, open_store, tracking_uri
+from experiments.tracking.trial_results import read_epochs
 from mnist_core.data.sources import DataSource, Origin
 from mnist_core.errors import DataError, ModelError, NotFoundError
 from mnist_core.metrics import EpochMetrics, Metric

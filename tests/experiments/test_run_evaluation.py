@@ -16,9 +16,10 @@ import pytest
 
 from experiments.evaluation import NO_TRAINING, TestSet, evaluate_run, read_evaluation
 from experiments.tracking.artifacts import sha256_of
-from experiments.tracking.queries import find_run, read_epochs
+from experiments.tracking.queries import find_run
 from experiments.tracking.records import RunRecord, Tag
 from experiments.tracking.store import Store
+from experiments.tracking.trial_results import read_epochs
 from mnist_core.classification import evaluate_predictions
 from mnist_core.errors import DataError, StoreError
 from mnist_core.models.saved_model import load_model, predict

@@ -17,7 +17,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from experiments import parse_spec, resume_sweep, run_sweep
-from experiments.tracking import queries, recorder, sweep_names
+from experiments.tracking import queries, sweep_runs
 from experiments.tracking.datasets import DataRecord, describe
 from experiments.tracking.records import SweepRecord, SweepState, Tag
 from experiments.tracking.store import Store, open_store, tracking_uri
@@ -48,7 +48,7 @@ def server_store(server: str) -> Store:
 
 
 def begin(store: Store, data: DataRecord, name: str = "twin") -> SweepRecord:
-    run_id = recorder.begin_sweep(store, SPEC, name, data, workers=1).run_id
+    run_id = sweep_runs.begin_sweep(store, SPEC, name, data, workers=1).run_id
     (sweep,) = (sweep for sweep in queries.list_sweeps(store) if sweep.run_id == run_id)
     return sweep
 
@@ -62,7 +62,7 @@ BEGINNER = """
 import sys
 from pathlib import Path
 from experiments import parse_spec
-from experiments.tracking import recorder
+from experiments.tracking import sweep_runs
 from experiments.tracking.datasets import describe
 from experiments.tracking.store import open_store
 from mnist_core.data.sources import DataSource, Origin
@@ -72,7 +72,7 @@ record = describe(DataSource(Origin.GIVEN, Path(data)), spec)
 print("ready", flush=True)
 sys.stdin.readline()
 for _ in range(3):
-    tracking.begin_sweep(store, spec, "twin", record, workers=1)
+    sweep_runs.begin_sweep(store, spec, "twin", record, workers=1)
 """
 
 
@@ -119,20 +119,20 @@ def test_of_two_runs_that_were_made_with_one_name_one_keeps_it(
     wanted = quicker.replace(" ", "-")
     if quicker == "the one that looks last":
         # It begins between the other one's run and its look, and is done before that.
-        real, others = sweep_names.settle_name, []
+        real, others = sweep_runs.settle_name, []
 
         def after_another(*arguments: Any) -> str:
-            monkeypatch.setattr(recorder, "settle_name", real)
-            monkeypatch.setattr(recorder, "free_name", lambda store, name: name)
+            monkeypatch.setattr(sweep_runs, "settle_name", real)
+            monkeypatch.setattr(sweep_runs, "free_name", lambda store, name: name)
             others.append(begin(server_store, data, wanted).name)
             return real(*arguments)
 
-        monkeypatch.setattr(recorder, "settle_name", after_another)
+        monkeypatch.setattr(sweep_runs, "settle_name", after_another)
         assert [begin(server_store, data, wanted).name, *others] == [f"{wanted}-2", wanted]
     else:
         # It has looked for a free name before the other one's run was there.
         assert begin(server_store, data, wanted).name == wanted
-        monkeypatch.setattr(recorder, "free_name", lambda store, name: name)
+        monkeypatch.setattr(sweep_runs, "free_name", lambda store, name: name)
         assert begin(server_store, data, wanted).name == f"{wanted}-2"
 
 
@@ -207,7 +207,7 @@ def test_resuming_deletes_what_a_repeated_request_left_behind(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(MlflowClient, "create_run", twice(MlflowClient.create_run))
-        patch.setattr(recorder, "_delete_twins", failing)
+        patch.setattr(sweep_runs, "_delete_twins", failing)
         with pytest.raises(StoreError):
             run_sweep(SPEC, here(small_npz))
     assert names_of(store) == ["small", "small"]
@@ -218,7 +218,7 @@ def test_resuming_deletes_what_a_repeated_request_left_behind(
 def test_a_sweep_file_that_is_too_long_for_a_tag_is_read_from_its_artifact(store: Store, data: DataRecord) -> None:
     points = tuple({"hidden_size": size, "learning_rate": 0.001} for size in range(8, 200))
     spec: SweepSpec = SPEC.with_points("long", points)
-    run_id = recorder.begin_sweep(store, spec, "long", data, workers=1).run_id
+    run_id = sweep_runs.begin_sweep(store, spec, "long", data, workers=1).run_id
     sweep = queries.find_sweep(store, run_id)
     assert sweep.tags[Tag.SPEC] == ""
     assert queries.read_recorded_spec(store, sweep) == spec

@@ -16,10 +16,11 @@ import pytest
 from mlflow import MlflowClient
 
 from experiments import parse_spec, resume_sweep, run_sweep
-from experiments.tracking import lease, queries, recorder
+from experiments.tracking import lease, queries, sweep_runs
 from experiments.tracking.datasets import describe
 from experiments.tracking.lease import HeldLease, claim, read_lease, set_once
 from experiments.tracking.provenance import Driver
+from experiments.tracking.recorder import SweepRecorder
 from experiments.tracking.records import SweepState, Tag
 from experiments.tracking.store import Store, open_store, tracking_uri
 from mnist_core.data.sources import DataSource, Origin
@@ -38,13 +39,13 @@ def record_sweep(uri: str, name: str, data: Path, trials: int) -> str:
     store = open_store(uri, create=True)
     spec = parse_spec(SMALL, [f"name={name}", f"trials={trials}", "sampler=random", "pruner=none"])
     record = describe(DataSource(Origin.GIVEN, data), spec)
-    begun = recorder.begin_sweep(store, spec, name, record, workers=1)
-    writer = recorder.SweepRecorder(store, begun.run_id, name, record)
+    begun = sweep_runs.begin_sweep(store, spec, name, record, workers=1)
+    writer = SweepRecorder(store, begun.run_id, name, record)
     for number in range(trials):
         trial = spec.trial(number, {"hidden_size": 8 + number % 24, "learning_rate": 0.001 + number / 10_000})
         writer.trial_started(trial)
         writer.trial_ended(trial, TrialResult(TrialState.PRUNED, (EpochMetrics(0.5, 1.0, 0.5, 1.0),)))
-    recorder.end_sweep(store, begun.run_id, EndReason.DONE, None)
+    sweep_runs.end_sweep(store, begun.run_id, EndReason.DONE, None)
     lease.release(store, begun)
     return begun.run_id
 
@@ -226,9 +227,9 @@ def test_a_driver_that_was_replaced_stops_and_leaves_the_runs_of_the_other_alone
 
     # Had it verified its lease a moment before it was replaced, it would still close only what is its own.
     store = open_store(tracking_uri())
-    recorder.close_orphans(store, runs, generation=1)
+    sweep_runs.close_orphans(store, runs, generation=1)
     assert stored_sweep("small")[1][1].state is TrialState.RUNNING
-    recorder.close_orphans(store, runs, generation=2)
+    sweep_runs.close_orphans(store, runs, generation=2)
     assert stored_sweep("small")[1][1].state is TrialState.KILLED
 
 

@@ -1,0 +1,73 @@
+"""The result of one call that ran or resumed a sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from experiments import selection
+from experiments.tracking.records import RunRecord, SweepRecord
+from search.spec import SweepSpec
+from search.sweep import EndReason
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, repr=False)
+class SweepResult:
+    """What a sweep found.
+
+    Args:
+        tracking_uri: of the store that holds it.
+        sweep: its parent run.
+        spec: what was searched.
+        ending: how this call ended.
+        runs: every attempt at every trial, those of earlier calls too.
+        exit_code: 128 plus the number of the signal that ended it, by the convention of shells; else 0.
+        tracking_seconds: wall time that this call spent writing to MLflow.
+    """
+
+    tracking_uri: str
+    sweep: SweepRecord
+    spec: SweepSpec
+    ending: EndReason
+    runs: Sequence[RunRecord]
+    exit_code: int
+    tracking_seconds: float
+
+    def __repr__(self) -> str:
+        best = f"{self.best.name} {self.best.value(self.spec.objective):.4f}" if self.best else "none"
+        return f"<SweepResult {self.sweep.name!r} {self.ending.value}, {len(self.runs)} runs, best {best}>"
+
+    @property
+    def ranked(self) -> list[RunRecord]:
+        """The runs that may win, best first; by the means of their configurations where they differ by seeds alone."""
+        return selection.rank(self.runs, self.spec.objective)
+
+    @property
+    def best(self) -> RunRecord | None:
+        """The best early-stopped run; None where no trial completed."""
+        return selection.best(self.runs, self.spec.objective)
+
+    @cached_property
+    def trials(self) -> pd.DataFrame:
+        """One row for each run, best first: name, state, parameters (numbers as such), metrics, run_id, model_id."""
+        import pandas as pd
+
+        runs = self.ranked + selection.others(self.runs, self.spec.objective)
+        rows = [
+            {"name": run.name, "number": run.number, "state": run.state.value}
+            | dict(run.params)
+            | dict(run.metrics)
+            | {"run_id": run.run_id, "model_id": run.model_id, "error": run.error}
+            for run in runs
+        ]
+        table = pd.DataFrame(rows)
+        for name in dict.fromkeys(name for run in runs for name in run.params):
+            with suppress(ValueError):  # a word, and no number
+                table[name] = pd.to_numeric(table[name])
+        return table

@@ -1,0 +1,212 @@
+"""The parent runs of sweeps: begun under a name of their own, reopened, closed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from experiments.tracking import provenance
+from experiments.tracking.datasets import DataRecord
+from experiments.tracking.lease import FIRST_GENERATION, HeldLease, Lease, claim, release
+from experiments.tracking.queries import search_runs
+from experiments.tracking.records import SPEC_FILE, TRACKING_SECONDS, Kind, RunRecord, SweepState, Tag
+from experiments.tracking.store import Store
+from experiments.tracking.sweep_names import free_name, settle_name
+from mnist_core.errors import StoreError, SweepInUseError
+from search.spec import SweepSpec
+from search.spec_file import to_toml
+from search.sweep import EndReason
+from search.trial import TrialState
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric
+
+# MLflow cuts what is longer without a word: after 8,000 characters, earlier servers after 5,000.
+MAX_SPEC_LENGTH = 5000
+
+_SWEEP_STATE = {
+    EndReason.DONE: SweepState.FINISHED,
+    EndReason.EXHAUSTED: SweepState.FINISHED,
+    EndReason.TIMED_OUT: SweepState.FINISHED,
+    EndReason.INTERRUPTED: SweepState.KILLED,
+}
+
+
+def begin_sweep(
+    store: Store,
+    spec: SweepSpec,
+    name: str,
+    data: DataRecord,
+    workers: int,
+    confirms: str | None = None,
+    ensemble_of: str | None = None,
+) -> Lease:
+    """Open the parent run of a new sweep, with all that is known of it before its first trial; its first lease.
+
+    The run is whole from its first write on: one that was left after that is resumed like any other. A beginning that
+    fails closes its run as FAILED, if the store lets it.
+
+    Args:
+        store: open for writing.
+        spec: what to search.
+        name: for the sweep; where a sweep of the store has it, the next free one is taken.
+        data: the sweep's data set.
+        workers: trials at a time.
+        confirms: run id of the sweep that it confirms.
+        ensemble_of: run id of the sweep whose runs it combines.
+
+    Raises:
+        StoreError: the store cannot be written.
+    """
+    git, uid = provenance.git_state(), uuid4().hex
+    tags: dict[str, str] = {
+        Tag.KIND: Kind.SWEEP,
+        Tag.SWEEP_UID: uid,
+        Tag.ENGINE: spec.engine.value,
+        Tag.SAMPLER: spec.sampler,
+        Tag.PRUNER: spec.pruner,
+        Tag.OBJECTIVE: spec.objective,
+        Tag.SEED: str(spec.seed),
+        "mlflow.user": provenance.user(),
+        "mlflow.source.name": "mnist-search sweep",
+        "mlflow.source.type": "PROJECT",
+        **data.tags(),
+        **_driving(spec, workers),
+        **{f"version.{package}": version for package, version in provenance.versions().items()},
+    }
+    if confirms:
+        tags[Tag.CONFIRMS] = confirms
+    if ensemble_of:
+        tags[Tag.ENSEMBLE_OF] = ensemble_of
+    if git:
+        tags |= {"mlflow.source.git.commit": git[0], Tag.GIT_DIRTY: str(git[1]).lower()}
+    lease: Lease | None = None
+    try:
+        with store.errors(f"beginning sweep {name}"):
+            run_id = _create_parent(store, name, tags)
+            lease = claim(store, run_id, FIRST_GENERATION)
+            store.client.log_inputs(run_id, datasets=[data.as_input()])
+            store.client.log_text(run_id, to_toml(spec), SPEC_FILE)
+    except SweepInUseError:
+        raise
+    except BaseException:
+        with suppress(StoreError):
+            _close_begun(store, uid, lease)
+        raise
+    return lease
+
+
+def _create_parent(store: Store, wanted: str, tags: Mapping[str, str]) -> str:
+    """The parent run under a name of its own; its run id."""
+    with store.naming():
+        name = free_name(store, wanted)
+        tags = {**tags, Tag.SWEEP: name}
+        run_id: str = store.client.create_run(store.experiment_id, tags=tags, run_name=name).info.run_id
+        _delete_twins(store, run_id, tags[Tag.SWEEP_UID])
+    if not store.is_embedded:
+        settle_name(store, run_id, wanted, name)
+    return run_id
+
+
+def _delete_twins(store: Store, run_id: str, uid: str) -> None:
+    """Close and delete what a repeated request, whose reply was lost, made of the same sweep and nobody ever drove.
+
+    MLflow keeps a deleted run, out of sight, until ``mlflow gc``.
+    """
+    for run in search_runs(store, f"tags.{Tag.SWEEP_UID} = '{uid}'"):
+        if run.info.run_id != run_id and f"lease_{FIRST_GENERATION}" not in run.data.params:
+            store.client.set_terminated(run.info.run_id, SweepState.FAILED.value)
+            store.client.delete_run(run.info.run_id)
+
+
+def _close_begun(store: Store, uid: str, lease: Lease | None) -> None:
+    """Close as FAILED the run of a beginning that failed, whose id may have been lost with a reply."""
+    with store.errors("closing a sweep that could not be begun"):
+        for run in search_runs(store, f"tags.{Tag.SWEEP_UID} = '{uid}'"):
+            set_tags(store, run.info.run_id, {Tag.ENDING: "error"})
+            store.client.set_terminated(run.info.run_id, SweepState.FAILED.value)
+        if lease:
+            release(store, lease)
+
+
+def close_orphans(store: Store, runs: Iterable[RunRecord], generation: int = 0) -> None:
+    """Close, as KILLED, the runs that are open although nobody is running them.
+
+    Args:
+        store: open for writing.
+        runs: of a sweep.
+        generation: of the caller's lease on it; what a later one started is left alone.
+    """
+    with store.errors("closing runs that were left open"):
+        for run in runs:
+            if run.state is TrialState.RUNNING and int(run.tags.get(Tag.LEASE, 0)) <= generation:
+                set_tags(store, run.run_id, {Tag.STATE: TrialState.KILLED.value})
+                store.client.set_terminated(run.run_id, "KILLED")
+
+
+def reopen_sweep(store: Store, lease: HeldLease, spec: SweepSpec, workers: int) -> None:
+    """Open the parent run of a sweep that was left, whose lease this process holds."""
+    with store.errors("reopening the sweep"):
+        uid = store.client.get_run(lease.run_id).data.tags.get(Tag.SWEEP_UID)
+        if uid:
+            _delete_twins(store, lease.run_id, uid)
+        store.client.log_text(lease.run_id, to_toml(spec), SPEC_FILE)
+        set_tags(store, lease.run_id, _driving(spec, workers))
+        store.client.update_run(lease.run_id, status=SweepState.RUNNING.value)
+
+
+def end_sweep(
+    store: Store, run_id: str, ending: EndReason | None, winner: RunRecord | None, tracking_seconds: float = 0.0
+) -> None:
+    """Close the parent run.
+
+    Args:
+        store: open for writing.
+        run_id: of the parent run.
+        ending: None where an error ended the sweep.
+        winner: the best run so far.
+        tracking_seconds: wall time that went into recording; added to that of earlier calls.
+    """
+    state = _SWEEP_STATE[ending] if ending else SweepState.FAILED
+    tags: dict[str, str] = {Tag.ENDING: ending.value if ending else "error"}
+    if winner:
+        tags |= {Tag.BEST_RUN_ID: winner.run_id, Tag.BEST_RUN: winner.name}
+    with store.errors("ending the sweep"):
+        earlier = store.client.get_run(run_id).data.metrics.get(TRACKING_SECONDS, 0.0)
+        store.client.log_batch(run_id, metrics=metric_points({TRACKING_SECONDS: earlier + tracking_seconds}))
+        set_tags(store, run_id, tags)
+        store.client.set_terminated(run_id, state.value)
+
+
+def _driving(spec: SweepSpec, workers: int) -> dict[str, str]:
+    text = to_toml(spec)
+    return {
+        Tag.DRIVER: str(provenance.Driver.this()),
+        Tag.WORKERS: str(workers),
+        Tag.TARGET: str(spec.target),
+        Tag.SPEC: text if len(text) <= MAX_SPEC_LENGTH else "",
+    }
+
+
+def metric_points(values: Mapping[str, float], step: int = 0, model_id: str | None = None) -> list[Metric]:
+    """Values as metrics of MLflow, logged now.
+
+    Args:
+        values: by the metrics' names.
+        step: the 1-based epoch; 0 for what belongs to none.
+        model_id: of the logged model that they describe.
+    """
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    return [Metric(name, float(value), now, step, model_id=model_id) for name, value in values.items()]
+
+
+def set_tags(store: Store, run_id: str, tags: Mapping[str, str]) -> None:
+    """Set tags of a run, all in one request."""
+    from mlflow.entities import RunTag
+
+    store.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
