@@ -48,9 +48,10 @@ def evaluate(
     again: Annotated[bool, typer.Option("--again", help="Also where it is recorded already.")] = False,
 ) -> None:
     """Let a run's model see the test set, once, and record what it is worth."""
-    from experiments.cli.console import local_time, make_console, pluralize, print_table
+    from experiments.cli.console import make_console, print_table
     from experiments.cli.tables import evaluation_tables
     from experiments.evaluation import TestSet, count_evaluated, evaluate_run, read_evaluation
+    from experiments.formatting import local_time, pluralize
     from experiments.tracking.queries import find_run
     from experiments.tracking.store import open_store, tracking_uri
 
@@ -85,8 +86,9 @@ def evaluate(
 
 def reproduce(target: RunArgument, data: DataOption = None) -> None:
     """Train a run again from what was recorded, and show both results side by side."""
-    from experiments.cli.console import format_number, make_console, print_table
+    from experiments.cli.console import make_console, print_table
     from experiments.cli.tables import reproduction_table
+    from experiments.formatting import format_number
     from experiments.reproduction import reproduce as train_again
     from experiments.tracking.queries import find_run
     from experiments.tracking.store import open_store, tracking_uri

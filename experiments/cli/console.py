@@ -1,11 +1,10 @@
-"""How anything is printed: the console, tables at their own width, values in words."""
+"""The console, messages on it, and tables at their full width."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -56,36 +55,3 @@ def print_table(console: Console, table: Table) -> None:
         console.print(table)
     finally:
         console.width = given
-
-
-def format_params(values: Mapping[str, object]) -> str:
-    """``hidden_size=128 dropout=0.25``: parameters as a reader wants them, four significant digits."""
-    return " ".join(f"{name}={short_id_(value)}" for name, value in values.items())
-
-
-def short_id_(value: object) -> str:
-    """A value in at most four significant digits."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def pluralize(number: int, noun: str) -> str:
-    """``1 run``, ``3 runs``, ``no runs``."""
-    return f"{number or 'no'} {noun}{'s' * (number != 1)}"
-
-
-def format_number(value: float | None, form: str = ".4f") -> str:
-    """A number in the given format; nothing where there is none."""
-    return "" if value is None else format(value, form)
-
-
-def local_time(moment: datetime) -> str:
-    """``2026-01-31 18:05``, on the clock of whoever looks."""
-    return f"{moment.astimezone():%Y-%m-%d %H:%M}"
-
-
-def short_text(text: str) -> str:
-    """The text of a value in at most four significant digits; words and integers as they are."""
-    try:
-        return short_id_(float(text)) if "." in text or "e" in text else text
-    except ValueError:
-        return text

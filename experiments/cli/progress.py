@@ -18,7 +18,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from experiments.cli.console import COLOURS, format_params
+from experiments.cli.console import COLOURS
+from experiments.formatting import format_params
 from search.trial import Trial, TrialResult, TrialState
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from experiments.cli.console import COLOURS, format_number, local_time, short_text
+from experiments.cli.console import COLOURS
+from experiments.formatting import format_number, local_time, short_text
 from experiments.tracking.records import Alias, Tag, VersionTag
 from mnist_core.metrics import Metric
 from search.space import SEED

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.cli.console import format_number, pluralize, short_text
 from experiments.evaluation import EvaluationRecord
+from experiments.formatting import format_number, pluralize, short_text
 from experiments.registry.gate import Check
 from experiments.tracking.datasets import validation_images
 from experiments.tracking.records import RunRecord, SweepRecord, Tag

@@ -9,8 +9,8 @@ from functools import cache
 from pathlib import Path
 
 from experiments.candidates import Candidate
-from experiments.cli.console import format_number, format_params, short_text
 from experiments.evaluation import EvaluationRecord, TestSet, count_evaluated, evaluate_model_file, read_evaluation
+from experiments.formatting import format_number, format_params, short_text
 from experiments.registry import gate, versions
 from experiments.registry.champion_history import ChampionChange, ChangeKind, champion_stack, utc_now
 from experiments.registry.gate import Check, EvaluatedRun, FormerChampions, Verdict

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from statistics import median
 
-from experiments.cli.console import format_params
+from experiments.formatting import format_params
 from experiments.reporting.statistics import accuracy_of, pareto_front, time_spent, weights_of
 from experiments.reporting.timeline import SweepTimeline, workers_of
 from search.trial import TrialState

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import median
 
-from experiments.cli.console import format_params
+from experiments.formatting import format_params
 from experiments.reporting.captions import shares, workers
 from experiments.reporting.tables import counts_of
 from experiments.reporting.timeline import SweepTimeline

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from experiments import selection
-from experiments.cli.console import short_id_
+from experiments.formatting import format_value
 from experiments.reporting.statistics import accuracy_of, best_so_far, pareto_front, seconds_of, time_spent, weights_of
 from experiments.reporting.timeline import SweepTimeline
 from experiments.tracking.records import RunRecord
@@ -38,7 +38,7 @@ def trials_table(timeline: SweepTimeline) -> Table:
         (
             run.name,
             run.state.value,
-            *(short_id_(points[run.run_id].get(name, "")) for name in searched),
+            *(format_value(points[run.run_id].get(name, "")) for name in searched),
             number(run.best_epoch, ".0f"),
             number(run.value("val_accuracy"), ".4f"),
             number(run.value("val_loss"), ".4f"),

@@ -6,8 +6,8 @@ import pytest
 from rich.console import Console
 
 from experiments import parse_spec
-from experiments.cli.console import format_params
 from experiments.cli.progress import LiveDisplay, PlainDisplay, SweepProgress
+from experiments.formatting import format_params
 from mnist_core.metrics import EpochMetrics, StopReason
 from search.executors.base import Finished
 from search.resume import NOTHING_DONE, ResumeState
