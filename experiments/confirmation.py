@@ -16,7 +16,7 @@ from search.space import SEED
 from search.spec import SweepSpec
 
 
-def confirm_sweep(name: str, top: int = 3, seeds: int = 5, launch: LaunchOptions | None = None) -> SweepResult:
+def confirm_sweep(name: str, top: int = 3, seeds: int = 5, options: LaunchOptions | None = None) -> SweepResult:
     """Train the best configurations of a sweep again, each with several fresh seeds, as a sweep of its own.
 
     That sweep's parent run is named ``NAME-confirmation`` and tagged with the one it confirms; it can be resumed as
@@ -26,17 +26,17 @@ def confirm_sweep(name: str, top: int = 3, seeds: int = 5, launch: LaunchOptions
         name: of the sweep, or the beginning of its run id.
         top: how many of its configurations, best first.
         seeds: how many seeds for each, 2 or more; none is one that the sweep or a confirmation of it has used.
-        launch: how to run it, if not as by default; the data has to be that of the sweep.
+        options: settings of this call, if not the defaults; the data has to be that of the sweep.
 
     Raises:
         NotFoundError: no such sweep, or none of its trials may win.
         SpecError: ``top`` or ``seeds`` is out of its range.
     """
-    launch = launch or LaunchOptions()
+    options = options or LaunchOptions()
     for option, value, least in (("top", top, 1), ("seeds", seeds, 2)):
         if value < least:
             raise SpecError(f"{option}: expected {least} or more, received {value}")
-    store = open_store(tracking_uri(launch.tracking_uri))
+    store = open_store(tracking_uri(options.tracking_uri))
     sweep = queries.find_sweep(store, name)
     queries.check_has_trials(sweep)
     runs = queries.read_runs(store, sweep)
@@ -48,7 +48,7 @@ def confirm_sweep(name: str, top: int = 3, seeds: int = 5, launch: LaunchOptions
         raise NotFoundError(f"sweep {sweep.name}: no trial that may win, so there is nothing to confirm")
     digest = sweep.tags[Tag.DATASET_DIGEST]
     fresh = fresh_seeds(runs, seeds, planned_seeds(store, sweep))
-    return run_sweep(confirmation_of(spec, best, fresh, digest), launch, confirms=sweep)
+    return run_sweep(confirmation_of(spec, best, fresh, digest), options, confirms=sweep)
 
 
 def confirmation_of(spec: SweepSpec, best: Sequence[Configuration], seeds: Sequence[int], digest: str) -> SweepSpec:

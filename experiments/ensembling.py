@@ -14,7 +14,7 @@ import numpy.typing as npt
 from experiments import selection
 from experiments.tracking import queries, sweep_runs
 from experiments.tracking.artifacts import fetch_model, save_model
-from experiments.tracking.datasets import describe, split_of
+from experiments.tracking.datasets import describe_data, split_of
 from experiments.tracking.recorder import SweepRecorder
 from experiments.tracking.records import RunRecord, SweepRecord
 from experiments.tracking.store import Store
@@ -104,7 +104,7 @@ def combine(store: Store, sweep: SweepRecord, top: int, source: DataSource) -> E
             f"sweep {sweep.name}: expected {max(2, top)} runs or more that may win, found {len(members)}"
         )
     division = split_of(sweep.tags)
-    describe(source, replace(spec, data=division))
+    describe_data(source, replace(spec, data=division))
     validation = split(source.load_training(), division.validation, division.seed).validation
     with tensorflow_import():
         from mnist_core.models.saved_model import load_model, predict
@@ -125,7 +125,7 @@ def record_ensemble(store: Store, ensemble: Ensemble, source: DataSource) -> Run
         StoreError: the store cannot be written.
     """
     spec = queries.read_recorded_spec(store, ensemble.sweep)
-    data = describe(source, replace(spec, data=split_of(ensemble.sweep.tags)))
+    data = describe_data(source, replace(spec, data=split_of(ensemble.sweep.tags)))
     with tempfile.TemporaryDirectory(prefix="mnist-search-") as folder:
         result = _average(store, ensemble, Path(folder))
         spec = _spec_of(spec, ensemble.members)

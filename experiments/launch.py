@@ -1,4 +1,4 @@
-"""One call that runs a sweep, and one that resumes it: everything the command line does, for notebooks."""
+"""Run a sweep, and resume one: the calls behind ``mnist-search sweep``."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import TracebackType
 
 from experiments import selection
 from experiments.signals import StopRequest, stop_on_signals
 from experiments.sweep_result import SweepResult
 from experiments.tracking import queries, sweep_runs, trial_results
 from experiments.tracking.artifacts import save_model
-from experiments.tracking.credentials import credentials
-from experiments.tracking.datasets import describe, locate
-from experiments.tracking.lease import HeldLease, claim, free_generation
+from experiments.tracking.credentials import credential_variables
+from experiments.tracking.datasets import DataRecord, describe_data, locate
+from experiments.tracking.lease import HeldLease, Lease, claim, free_generation
 from experiments.tracking.recorder import SweepRecorder
 from experiments.tracking.records import SweepRecord, Tag
-from experiments.tracking.store import Store, open_store, probe, tracking_uri
+from experiments.tracking.store import Store, check_server, open_store, tracking_uri
+from mnist_core.data.sources import DataSource
 from mnist_core.errors import SpecError, StoreError
 from search.executors.base import Executor
 from search.executors.local import LocalExecutor, default_workers, usable_cores
@@ -32,15 +33,11 @@ from search.spec_file import parse_spec, to_toml
 from search.sweep import EndReason, Observer, Sweep
 from search.worker import WorkerContext
 
-if TYPE_CHECKING:
-    pass
-
-
 MAY_CHANGE = ("trials", "trial_timeout")
-"""Keys of a sweep that resuming may set: how many, and how to run them."""
+"""Keys of a sweep that resuming may set: the number of trials, and the time limit of one."""
 
 
-def _to_stderr(line: str) -> None:
+def _print_to_stderr(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
@@ -50,18 +47,18 @@ def _never() -> bool:
 
 @dataclass(frozen=True)
 class LaunchOptions:
-    """How to run a sweep, as opposed to what to search.
+    """Settings of a call that runs a sweep, as opposed to the sweep that is searched.
 
     Args:
         data: folder of IDX files or ``.npz`` file; None looks in ``MNIST_DATA``, the cache, the mirrors, the sample.
         workers: trials at a time; 0 takes the number of cores, as far as memory allows.
         timeout: seconds after which no new trial is started; None for no limit.
         tracking_uri: MLflow store; None takes ``MLFLOW_TRACKING_URI``, else ``mlruns/mlflow.db``.
-        observers: are shown what happens.
-        say: told in one line of what the user should know.
+        observers: called at each event of the sweep.
+        on_message: called with each message for the user, one line.
         stop: asked several times a second; True ends the sweep as Ctrl-C does. For sweeps run in a thread.
-        executor: makes the executor from what a worker needs to know and the number of workers.
-        report: draw what was found when the sweep has ended by itself, and log it to the sweep.
+        executor: makes the executor from the context of its workers and their number.
+        report: draw a report when the sweep has ended by itself, and log it to the sweep.
 
     Raises:
         SpecError: a value is out of its range.
@@ -72,7 +69,7 @@ class LaunchOptions:
     timeout: float | None = None
     tracking_uri: str | None = None
     observers: Sequence[Observer] = ()
-    say: Callable[[str], None] = _to_stderr
+    on_message: Callable[[str], None] = _print_to_stderr
     stop: Callable[[], bool] = _never
     executor: Callable[[WorkerContext, int], Executor] = LocalExecutor
     report: bool = True
@@ -85,49 +82,46 @@ class LaunchOptions:
 
 
 def run_sweep(
-    spec: SweepSpec, launch: LaunchOptions = LaunchOptions(), confirms: SweepRecord | None = None
+    spec: SweepSpec, options: LaunchOptions = LaunchOptions(), confirms: SweepRecord | None = None
 ) -> SweepResult:
     """Run a sweep from its first trial to its last and record all of it in MLflow.
 
     Ctrl-C or SIGTERM ends it cleanly; what was recorded stays, and :func:`resume_sweep` goes on from there.
 
     Args:
-        spec: what to search; :func:`experiments.load_spec` reads one from a file.
-        launch: how to run it.
-        confirms: the sweep whose best runs are tried again, if that is what this one is for.
+        spec: the sweep; :func:`experiments.load_spec` reads one from a file.
+        options: settings of this call.
+        confirms: the sweep whose best runs are tried again, where this one is a confirmation.
 
     Raises:
         DataError: the data cannot be read.
-        SpecError: its sampler could model none of its parameters.
+        SpecError: its sampler could model none of its parameters, or a function of its model cannot be called.
         StoreError: the store cannot be reached or written.
     """
-    check_sampler(spec)
-    if names := unmodelled(spec):
-        launch.say(
-            f"sampler {spec.sampler!r} draws {', '.join(names)} at random: it models ranges that every point has"
-        )
-    uri = tracking_uri(launch.tracking_uri)
-    probe(uri)
-    with ExitStack() as stack:
-        session = SweepSession(spec, launch, stack, spec.target, confirms)
-        store = open_store(uri, create=True)
-        with stop_on_signals() as stop:
-            workers, confirmed = session.executor.capacity, confirms.run_id if confirms else None
-            lease = sweep_runs.begin_sweep(store, spec, spec.name, session.data, workers, confirmed)
-            with HeldLease(store, lease) as held:
-                return session.drive(store, held, NOTHING_DONE, stop)
+    _check_sampler(spec, options.on_message)
+    uri = tracking_uri(options.tracking_uri)
+    check_server(uri)
+    with SweepSession(spec, options) as session:
+        session.check()
+        session.resolve_data(confirms)
+        session.start_workers(spec.target)
+        session.begin(open_store(uri, create=True), confirms)
+        session.run()
+        session.close()
+        session.report()
+        return session.result()
 
 
 def resume_sweep(
-    name: str, launch: LaunchOptions = LaunchOptions(), overrides: Sequence[str] = (), take_over: bool = False
+    name: str, options: LaunchOptions = LaunchOptions(), overrides: Sequence[str] = (), take_over: bool = False
 ) -> SweepResult:
-    """Run what is missing of a sweep that was interrupted, killed, timed out, or is to have more trials.
+    """Run the missing trials of a sweep that was interrupted, killed, timed out, or is to have more trials.
 
     Args:
         name: of the sweep, or the beginning of its run id.
-        launch: how to run it; the data has to be the same as before.
-        overrides: settings to change, as ``key=value``: ``trials=60``, say. The space has to stay as it is.
-        take_over: resume although another process may still be driving it; that one then stops.
+        options: settings of this call; the data has to be the same as before.
+        overrides: settings to change, each as ``key=value``, for example ``trials=60``. The space cannot change.
+        take_over: resume although another process may still be driving the sweep; that one then stops.
 
     Raises:
         NotFoundError: no such sweep.
@@ -135,112 +129,220 @@ def resume_sweep(
         DataError: the data cannot be read, or is not that of the sweep.
         SpecError: the overrides change anything but ``MAY_CHANGE``, or ask for fewer trials than are done.
     """
-    store = open_store(tracking_uri(launch.tracking_uri))
+    store = open_store(tracking_uri(options.tracking_uri))
     sweep = queries.find_sweep(store, name)
     queries.check_has_trials(sweep)
-    generation = free_generation(store, sweep, take_over, launch.say)
+    generation = free_generation(store, sweep, take_over, options.on_message)
     sweep = queries.find_sweep(store, sweep.run_id)  # as its last driver left it
-    old = queries.read_recorded_spec(store, sweep)
-    spec = parse_spec(to_toml(old), overrides, source=f"sweep {sweep.name}")
-    _check_unchanged(old, spec)
-    done = trial_results.count_finished(queries.read_runs(store, sweep))
-    if spec.target < done:
-        raise SpecError(f"trials: expected {done} or more, which are done, received {spec.target}")
-    # Whatever path is given, it has to hold the data of the first trial.
-    spec = replace(spec, data=replace(spec.data, digest=sweep.tags[Tag.DATASET_DIGEST]))
-    with ExitStack() as stack:
-        session = SweepSession(spec, launch, stack, spec.target - done, sweep)
-        with stop_on_signals() as stop, HeldLease(store, claim(store, sweep.run_id, generation)) as held:
-            # Only now: whoever held the lease before may have recorded more until this moment.
-            sweep_runs.close_orphans(store, queries.read_all_runs(store, sweep), held.generation)
-            history = trial_results.read_resume_state(store, queries.read_runs(store, sweep), spec)
-            sweep_runs.reopen_sweep(store, held, spec, session.executor.capacity)
-            return session.drive(store, held, history, stop)
+    spec, missing = _spec_to_resume(store, sweep, overrides)
+    with SweepSession(spec, options) as session:
+        session.check()
+        session.resolve_data(sweep)
+        session.start_workers(missing)
+        session.reopen(store, sweep, generation)
+        session.run()
+        session.close()
+        session.report()
+        return session.result()
 
 
 class SweepSession:
-    """What a sweep needs on this machine: its data, and workers that warm up while the store is being opened."""
+    """One call that runs or resumes a sweep, as steps: a context manager that closes on every way out of its block.
 
-    def __init__(
-        self, spec: SweepSpec, launch: LaunchOptions, stack: ExitStack, missing: int, earlier: SweepRecord | None
+    The steps, in this order: :meth:`check`, :meth:`resolve_data`, :meth:`start_workers`, :meth:`begin` for a new sweep
+    or :meth:`reopen` for a recorded one, :meth:`run`, :meth:`close`, :meth:`report`, :meth:`result`. Workers import
+    TensorFlow while the store is being opened. An error after :meth:`run` has begun closes the sweep's runs too,
+    unless another process has taken the sweep over.
+
+    Args:
+        spec: the sweep.
+        options: settings of this call.
+    """
+
+    _data: DataRecord
+    _source: DataSource
+    _executor: Executor
+    _store: Store
+    _lease: HeldLease
+    _stop: StopRequest
+    _recorder: SweepRecorder | None = None
+    _resume_state: ResumeState = NOTHING_DONE
+    _ending: EndReason | None = None
+    _is_running = False
+
+    def __init__(self, spec: SweepSpec, options: LaunchOptions) -> None:
+        self._spec, self._options = spec, options
+        self._exits = ExitStack()
+
+    def __enter__(self) -> SweepSession:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._spec, self._launch = spec, launch
-        check_function(spec)
-        given = Path(launch.data) if launch.data else None
-        source = locate(given, launch.say, earlier.tags if earlier else None, spec.data.function)
-        self.data = describe(source, spec)
-        staging = stack.enter_context(tempfile.TemporaryDirectory(prefix="mnist-search-"))
-        workers = max(1, min(launch.workers or default_workers(), missing))
-        launch.say(f"{self.data.name}: {self.data.size:,} images; starting {workers} worker{'s' * (workers > 1)}")
+        with self._exits:
+            if error is not None and self._is_running:
+                self._ending = EndReason.INTERRUPTED if isinstance(error, KeyboardInterrupt | SystemExit) else None
+                # A store that failed may fail again; the next --resume puts in order what it holds.
+                with suppress(StoreError) if isinstance(error, StoreError) else nullcontext():
+                    self.close()
+
+    def check(self) -> None:
+        """Check that the functions which the sweep names can be called, before anything costly is begun.
+
+        Raises:
+            SpecError: one cannot.
+        """
+        check_function(self._spec)
+
+    def resolve_data(self, earlier: SweepRecord | None = None) -> None:
+        """Find and check the data set: the one that the user names, else that of an earlier sweep, else the usual one.
+
+        Raises:
+            DataError: it cannot be read, or is not that of the sweep.
+        """
+        given = Path(self._options.data) if self._options.data else None
+        tags = earlier.tags if earlier else None
+        self._source = locate(given, self._options.on_message, tags, self._spec.data.function)
+        self._data = describe_data(self._source, self._spec)
+
+    def start_workers(self, trials: int) -> None:
+        """Start the workers, at most one for each of so many trials."""
+        spec, data, options = self._spec, self._data, self._options
+        staging = self._exits.enter_context(tempfile.TemporaryDirectory(prefix="mnist-search-"))
+        workers = max(1, min(options.workers or default_workers(), trials))
+        options.on_message(f"{data.name}: {data.size:,} images; starting {workers} worker{'s' * (workers > 1)}")
         context = WorkerContext(
-            source=source,
-            digest=self.data.digest,
+            source=self._source,
+            digest=data.digest,
             data=spec.data,
             save=save_model,
             staging=Path(staging),
             threads=max(1, usable_cores() // workers),
             pruning=spec.prunes,
             trial_timeout=spec.trial_timeout,
-            withheld=credentials,
+            withheld=credential_variables,
         )
-        self.executor = launch.executor(context, workers)
-        stack.callback(self.executor.close)
+        self._executor = options.executor(context, workers)
+        self._exits.callback(self._executor.close)
 
-    def drive(self, store: Store, lease: HeldLease, history: ResumeState, stop: StopRequest) -> SweepResult:
-        """Run the loop; close the sweep's runs however it ends, unless another process has taken it over.
+    def begin(self, store: Store, confirms: SweepRecord | None = None) -> None:
+        """Begin the sweep in the store and hold its first lease.
 
         Raises:
-            SweepInUseError: another process has; nothing is written to the sweep any more.
+            StoreError: the store cannot be written.
         """
-        sweep_id = lease.run_id
-        ending: EndReason | None = None
-        writer: SweepRecorder | None = None
-        try:
-            sweep = queries.find_sweep(store, sweep_id)
-            self._launch.say(f"sweep {sweep.name}, run {sweep.run_id}")
-            writer = SweepRecorder(store, sweep.run_id, sweep.name, self.data, lease)
-            searcher = make_searcher(self._spec, history)
-            loop = Sweep(self._spec, searcher, self.executor, writer, self._launch.observers, history)
-            ending = loop.run(lambda: stop() or self._launch.stop() or lease.is_lost, self._launch.timeout)
-        except (KeyboardInterrupt, SystemExit):
-            ending = EndReason.INTERRUPTED
-            raise
-        finally:
-            self.executor.close()
-            # A store that failed may fail again; what it holds is put in order by the next --resume.
-            with suppress(StoreError) if isinstance(sys.exception(), StoreError) else nullcontext():
-                self._close(store, lease, ending, writer.seconds if writer else 0.0)
-        sweep, runs = queries.find_sweep(store, sweep_id), queries.read_runs(store, sweep)
-        if self._launch.report and ending is not EndReason.INTERRUPTED:
-            self._report(store, sweep, lambda: stop() or self._launch.stop())
-        return SweepResult(store.uri, sweep, self._spec, ending, runs, stop.exit_code, writer.seconds)
+        self._stop = self._exits.enter_context(stop_on_signals())
+        confirmed, workers = confirms.run_id if confirms else None, self._executor.capacity
+        self._hold(store, sweep_runs.begin_sweep(store, self._spec, self._spec.name, self._data, workers, confirmed))
 
-    def _close(self, store: Store, lease: HeldLease, ending: EndReason | None, tracking_seconds: float) -> None:
-        lease.verify()
-        sweep = queries.find_sweep(store, lease.run_id)
-        sweep_runs.close_orphans(store, queries.read_all_runs(store, sweep), lease.generation)
-        runs = queries.read_runs(store, sweep)
-        sweep_runs.end_sweep(store, lease.run_id, ending, selection.best(runs, self._spec.objective), tracking_seconds)
-        lease.release()
+    def reopen(self, store: Store, sweep: SweepRecord, generation: int) -> None:
+        """Claim a recorded sweep, close the runs that its last driver left open, and read what it is resumed from.
 
-    def _report(self, store: Store, sweep: SweepRecord, stop: Callable[[], bool]) -> None:
-        """Draw what was found. Whatever goes wrong is said, and is no fault of the sweep."""
+        Raises:
+            SweepInUseError: another process claimed it first.
+            StoreError: the store cannot be read or written.
+        """
+        self._stop = self._exits.enter_context(stop_on_signals())
+        self._hold(store, claim(store, sweep.run_id, generation))
+        # Only now: the last holder of the lease may have recorded more until this moment.
+        sweep_runs.close_orphans(store, queries.read_all_runs(store, sweep), generation)
+        self._resume_state = trial_results.read_resume_state(store, queries.read_runs(store, sweep), self._spec)
+        sweep_runs.reopen_sweep(store, self._lease, self._spec, self._executor.capacity)
+
+    def run(self) -> None:
+        """Run the trials, recording each.
+
+        Raises:
+            SweepInUseError: another process has taken the sweep over; nothing is written to it any more.
+            StoreError: the store cannot be written.
+        """
+        self._is_running = True
+        sweep, options = self._sweep(), self._options
+        options.on_message(f"sweep {sweep.name}, run {sweep.run_id}")
+        self._recorder = SweepRecorder(self._store, sweep.run_id, sweep.name, self._data, self._lease)
+        searcher = make_searcher(self._spec, self._resume_state)
+        loop = Sweep(self._spec, searcher, self._executor, self._recorder, options.observers, self._resume_state)
+        self._ending = loop.run(lambda: self._is_asked_to_stop() or self._lease.is_lost, options.timeout)
+
+    def close(self) -> None:
+        """Stop the workers, close the sweep's runs, give back the lease.
+
+        Raises:
+            SweepInUseError: another process has taken the sweep over; nothing is written to it any more.
+            StoreError: the store cannot be read or written.
+        """
+        self._is_running = False
+        self._executor.close()
+        self._lease.verify()
+        sweep = self._sweep()
+        sweep_runs.close_orphans(self._store, queries.read_all_runs(self._store, sweep), self._lease.generation)
+        best = selection.best(queries.read_runs(self._store, sweep), self._spec.objective)
+        sweep_runs.end_sweep(self._store, sweep.run_id, self._ending, best, self._tracking_seconds)
+        self._lease.release()
+
+    def report(self) -> None:
+        """Draw the report of a sweep that was not interrupted. An error is a message and no error of the sweep."""
+        if not self._options.report or self._ending is EndReason.INTERRUPTED:
+            return
+        sweep = self._sweep()
         try:
-            # Late: what draws takes a second to import, and a sweep that is to begin has no use for it.
+            # Late: the libraries that draw take a second to import, and are of no use before the sweep has ended.
             from experiments.reporting.reports import report_sweep
 
-            missing = report_sweep(store, sweep, stop).missing
+            missing = report_sweep(self._store, sweep, self._is_asked_to_stop).missing
         except Exception as error:
             reason = str(error).partition("\n")[0] or type(error).__name__
-            self._launch.say(f"no report: {reason}; draw it by: mnist-search report {sweep.name}")
+            self._options.on_message(f"no report: {reason}; draw it by: mnist-search report {sweep.name}")
             return
         if missing:
-            told = ", ".join(f"{picture.title} ({picture.problem})" for picture in missing)
-            self._launch.say(f"not in the report: {told}")
+            plots = ", ".join(f"{plot.title} ({plot.problem})" for plot in missing)
+            self._options.on_message(f"not in the report: {plots}")
+
+    def result(self) -> SweepResult:
+        """The result of the sweep that has run and is closed."""
+        assert self._ending is not None
+        sweep = self._sweep()
+        runs, exit_code = queries.read_runs(self._store, sweep), self._stop.exit_code
+        return SweepResult(self._store.uri, sweep, self._spec, self._ending, runs, exit_code, self._tracking_seconds)
+
+    def _hold(self, store: Store, lease: Lease) -> None:
+        self._store = store
+        self._lease = self._exits.enter_context(HeldLease(store, lease))
+
+    def _sweep(self) -> SweepRecord:
+        return queries.find_sweep(self._store, self._lease.run_id)
+
+    @property
+    def _tracking_seconds(self) -> float:
+        return self._recorder.seconds if self._recorder else 0.0
+
+    def _is_asked_to_stop(self) -> bool:
+        return self._stop() or self._options.stop()
+
+
+def _check_sampler(spec: SweepSpec, on_message: Callable[[str], None]) -> None:
+    check_sampler(spec)
+    if names := unmodelled(spec):
+        on_message(
+            f"sampler {spec.sampler!r} draws {', '.join(names)} at random: it models ranges that every point has"
+        )
+
+
+def _spec_to_resume(store: Store, sweep: SweepRecord, overrides: Sequence[str]) -> tuple[SweepSpec, int]:
+    """The sweep with its overrides and bound to its data set, and the number of trials that are missing."""
+    recorded = queries.read_recorded_spec(store, sweep)
+    spec = parse_spec(to_toml(recorded), overrides, source=f"sweep {sweep.name}")
+    _check_unchanged(recorded, spec)
+    done = trial_results.count_finished(queries.read_runs(store, sweep))
+    if spec.target < done:
+        raise SpecError(f"trials: expected {done} or more, which are done, received {spec.target}")
+    # Whatever path is given, it has to hold the data of the first trial.
+    return replace(spec, data=replace(spec.data, digest=sweep.tags[Tag.DATASET_DIGEST])), spec.target - done
 
 
 def _check_unchanged(old: SweepSpec, new: SweepSpec) -> None:
-    """Only the number of trials and how they are run may change: all else decides what a trial's figures mean.
+    """Refuse changes of all but ``MAY_CHANGE``: old and new trials could not be compared.
 
     Raises:
         SpecError: something else differs.

@@ -11,8 +11,8 @@ import numpy as np
 
 from experiments.tracking import provenance, queries, trial_results
 from experiments.tracking.artifacts import fetch_model, save_model
-from experiments.tracking.credentials import credentials
-from experiments.tracking.datasets import describe, split_of
+from experiments.tracking.credentials import credential_variables
+from experiments.tracking.datasets import describe_data, split_of
 from experiments.tracking.records import RunRecord, SweepRecord, Tag
 from experiments.tracking.store import Store
 from mnist_core.data.sources import DataSource
@@ -87,7 +87,7 @@ def reproduce(store: Store, run: RunRecord, source: DataSource, progress: Progre
         raise NotFoundError(f"run {run.title}: {run.state.value}, with no result to reproduce")
     sweep = queries.find_sweep(store, run.tags["mlflow.parentRunId"])
     spec = queries.read_recorded_spec(store, sweep)
-    data = describe(source, replace(spec, data=split_of(run.tags)))
+    data = describe_data(source, replace(spec, data=split_of(run.tags)))
     trial = spec.trial(run.number, run.point, run.attempt)
     if run.stop_reason == StopReason.PRUNED.value:
         # The pruner judged it among others; alone, it just ends there.
@@ -107,7 +107,7 @@ def reproduce(store: Store, run: RunRecord, source: DataSource, progress: Progre
             threads=threads,
             pruning=False,
             trial_timeout=spec.trial_timeout,
-            withheld=credentials,
+            withheld=credential_variables,
         )
         again = _train(trial, LocalExecutor(context, 1), progress)
         assert again.model is not None

@@ -113,7 +113,7 @@ def _run_and_show(
                 workers=workers,
                 timeout=seconds,
                 observers=[display],
-                say=message_printer(console),
+                on_message=message_printer(console),
                 report=report,
             )
         )

@@ -19,7 +19,7 @@ _NAME = re.compile(rf"{_OF_A_STORE}(.*_)?({'|'.join(_WORDS)})(_.*)?")
 _URL_WITH_USER = re.compile(r"[a-z0-9+.-]+://[^/\s]*@", re.IGNORECASE)
 
 
-def credentials(environment: Mapping[str, str]) -> tuple[str, ...]:
+def credential_variables(environment: Mapping[str, str]) -> tuple[str, ...]:
     """Names of the variables that hold credentials, or say where they lie.
 
     Two kinds: those of MLflow, Databricks, AWS, Azure and Google whose name has a word such as PASSWORD, TOKEN or

@@ -156,7 +156,7 @@ def held_out(source: DataSource, run: RunRecord) -> LabelledImages:
     return split(training, wanted.validation, wanted.seed).validation
 
 
-def describe(source: DataSource, spec: SweepSpec) -> DataRecord:
+def describe_data(source: DataSource, spec: SweepSpec) -> DataRecord:
     """Read the training images and say what they are.
 
     Raises:

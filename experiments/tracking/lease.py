@@ -1,13 +1,13 @@
 """The lease on a sweep: the right of one process at a time, on whichever machine, to drive it.
 
-MLflow has no compare-and-swap on tags, but a run's parameter can be set once only: another value is refused, on SQLite
-and PostgreSQL alike by the primary key of the parameters' table. So generation *n* of the lease is the parameter
+MLflow has no compare-and-swap on tags, but a parameter of a run can be set only once: another value is refused, on
+SQLite and PostgreSQL alike by the primary key of the parameters' table. So generation *n* of the lease is the parameter
 ``lease_n`` of the parent run, and whoever sets it first holds it. Its holder renews it by a tag from a thread of its
-own. A holder whose tag has not changed for ``EXPIRY_SECONDS`` of the observer's clock is taken for gone: clocks of two
+own. A lease whose tag has not changed for ``EXPIRY_SECONDS`` of the observer's clock has expired: clocks of two
 machines are never compared.
 
-The holder looks at the generation before each write of the recorder's, and a model's result is preceded by another
-look. So a driver that was replaced, after it slept for an hour say, writes at most the one thing that it had begun.
+The holder reads the generation before each write of the recorder, and once more before the result of a model. So a
+driver that was replaced, for example after an hour of sleep, completes at most the one write that it had begun.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from experiments.tracking.store import Store
 from mnist_core.errors import StoreError, SweepInUseError
 
 RENEW_SECONDS = 5.0
-# Longer than MLflow's own retries of a request, so that a server that is started again costs nobody the lease.
+# Longer than MLflow's own retries of a request, so that no lease is lost while a server restarts.
 EXPIRY_SECONDS = 60.0
-LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.5
 FIRST_GENERATION = 1
 
 
@@ -49,14 +49,14 @@ class Lease:
 
 @dataclass(frozen=True)
 class LeaseState:
-    """What the parent run says of its lease.
+    """The lease on a sweep as its parent run records it.
 
     Args:
         sweep: its name.
-        generation: the highest that was claimed; 0 where none was, as in stores of earlier versions.
+        generation: the highest one claimed; 0 where there is none, as in stores of earlier versions.
         holder: as in :class:`Lease`; empty for generation 0.
-        renewed: changes while the holder is at work.
-        released: whether the holder has given it back.
+        renewed: a value that changes while the holder runs.
+        released: True once the holder has given it back.
     """
 
     sweep: str
@@ -67,22 +67,22 @@ class LeaseState:
 
     @property
     def driver(self) -> Driver | None:
-        """The process that holds it; None where the parameter is not of our making."""
+        """The process that holds it; None where the parameter has another format."""
         return Driver.parse(self.holder.rpartition(" ")[0])
 
     @property
     def title(self) -> str:
-        """The holder, for people."""
+        """The holder as messages name it."""
         return f"process {self.driver.pid} on {self.driver.host}" if self.driver else self.holder
 
     @property
     def is_free(self) -> bool:
-        """Whether the next generation may be claimed without waiting: given back, or its driver died here."""
+        """True if the next generation may be claimed at once: released, or its driver on this machine has ended."""
         return self.released or (self.driver is not None and self.driver.is_here and not self.driver.is_alive)
 
 
 def read_lease(store: Store, run_id: str) -> LeaseState:
-    """The lease on a sweep, as it is now."""
+    """Read the present lease on a sweep."""
     with store.errors("reading the lease on the sweep"):
         data = store.client.get_run(run_id).data
     claims = {int(match[1]): data.params[key] for key in data.params if (match := re.fullmatch(r"lease_(\d+)", key))}
@@ -93,14 +93,14 @@ def read_lease(store: Store, run_id: str) -> LeaseState:
     return LeaseState(name, generation, holder, data.tags.get(Tag.LEASE_RENEWED, ""), released)
 
 
-def free_generation(store: Store, sweep: SweepRecord, take_over: bool, say: Callable[[str], None]) -> int:
-    """The generation by which a sweep can be claimed, after waiting for a lease to expire if it may have.
+def free_generation(store: Store, sweep: SweepRecord, take_over: bool, on_message: Callable[[str], None]) -> int:
+    """The generation by which a sweep can be claimed; waits up to ``EXPIRY_SECONDS`` for a lease to expire.
 
     Args:
         store: that holds the sweep.
         sweep: to be driven.
-        take_over: do not ask whether somebody drives it.
-        say: told in one line what is waited for.
+        take_over: claim it although another process may drive it.
+        on_message: called with one line before waiting.
 
     Raises:
         SweepInUseError: another process drives it.
@@ -110,7 +110,9 @@ def free_generation(store: Store, sweep: SweepRecord, take_over: bool, say: Call
         if state.generation == 0:
             _check_unleased(sweep)
         elif not state.is_free:
-            say(f"sweep {sweep.name}: waiting for a sign of {state.title}, {EXPIRY_SECONDS:.0f} s at most")
+            on_message(
+                f"sweep {sweep.name}: waiting for the lease of {state.title} to expire, {EXPIRY_SECONDS:.0f} s at most"
+            )
             _wait_for_expiry(store, sweep, state)
     return state.generation + 1
 
@@ -129,15 +131,15 @@ def claim(store: Store, run_id: str, generation: int) -> Lease:
 
 
 def release(store: Store, lease: Lease) -> None:
-    """Give a lease back, so that the next one to ask need not wait."""
+    """Give a lease back, so that it can be claimed without waiting."""
     with store.errors("giving back the lease on the sweep"):
         store.client.set_tag(lease.run_id, Tag.LEASE_RELEASED, lease.holder)
 
 
 def set_once(store: Store, run_id: str, key: str, value: str) -> str:
-    """Set a parameter of a run unless it is set already; the value that it has from now on.
+    """Set a parameter of a run unless it is set already, and return its value.
 
-    Of any number of processes that do so at once, all are told the same value.
+    All processes that call this at once get the same value.
     """
     from mlflow.exceptions import MlflowException
 
@@ -154,7 +156,7 @@ def set_once(store: Store, run_id: str, key: str, value: str) -> str:
 
 
 class HeldLease:
-    """A lease that is renewed while the block runs, and given back at its end.
+    """A lease that is renewed while a block runs, and given back at its end.
 
     Args:
         store: open for writing.
@@ -180,15 +182,15 @@ class HeldLease:
 
     @property
     def is_lost(self) -> bool:
-        """Whether another process is known to have claimed the sweep since; no question to the store."""
+        """True once another process is known to have claimed the sweep; reads no store."""
         return self._taken is not None
 
     def verify(self) -> None:
-        """Ask the store whether this is still the valid lease; one read of the parent run.
+        """Check that this is still the valid lease, by one read of the parent run.
 
         Raises:
             SweepInUseError: another process has claimed the sweep since.
-            StoreError: the store does not say, so nothing may be written.
+            StoreError: the store cannot be read, so nothing may be written.
         """
         if self._taken is None:
             state = read_lease(self._store, self.run_id)
@@ -196,12 +198,12 @@ class HeldLease:
                 self._taken = state
         if self._taken is not None:
             raise SweepInUseError(
-                f"sweep {self._taken.sweep}: {self._taken.title} took it over; what this process was running is not "
-                "recorded and is tried again there"
+                f"sweep {self._taken.sweep}: {self._taken.title} took it over; trials that this process was running are "
+                "not recorded and are tried again there"
             )
 
     def release(self) -> None:
-        """End the renewals and give the lease back, if it is still held. A store that fails leaves it to expire."""
+        """End the renewals and give the lease back if it is still held. Where the store fails, the lease expires."""
         if self._ended.is_set():
             return
         self._ended.set()
@@ -221,7 +223,7 @@ class HeldLease:
     def _renew(self) -> None:
         count = 0
         while not self._ended.wait(RENEW_SECONDS):
-            # What fails here is tried again; whoever writes meanwhile asks for itself.
+            # A failure here is tried again; each writer verifies the lease itself.
             with suppress(StoreError):
                 try:
                     self.verify()
@@ -235,7 +237,7 @@ class HeldLease:
 def _wait_for_expiry(store: Store, sweep: SweepRecord, first: LeaseState) -> None:
     deadline = time.monotonic() + EXPIRY_SECONDS
     while time.monotonic() < deadline:
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)
         now = read_lease(store, sweep.run_id)
         if now.generation == first.generation and now.is_free:
             return

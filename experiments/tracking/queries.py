@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.tracking.records import SPEC_FILE, Kind, RunRecord, SweepRecord, SweepState, Tag
+from experiments.tracking.records import SPEC_FILE, RunKind, RunRecord, SweepRecord, SweepState, Tag
 from experiments.tracking.store import Store
 from mnist_core.errors import NotFoundError, SpecError, did_you_mean
 from mnist_core.metrics import StopReason
@@ -31,7 +31,7 @@ RUN_ID = "[0-9a-f]{32}"
 def list_sweeps(store: Store) -> list[SweepRecord]:
     """All sweeps of the store, newest first."""
     with store.errors("reading the sweeps"):
-        return [_sweep(run) for run in search_runs(store, f"tags.{Tag.KIND} = '{Kind.SWEEP}'")]
+        return [_sweep(run) for run in search_runs(store, f"tags.{Tag.KIND} = '{RunKind.SWEEP}'")]
 
 
 def find_sweep(store: Store, name: str) -> SweepRecord:
@@ -63,7 +63,7 @@ def _sweep_of_id(store: Store, run_id: str) -> SweepRecord | None:
                 raise
             return None
     is_here = run.info.experiment_id == store.experiment_id and run.info.lifecycle_stage == "active"
-    return _sweep(run) if is_here and run.data.tags.get(Tag.KIND) == Kind.SWEEP else None
+    return _sweep(run) if is_here and run.data.tags.get(Tag.KIND) == RunKind.SWEEP else None
 
 
 def read_recorded_spec(store: Store, sweep: SweepRecord) -> SweepSpec:
@@ -144,7 +144,7 @@ def find_run(store: Store, text: str) -> RunRecord:
     found: list[Run] = []
     if len(text) >= MIN_ID_LENGTH and text.isalnum():
         with store.errors(f"reading run {text}"):
-            query = f"tags.{Tag.KIND} = '{Kind.TRIAL}' AND attributes.run_id LIKE '{text}%'"
+            query = f"tags.{Tag.KIND} = '{RunKind.TRIAL}' AND attributes.run_id LIKE '{text}%'"
             found = [run for run in search_runs(store, query) if _is_of_a_trial(run)]
     if len(found) > 1:
         raise NotFoundError(f"{text!r} is the beginning of {len(found)} run ids; give more of it")
@@ -220,7 +220,7 @@ def _sweep(run: Run) -> SweepRecord:
 
 def _is_of_a_trial(run: Run) -> bool:
     numbers = (run.data.tags.get(tag, "") for tag in (Tag.TRIAL_NUMBER, Tag.ATTEMPT))
-    return run.data.tags.get(Tag.KIND) == Kind.TRIAL and all(number.isdecimal() for number in numbers)
+    return run.data.tags.get(Tag.KIND) == RunKind.TRIAL and all(number.isdecimal() for number in numbers)
 
 
 def _points(store: Store, sweep: SweepRecord, runs: Sequence[Run]) -> dict[str, Point]:

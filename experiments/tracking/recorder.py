@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from experiments.tracking import provenance
 from experiments.tracking.datasets import DataRecord
 from experiments.tracking.lease import HeldLease
-from experiments.tracking.records import TRACEBACK_FILE, Kind, Tag
+from experiments.tracking.records import TRACEBACK_FILE, RunKind, Tag
 from experiments.tracking.store import Store
 from experiments.tracking.sweep_runs import metric_points, set_tags
 from mnist_core.errors import StoreError
@@ -67,7 +67,7 @@ class SweepRecorder:
         tags = {
             "mlflow.parentRunId": self._sweep_id,
             "mlflow.user": provenance.user(),
-            Tag.KIND: Kind.TRIAL,
+            Tag.KIND: RunKind.TRIAL,
             Tag.SWEEP: self._sweep_name,
             Tag.TRIAL_UID: f"{self._sweep_id}/{trial.number}/{trial.attempt}",
             Tag.TRIAL_NUMBER: str(trial.number),

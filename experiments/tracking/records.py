@@ -1,4 +1,4 @@
-"""What MLflow holds of a sweep, as frozen values; and the names under which it is held there."""
+"""Records of sweeps, runs and versions, read from MLflow as frozen values; and the names of their tags."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from search.trial import TrialState
 
 
 class Tag(StrEnum):
-    """Tags on runs and logged models. Those that people compare by carry plain words."""
+    """Names of the tags on runs and logged models."""
 
     KIND = "kind"
     SWEEP = "sweep"
@@ -58,15 +58,15 @@ class Tag(StrEnum):
     TEST_DIGEST = "test_digest"
 
 
-class Kind(StrEnum):
-    """What a run of the experiment stands for."""
+class RunKind(StrEnum):
+    """The value of a run's tag ``kind``: a sweep's parent run, or an attempt at a trial."""
 
     SWEEP = "sweep"
     TRIAL = "trial"
 
 
 REGISTERED_MODEL = "mnist-classifier"
-# The least test accuracy of a champion, where the user asks for no other.
+# Minimum test accuracy of a champion, where the user asks for no other.
 FLOOR = 0.9
 SPEC_FILE = "sweep.toml"
 TRACEBACK_FILE = "traceback.txt"
@@ -75,7 +75,7 @@ TRACKING_SECONDS = "tracking_seconds"
 
 
 class SweepState(Enum):
-    """Where a sweep stands; the values are those of MLflow's run status."""
+    """The state of a sweep; the values are those of MLflow's run status."""
 
     RUNNING = "RUNNING"
     FINISHED = "FINISHED"
@@ -90,10 +90,10 @@ class SweepRecord:
     Args:
         run_id: of the parent run.
         name: unique in the experiment.
-        state: where it stands.
+        state: of the sweep.
         started: UTC.
         tags: all its tags, by :class:`Tag`.
-        metrics: every metric's last value.
+        metrics: the last value of each metric.
     """
 
     run_id: str
@@ -105,7 +105,7 @@ class SweepRecord:
 
     @property
     def objective(self) -> str:
-        """The metric that ranks its trials."""
+        """Name of the metric that ranks its trials."""
         return self.tags.get(Tag.OBJECTIVE, "val_accuracy")
 
 
@@ -115,7 +115,7 @@ class CurvePoint:
 
     Args:
         value: as logged.
-        time: at which it was logged, UTC.
+        time: of logging, UTC.
     """
 
     value: float
@@ -131,16 +131,16 @@ class RunRecord:
         name: as the MLflow UI shows it.
         number: of the trial.
         attempt: 1 or more.
-        state: what became of it.
-        params: every logged parameter, as text.
+        state: of the attempt.
+        params: all logged parameters, as text.
         point: the searched parameters, with their exact values; empty where none were searched.
-        metrics: every metric's last value; those of an unfinished run may be few.
+        metrics: the last value of each metric; an unfinished run may have few.
         model_id: of its logged model if that is READY.
-        stop_reason: why its training ended; None where something else failed.
-        error: one line on why it failed.
+        stop_reason: reason for the end of its training; None where something else failed.
+        error: the cause of its failure, one line.
         tags: all its tags, by :class:`Tag`.
-        started: when it was handed to a worker, UTC.
-        ended: when it was closed, UTC; None while it runs.
+        started: time of its submission to a worker, UTC.
+        ended: time of its closing, UTC; None while it runs.
     """
 
     run_id: str
@@ -160,7 +160,7 @@ class RunRecord:
 
     @property
     def title(self) -> str:
-        """For people, wherever runs of several sweeps may meet: ``bayesian/trial-007``."""
+        """Name with that of its sweep: ``bayesian/trial-007``."""
         return f"{self.tags.get(Tag.SWEEP, '')}/{self.name}"
 
     @property
@@ -171,17 +171,17 @@ class RunRecord:
 
     @property
     def seconds(self) -> float | None:
-        """Wall time of training and saving."""
+        """Wall time of training and saving, in seconds."""
         return self.metrics.get("seconds")
 
     def value(self, metric: str) -> float | None:
-        """A metric of the saved weights, by its name among the curves, such as ``val_accuracy``; finite or None."""
+        """A metric of the saved weights by its name among the curves, such as ``val_accuracy``; None unless finite."""
         value = self.metrics.get(f"best_{metric}")
         return value if value is not None and math.isfinite(value) else None
 
 
 class Alias(StrEnum):
-    """What versions are called."""
+    """Aliases of versions."""
 
     CHAMPION = "champion"
     PREVIOUS = "previous"
@@ -189,7 +189,7 @@ class Alias(StrEnum):
 
 
 class VersionTag(StrEnum):
-    """Tags on versions: all that the lists show, so that they need no run."""
+    """Names of the tags on versions. They hold all that lists show, so that lists read no run."""
 
     RUN = "run"
     SWEEP = "sweep"
@@ -217,7 +217,7 @@ class VersionRecord:
         name: of the registered model.
         version: counts from 1.
         run_id: of the run that trained it.
-        aliases: what it is called now.
+        aliases: its current ones.
         created: UTC.
         tags: by :class:`VersionTag`.
     """
@@ -231,5 +231,5 @@ class VersionRecord:
 
     @property
     def title(self) -> str:
-        """For people: ``mnist-classifier version 3``."""
+        """Name and number: ``mnist-classifier version 3``."""
         return f"{self.name} version {self.version}"

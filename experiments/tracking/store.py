@@ -121,7 +121,7 @@ def database_of(uri: str) -> Path | None:
     return Path(match["path"]).absolute() if match else None
 
 
-def probe(uri: str) -> None:
+def check_server(uri: str) -> None:
     """Ask whether a tracking server answers, before anything costly is begun.
 
     Raises:
@@ -152,7 +152,7 @@ def open_store(uri: str, create: bool = False) -> Store:
         MissingLibraryError: it is a database whose driver is not installed.
         NotFoundError: it holds no sweeps, and ``create`` is off.
     """
-    probe(uri)
+    check_server(uri)
     database = database_of(uri)
     if database and not create and not database.exists():
         raise NotFoundError(f"{database}: no store there yet; run a sweep first (mnist-search sweep quick)")
@@ -267,7 +267,7 @@ def serve_ui(uri: str, port: int) -> None:
         StoreError: there is no store yet, or the port is taken.
     """
     if uri.startswith(("http://", "https://")):
-        probe(uri)
+        check_server(uri)
         print(f"The tracking server has a UI of its own: {redact(uri)}")
         return
     open_store(uri)

@@ -1,10 +1,10 @@
-"""Names of new sweeps, each given once, however many processes begin one at the same time."""
+"""Unique names of new sweeps, also where several processes begin one at the same time."""
 
 from __future__ import annotations
 
 from experiments.tracking.lease import set_once
 from experiments.tracking.queries import list_sweeps, search_runs
-from experiments.tracking.records import Kind, Tag
+from experiments.tracking.records import RunKind, Tag
 from experiments.tracking.store import Store
 
 
@@ -16,18 +16,18 @@ def free_name(store: Store, name: str) -> str:
 
 
 def settle_name(store: Store, run_id: str, wanted: str, name: str) -> str:
-    """The name that a parent run keeps: the one it was made with, or the next free one where another run has that.
+    """Make the name of a parent run unique, and return it: the present name, or the next free one.
 
-    Processes of one machine keep out of each other's way by a lock; those of several can only look again once their
-    run is there. Of two that bear one name, at least one finds the other, whichever clock is slow. So a run has a
-    name if it is the first to put itself down, by a parameter that is set once, on every run that bears it, its own
-    among them: no two can.
+    Processes of one machine exclude each other by a lock; those of several machines can only look again once their
+    run exists. Of two runs with one name, at least one process finds the other run, whatever their clocks. So a run
+    owns a name if it is the first to claim it, by a parameter that is set once, on every run of that name, its own
+    included: no two can.
 
     Args:
         store: open for writing.
         run_id: of the parent run, tagged with ``name``.
-        wanted: the name that was asked for.
-        name: the free one that was found before the run was made.
+        wanted: the name of the sweep's file.
+        name: the free one that was found before the run was created.
     """
     while not _is_first(store, run_id, name):
         name = free_name(store, wanted)
@@ -37,7 +37,7 @@ def settle_name(store: Store, run_id: str, wanted: str, name: str) -> str:
 
 
 def _is_first(store: Store, run_id: str, name: str) -> bool:
-    found = search_runs(store, f"tags.{Tag.KIND} = '{Kind.SWEEP}' AND tags.{Tag.SWEEP} = '{name}'")
-    # In one order for all: of two that find each other, the one that is refused first has not refused the other.
-    bearers = sorted({run_id, *(run.info.run_id for run in found)})
-    return all(set_once(store, bearer, f"name/{name}", run_id) == run_id for bearer in bearers)
+    found = search_runs(store, f"tags.{Tag.KIND} = '{RunKind.SWEEP}' AND tags.{Tag.SWEEP} = '{name}'")
+    # The same order for all: of two that find each other, the one refused first has not refused the other.
+    namesakes = sorted({run_id, *(run.info.run_id for run in found)})
+    return all(set_once(store, namesake, f"name/{name}", run_id) == run_id for namesake in namesakes)

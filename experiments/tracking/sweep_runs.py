@@ -1,4 +1,4 @@
-"""The parent runs of sweeps: begun under a name of their own, reopened, closed."""
+"""Parent runs of sweeps: begin, reopen and close them, and set tags and metrics of any run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from experiments.tracking import provenance
 from experiments.tracking.datasets import DataRecord
 from experiments.tracking.lease import FIRST_GENERATION, HeldLease, Lease, claim, release
 from experiments.tracking.queries import search_runs
-from experiments.tracking.records import SPEC_FILE, TRACKING_SECONDS, Kind, RunRecord, SweepState, Tag
+from experiments.tracking.records import SPEC_FILE, TRACKING_SECONDS, RunKind, RunRecord, SweepState, Tag
 from experiments.tracking.store import Store
 from experiments.tracking.sweep_names import free_name, settle_name
 from mnist_core.errors import StoreError, SweepInUseError
@@ -24,7 +24,7 @@ from search.trial import TrialState
 if TYPE_CHECKING:
     from mlflow.entities import Metric
 
-# MLflow cuts what is longer without a word: after 8,000 characters, earlier servers after 5,000.
+# MLflow silently cuts a longer tag: after 8,000 characters, earlier servers after 5,000.
 MAX_SPEC_LENGTH = 5000
 
 _SWEEP_STATE = {
@@ -44,15 +44,15 @@ def begin_sweep(
     confirms: str | None = None,
     ensemble_of: str | None = None,
 ) -> Lease:
-    """Open the parent run of a new sweep, with all that is known of it before its first trial; its first lease.
+    """Create the parent run of a new sweep with its tags, data set and sweep file; return the first lease on it.
 
-    The run is whole from its first write on: one that was left after that is resumed like any other. A beginning that
-    fails closes its run as FAILED, if the store lets it.
+    The run is complete from its first write on: one that is interrupted after that can be resumed. After an error the
+    run is closed as FAILED, if the store can be written.
 
     Args:
         store: open for writing.
-        spec: what to search.
-        name: for the sweep; where a sweep of the store has it, the next free one is taken.
+        spec: the sweep.
+        name: for it; where another sweep of the store has it, the next free one is taken.
         data: the sweep's data set.
         workers: trials at a time.
         confirms: run id of the sweep that it confirms.
@@ -63,7 +63,7 @@ def begin_sweep(
     """
     git, uid = provenance.git_state(), uuid4().hex
     tags: dict[str, str] = {
-        Tag.KIND: Kind.SWEEP,
+        Tag.KIND: RunKind.SWEEP,
         Tag.SWEEP_UID: uid,
         Tag.ENGINE: spec.engine.value,
         Tag.SAMPLER: spec.sampler,
@@ -74,7 +74,7 @@ def begin_sweep(
         "mlflow.source.name": "mnist-search sweep",
         "mlflow.source.type": "PROJECT",
         **data.tags(),
-        **_driving(spec, workers),
+        **_launch_tags(spec, workers),
         **{f"version.{package}": version for package, version in provenance.versions().items()},
     }
     if confirms:
@@ -94,25 +94,27 @@ def begin_sweep(
         raise
     except BaseException:
         with suppress(StoreError):
-            _close_begun(store, uid, lease)
+            _close_failed_start(store, uid, lease)
         raise
     return lease
 
 
 def _create_parent(store: Store, wanted: str, tags: Mapping[str, str]) -> str:
-    """The parent run under a name of its own; its run id."""
+    """Create the parent run under a unique name; its run id."""
     with store.naming():
         name = free_name(store, wanted)
         tags = {**tags, Tag.SWEEP: name}
         run_id: str = store.client.create_run(store.experiment_id, tags=tags, run_name=name).info.run_id
-        _delete_twins(store, run_id, tags[Tag.SWEEP_UID])
+        _delete_duplicates(store, run_id, tags[Tag.SWEEP_UID])
     if not store.is_embedded:
         settle_name(store, run_id, wanted, name)
     return run_id
 
 
-def _delete_twins(store: Store, run_id: str, uid: str) -> None:
-    """Close and delete what a repeated request, whose reply was lost, made of the same sweep and nobody ever drove.
+def _delete_duplicates(store: Store, run_id: str, uid: str) -> None:
+    """Close and delete runs that a repeated request, whose reply was lost, created for the same sweep.
+
+    A duplicate has no lease, since no process ever drove it.
 
     MLflow keeps a deleted run, out of sight, until ``mlflow gc``.
     """
@@ -122,8 +124,8 @@ def _delete_twins(store: Store, run_id: str, uid: str) -> None:
             store.client.delete_run(run.info.run_id)
 
 
-def _close_begun(store: Store, uid: str, lease: Lease | None) -> None:
-    """Close as FAILED the run of a beginning that failed, whose id may have been lost with a reply."""
+def _close_failed_start(store: Store, uid: str, lease: Lease | None) -> None:
+    """Close as FAILED the run of a sweep that could not be begun; its id may have been lost with a reply."""
     with store.errors("closing a sweep that could not be begun"):
         for run in search_runs(store, f"tags.{Tag.SWEEP_UID} = '{uid}'"):
             set_tags(store, run.info.run_id, {Tag.ENDING: "error"})
@@ -133,12 +135,12 @@ def _close_begun(store: Store, uid: str, lease: Lease | None) -> None:
 
 
 def close_orphans(store: Store, runs: Iterable[RunRecord], generation: int = 0) -> None:
-    """Close, as KILLED, the runs that are open although nobody is running them.
+    """Close as KILLED the runs that are open although no process runs them.
 
     Args:
         store: open for writing.
         runs: of a sweep.
-        generation: of the caller's lease on it; what a later one started is left alone.
+        generation: of the caller's lease on it; runs of a later generation stay open.
     """
     with store.errors("closing runs that were left open"):
         for run in runs:
@@ -148,18 +150,18 @@ def close_orphans(store: Store, runs: Iterable[RunRecord], generation: int = 0) 
 
 
 def reopen_sweep(store: Store, lease: HeldLease, spec: SweepSpec, workers: int) -> None:
-    """Open the parent run of a sweep that was left, whose lease this process holds."""
+    """Reopen the parent run of a recorded sweep whose lease this process holds."""
     with store.errors("reopening the sweep"):
         uid = store.client.get_run(lease.run_id).data.tags.get(Tag.SWEEP_UID)
         if uid:
-            _delete_twins(store, lease.run_id, uid)
+            _delete_duplicates(store, lease.run_id, uid)
         store.client.log_text(lease.run_id, to_toml(spec), SPEC_FILE)
-        set_tags(store, lease.run_id, _driving(spec, workers))
+        set_tags(store, lease.run_id, _launch_tags(spec, workers))
         store.client.update_run(lease.run_id, status=SweepState.RUNNING.value)
 
 
 def end_sweep(
-    store: Store, run_id: str, ending: EndReason | None, winner: RunRecord | None, tracking_seconds: float = 0.0
+    store: Store, run_id: str, ending: EndReason | None, best: RunRecord | None, tracking_seconds: float = 0.0
 ) -> None:
     """Close the parent run.
 
@@ -167,13 +169,13 @@ def end_sweep(
         store: open for writing.
         run_id: of the parent run.
         ending: None where an error ended the sweep.
-        winner: the best run so far.
-        tracking_seconds: wall time that went into recording; added to that of earlier calls.
+        best: the best run so far.
+        tracking_seconds: wall time of recording; added to that of earlier calls.
     """
     state = _SWEEP_STATE[ending] if ending else SweepState.FAILED
     tags: dict[str, str] = {Tag.ENDING: ending.value if ending else "error"}
-    if winner:
-        tags |= {Tag.BEST_RUN_ID: winner.run_id, Tag.BEST_RUN: winner.name}
+    if best:
+        tags |= {Tag.BEST_RUN_ID: best.run_id, Tag.BEST_RUN: best.name}
     with store.errors("ending the sweep"):
         earlier = store.client.get_run(run_id).data.metrics.get(TRACKING_SECONDS, 0.0)
         store.client.log_batch(run_id, metrics=metric_points({TRACKING_SECONDS: earlier + tracking_seconds}))
@@ -181,7 +183,7 @@ def end_sweep(
         store.client.set_terminated(run_id, state.value)
 
 
-def _driving(spec: SweepSpec, workers: int) -> dict[str, str]:
+def _launch_tags(spec: SweepSpec, workers: int) -> dict[str, str]:
     text = to_toml(spec)
     return {
         Tag.DRIVER: str(provenance.Driver.this()),
@@ -196,8 +198,8 @@ def metric_points(values: Mapping[str, float], step: int = 0, model_id: str | No
 
     Args:
         values: by the metrics' names.
-        step: the 1-based epoch; 0 for what belongs to none.
-        model_id: of the logged model that they describe.
+        step: the 1-based epoch; 0 for metrics of no epoch.
+        model_id: of the logged model that they are of.
     """
     from mlflow.entities import Metric
 

@@ -84,7 +84,7 @@ def whole_test(whole_npz: Path) -> TestSet:
 def swept(tmp_path_factory: pytest.TempPathFactory, small_npz: Path) -> SweepResult:
     """A finished Bayesian sweep, trained by real worker processes, in a folder of its own."""
     uri = f"sqlite:///{tmp_path_factory.mktemp('swept')}/mlruns/mlflow.db"
-    launch = LaunchOptions(data=small_npz, workers=2, tracking_uri=uri, say=lambda line: None, report=False)
+    launch = LaunchOptions(data=small_npz, workers=2, tracking_uri=uri, on_message=lambda line: None, report=False)
     return run_sweep(parse_spec(SMALL), launch)
 
 

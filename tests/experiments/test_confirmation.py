@@ -30,7 +30,7 @@ def tried(result: SweepResult) -> Counter[tuple[str, str]]:
 @pytest.fixture
 def confirmed(contest_store: Store, whole_npz: Path) -> SweepResult:
     """The contest, its best two tried again with two seeds each."""
-    return confirm_sweep("contest", top=2, seeds=2, launch=here(whole_npz))
+    return confirm_sweep("contest", top=2, seeds=2, options=here(whole_npz))
 
 
 def test_the_best_few_are_trained_again_each_with_seeds_that_were_not_used(

@@ -34,7 +34,7 @@ def ignored(line: str) -> None:
 
 def test_an_own_model_is_swept_on_own_data_and_evaluated(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path}/mlflow.db"
-    result = run_sweep(parse_spec(OWN), LaunchOptions(workers=1, tracking_uri=uri, say=ignored))
+    result = run_sweep(parse_spec(OWN), LaunchOptions(workers=1, tracking_uri=uri, on_message=ignored))
     assert len(result.ranked) == 2
     best = result.best
     assert best is not None
@@ -52,7 +52,7 @@ def test_an_own_model_is_swept_on_own_data_and_evaluated(tmp_path: Path) -> None
 def test_a_sweep_whose_trial_hangs_ends_soon_after_its_timeout_and_leaves_the_trial_for_later(tmp_path: Path) -> None:
     spec = parse_spec(OWN, ["model=tests.helpers.custom_parts:sleeping", "space={units=[4]}", "trial_timeout=6s"])
     uri = f"sqlite:///{tmp_path}/mlflow.db"
-    result = run_sweep(spec, LaunchOptions(workers=1, timeout=1.0, tracking_uri=uri, report=False, say=ignored))
+    result = run_sweep(spec, LaunchOptions(workers=1, timeout=1.0, tracking_uri=uri, report=False, on_message=ignored))
     assert result.ending is EndReason.TIMED_OUT
     (run,) = result.runs
     assert run.state is TrialState.KILLED
@@ -61,5 +61,5 @@ def test_a_sweep_whose_trial_hangs_ends_soon_after_its_timeout_and_leaves_the_tr
 def test_a_function_that_is_not_there_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     spec = parse_spec(OWN, ["model=tests.helpers.custom_parts:softmacks"])
     with pytest.raises(SpecError, match="did you mean 'softmax'"):
-        run_sweep(spec, LaunchOptions(workers=1, tracking_uri=f"sqlite:///{tmp_path}/mlflow.db", say=ignored))
+        run_sweep(spec, LaunchOptions(workers=1, tracking_uri=f"sqlite:///{tmp_path}/mlflow.db", on_message=ignored))
     assert not (tmp_path / "mlflow.db").exists()

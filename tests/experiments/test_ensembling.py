@@ -63,7 +63,7 @@ def silently(line: str) -> None:
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory, small_npz: Path) -> SweepResult:
     uri = f"sqlite:///{tmp_path_factory.mktemp('both')}/mlflow.db"
-    return run_sweep(parse_spec(BOTH), LaunchOptions(data=small_npz, workers=1, tracking_uri=uri, say=silently))
+    return run_sweep(parse_spec(BOTH), LaunchOptions(data=small_npz, workers=1, tracking_uri=uri, on_message=silently))
 
 
 @pytest.fixture(scope="module")
@@ -101,13 +101,13 @@ def test_a_run_has_the_parameters_of_its_architecture_and_no_others(both: SweepR
 
 
 def test_a_conditional_sweep_that_is_done_has_nothing_left_to_resume(both: SweepResult) -> None:
-    again = resume_sweep("both", LaunchOptions(workers=1, tracking_uri=both.tracking_uri, say=silently))
+    again = resume_sweep("both", LaunchOptions(workers=1, tracking_uri=both.tracking_uri, on_message=silently))
     assert len(again.runs) == 3
 
 
 def test_the_best_of_a_conditional_sweep_are_confirmed_with_fresh_seeds(both: SweepResult) -> None:
-    launch = LaunchOptions(workers=1, tracking_uri=both.tracking_uri, say=silently)
-    confirmed = confirm_sweep("both", top=3, seeds=2, launch=launch)
+    options = LaunchOptions(workers=1, tracking_uri=both.tracking_uri, on_message=silently)
+    confirmed = confirm_sweep("both", top=3, seeds=2, options=options)
     assert len(confirmed.ranked) == 6
     assert sorted(run.params.get("filters", "") for run in confirmed.ranked) == ["", "", "2", "2", "4", "4"]
 
@@ -192,10 +192,10 @@ def test_it_is_promoted_drawn_and_served_as_any_run(
 def test_it_is_neither_resumed_nor_confirmed_nor_combined_again(
     both: SweepResult, store: Store, source: DataSource
 ) -> None:
-    launch = LaunchOptions(workers=1, tracking_uri=both.tracking_uri, say=silently)
+    options = LaunchOptions(workers=1, tracking_uri=both.tracking_uri, on_message=silently)
     for attempt in (
-        lambda: resume_sweep("both-ensemble", launch),
-        lambda: confirm_sweep("both-ensemble", launch=launch),
+        lambda: resume_sweep("both-ensemble", options),
+        lambda: confirm_sweep("both-ensemble", options=options),
         lambda: combine(store, find_sweep(store, "both-ensemble"), 2, source),
     ):
         with pytest.raises(SpecError, match="holds an ensemble and no trials; name the sweep"):

@@ -92,7 +92,7 @@ def test_a_sweep_that_its_sampler_could_not_search_is_refused() -> None:
 def test_parameters_that_a_sampler_leaves_to_chance_are_named(small_npz: Path) -> None:
     said: list[str] = []
     mixed = ["sampler='cmaes'", "pruner='none'", "trials=1", "training.epochs=1", "space.dropout=[0.0, 0.1]"]
-    run_sweep(parse_spec(SMALL, mixed), replace(here(small_npz), say=said.append))
+    run_sweep(parse_spec(SMALL, mixed), replace(here(small_npz), on_message=said.append))
     assert said[0] == "sampler 'cmaes' draws dropout at random: it models ranges that every point has"
 
 
@@ -100,7 +100,7 @@ def test_without_any_data_the_embedded_sample_is_used_and_said_to_be(monkeypatch
     monkeypatch.setattr(datasets, "download_mnist", lambda folder: "no network")
     said: list[str] = []
     spec = parse_spec(SMALL, ["trials=1", "training.epochs=1", "data.validation=0.1"])
-    settings = {"say": said.append, "executor": lambda context, workers: InProcessExecutor(context)}
+    settings = {"on_message": said.append, "executor": lambda context, workers: InProcessExecutor(context)}
     result = run_sweep(spec, LaunchOptions(**settings))
     assert any("EMBEDDED SAMPLE" in line and "no network" in line for line in said)
     assert result.sweep.tags[Tag.DATASET] == "mnist-sample"

@@ -35,9 +35,9 @@ def silently(line: str) -> None:
 def resumed(tmp_path_factory: pytest.TempPathFactory, small_npz: Path) -> SweepResult:
     """A sweep that was interrupted after three trials and then brought to its end."""
     uri = f"sqlite:///{tmp_path_factory.mktemp('front')}/mlflow.db"
-    launch = LaunchOptions(data=small_npz, workers=1, tracking_uri=uri, say=silently)
-    run_sweep(parse_spec(FRONT, ["trials=3"]), launch)
-    return resume_sweep("front", launch, ["trials=5"])
+    options = LaunchOptions(data=small_npz, workers=1, tracking_uri=uri, on_message=silently)
+    run_sweep(parse_spec(FRONT, ["trials=3"]), options)
+    return resume_sweep("front", options, ["trials=5"])
 
 
 @pytest.fixture(autouse=True)
@@ -73,7 +73,7 @@ def test_best_under_a_bound_is_the_best_of_those_that_keep_it(resumed: SweepResu
 
 
 def test_its_best_are_confirmed_by_their_first_objective(resumed: SweepResult) -> None:
-    launch = LaunchOptions(workers=1, tracking_uri=resumed.tracking_uri, say=silently)
-    confirmed = confirm_sweep("front", top=1, seeds=2, launch=launch)
+    options = LaunchOptions(workers=1, tracking_uri=resumed.tracking_uri, on_message=silently)
+    confirmed = confirm_sweep("front", top=1, seeds=2, options=options)
     assert len(confirmed.ranked) == 2
     assert confirmed.spec.objectives == (VAL_ACCURACY,)

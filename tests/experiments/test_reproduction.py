@@ -79,7 +79,7 @@ def test_both_results_and_what_is_not_as_it_was_are_shown(command: Run, swept_st
 
 def test_a_pruned_run_ends_where_it_was_pruned(small_npz: Path, store_at_hand: None) -> None:
     spec = parse_spec(SMALL, ["trials=3", "sampler=random", "pruner=successive-halving", "training.epochs=4"])
-    runs = run_sweep(spec, LaunchOptions(data=small_npz, workers=1, say=lambda line: None)).runs
+    runs = run_sweep(spec, LaunchOptions(data=small_npz, workers=1, on_message=lambda line: None)).runs
     pruned = next(run for run in runs if run.state is TrialState.PRUNED)
     done = reproduce(open_store(tracking_uri()), pruned, DataSource(Origin.GIVEN, small_npz), ignore)
     assert 0 < len(done.again.history) < 4

@@ -48,7 +48,10 @@ class Watcher:
 
 def here(data: Path, *observers: Watcher, **settings: Any) -> LaunchOptions:
     """Trials one after the other in this process, nothing printed, no report drawn."""
-    quiet: dict[str, Any] = {"say": lambda line: None, "executor": lambda context, workers: InProcessExecutor(context)}
+    quiet: dict[str, Any] = {
+        "on_message": lambda line: None,
+        "executor": lambda context, workers: InProcessExecutor(context),
+    }
     return LaunchOptions(data=data, observers=observers, **(quiet | {"report": False} | settings))
 
 

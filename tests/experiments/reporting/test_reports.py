@@ -139,7 +139,7 @@ class Quiet:
         self.said: list[str] = []
         self.launch = LaunchOptions(
             data=data,
-            say=self.said.append,
+            on_message=self.said.append,
             executor=lambda context, workers: InProcessExecutor(context),
             **settings,
         )

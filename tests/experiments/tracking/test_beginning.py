@@ -18,7 +18,7 @@ from mlflow.exceptions import MlflowException
 
 from experiments import parse_spec, resume_sweep, run_sweep
 from experiments.tracking import queries, sweep_runs
-from experiments.tracking.datasets import DataRecord, describe
+from experiments.tracking.datasets import DataRecord, describe_data
 from experiments.tracking.records import SweepRecord, SweepState, Tag
 from experiments.tracking.store import Store, open_store, tracking_uri
 from mnist_core.data.sources import DataSource, Origin
@@ -34,7 +34,7 @@ SPEC = parse_spec(ONE_TRIAL)
 
 @pytest.fixture
 def data(small_npz: Path) -> DataRecord:
-    return describe(DataSource(Origin.GIVEN, small_npz), SPEC)
+    return describe_data(DataSource(Origin.GIVEN, small_npz), SPEC)
 
 
 @pytest.fixture
@@ -63,12 +63,12 @@ import sys
 from pathlib import Path
 from experiments import parse_spec
 from experiments.tracking import sweep_runs
-from experiments.tracking.datasets import describe
+from experiments.tracking.datasets import describe_data
 from experiments.tracking.store import open_store
 from mnist_core.data.sources import DataSource, Origin
 uri, text, data = sys.argv[1:]
 spec, store = parse_spec(text), open_store(uri)
-record = describe(DataSource(Origin.GIVEN, Path(data)), spec)
+record = describe_data(DataSource(Origin.GIVEN, Path(data)), spec)
 print("ready", flush=True)
 sys.stdin.readline()
 for _ in range(3):
@@ -207,7 +207,7 @@ def test_resuming_deletes_what_a_repeated_request_left_behind(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(MlflowClient, "create_run", twice(MlflowClient.create_run))
-        patch.setattr(sweep_runs, "_delete_twins", failing)
+        patch.setattr(sweep_runs, "_delete_duplicates", failing)
         with pytest.raises(StoreError):
             run_sweep(SPEC, here(small_npz))
     assert names_of(store) == ["small", "small"]

@@ -17,7 +17,7 @@ from mlflow import MlflowClient
 
 from experiments import parse_spec, resume_sweep, run_sweep
 from experiments.tracking import lease, queries, sweep_runs
-from experiments.tracking.datasets import describe
+from experiments.tracking.datasets import describe_data
 from experiments.tracking.lease import HeldLease, claim, read_lease, set_once
 from experiments.tracking.provenance import Driver
 from experiments.tracking.recorder import SweepRecorder
@@ -38,7 +38,7 @@ def record_sweep(uri: str, name: str, data: Path, trials: int) -> str:
     """A finished sweep of that many trials that nobody trained; its run id."""
     store = open_store(uri, create=True)
     spec = parse_spec(SMALL, [f"name={name}", f"trials={trials}", "sampler=random", "pruner=none"])
-    record = describe(DataSource(Origin.GIVEN, data), spec)
+    record = describe_data(DataSource(Origin.GIVEN, data), spec)
     begun = sweep_runs.begin_sweep(store, spec, name, record, workers=1)
     writer = SweepRecorder(store, begun.run_id, name, record)
     for number in range(trials):
@@ -165,7 +165,7 @@ def renewing(store: Store) -> Iterator[None]:
 def test_a_sweep_whose_lease_is_renewed_is_left_alone(store: Store, small_npz: Path) -> None:
     said: list[str] = []
     with pytest.raises(SweepInUseError, match=r"process 1 on another-machine is driving it; .* --take-over"):
-        resume_sweep("small", here(small_npz, say=said.append), overrides=["trials=2"])
+        resume_sweep("small", here(small_npz, on_message=said.append), overrides=["trials=2"])
     assert said == ["sweep small: waiting for a sign of process 1 on another-machine, 60 s at most"]
     _, runs = stored_sweep("small")
     assert len(runs) == 1
@@ -190,7 +190,9 @@ def test_the_lease_of_a_driver_that_died_on_this_machine_is_free_at_once(
     child.wait()
     set_holder(store, str(dead))
     said: list[str] = []
-    assert resume_sweep("small", here(small_npz, say=said.append), overrides=["trials=2"]).ending is EndReason.DONE
+    assert (
+        resume_sweep("small", here(small_npz, on_message=said.append), overrides=["trials=2"]).ending is EndReason.DONE
+    )
     assert not [line for line in said if "waiting" in line]
 
 

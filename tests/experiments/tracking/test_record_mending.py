@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 
 from experiments import SweepResult, find_sweep, parse_spec, read_runs, resume_sweep, run_sweep
 from experiments.reporting.timeline import read_timeline
-from experiments.tracking.datasets import describe
+from experiments.tracking.datasets import describe_data
 from experiments.tracking.queries import find_run
 from experiments.tracking.recorder import SweepRecorder
 from experiments.tracking.records import Tag
@@ -129,7 +129,7 @@ def test_a_point_that_was_damaged_is_read_from_the_parameters(
 
 def test_points_keep_their_exact_values(contest_store: Store, contest: SweepResult, whole_npz: Path) -> None:
     spec = parse_spec('name = "exact"\ntrials = 1\n[space]\ndropout = { low = 0.0, high = 0.5 }\nl2 = [0.0]')
-    data = describe(DataSource(Origin.GIVEN, whole_npz), spec)
+    data = describe_data(DataSource(Origin.GIVEN, whole_npz), spec)
     point = {"dropout": 0.1 + 0.2, "l2": 5e-324}
     SweepRecorder(contest_store, contest.sweep.run_id, "contest", data).trial_started(spec.trial(7, point))
     assert read_runs(contest_store, contest.sweep)[-1].point == point

@@ -100,7 +100,7 @@ def test_neither_commands_nor_records_nor_the_service_show_those_of_a_server(
 ) -> None:
     uri = server.replace("://", f"://user:{SECRET}@")
     said: list[str] = []
-    run_sweep(parse_spec(CONTEST), here(whole_npz, tracking_uri=uri, say=said.append))
+    run_sweep(parse_spec(CONTEST), here(whole_npz, tracking_uri=uri, on_message=said.append))
     printed = "".join([*said, *capsys.readouterr()])
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     for code, *words in (

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from experiments import LaunchOptions, parse_spec, run_sweep
-from experiments.tracking.credentials import credentials
+from experiments.tracking.credentials import credential_variables
 
 PASSWORDS = {
     "MLFLOW_TRACKING_USERNAME": "ada",
@@ -37,12 +37,12 @@ PASSWORDS = {
     ],
 )
 def test_what_a_store_asks_for_is_known_by_its_name(name: str) -> None:
-    assert credentials({name: "x"}) == (name,)
+    assert credential_variables({name: "x"}) == (name,)
 
 
 @pytest.mark.parametrize("uri", ["https://ada:lovelace@mlflow.example.org/x", "postgresql+psycopg2://ada@db/mlflow"])
 def test_an_address_with_a_user_in_it_is_one_too(uri: str) -> None:
-    assert credentials({"MLFLOW_TRACKING_URI": uri}) == ("MLFLOW_TRACKING_URI",)
+    assert credential_variables({"MLFLOW_TRACKING_URI": uri}) == ("MLFLOW_TRACKING_URI",)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_an_address_with_a_user_in_it_is_one_too(uri: str) -> None:
     ],
 )
 def test_all_else_is_left_to_the_workers(name: str, value: str) -> None:
-    assert credentials({name: value}) == ()
+    assert credential_variables({name: value}) == ()
 
 
 SWEEP = """
@@ -78,7 +78,7 @@ def test_a_worker_has_none_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         monkeypatch.setenv(name, value)
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     result = run_sweep(
-        parse_spec(SWEEP), LaunchOptions(workers=1, tracking_uri=uri, report=False, say=lambda line: None)
+        parse_spec(SWEEP), LaunchOptions(workers=1, tracking_uri=uri, report=False, on_message=lambda line: None)
     )
     assert result.best is not None
     environment = json.loads((tmp_path / "environment.json").read_text(encoding="utf-8"))
