@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from experiments.registry.promotion import PromotionPolicy, promote
     from experiments.registry.versions import champion, read_versions, rollback_champion
     from experiments.reporting.reports import report_sweep
-    from experiments.reproduction import reproduce
+    from experiments.reproduction import reproduce_run
     from experiments.sweep_files import load_spec
     from experiments.sweep_result import SweepResult
     from experiments.tracking.datasets import locate
@@ -73,7 +73,7 @@ __all__ = [
     "read_versions",
     "record_ensemble",
     "report_sweep",
-    "reproduce",
+    "reproduce_run",
     "resume_sweep",
     "rollback_champion",
     "run_sweep",
@@ -103,7 +103,7 @@ _HOMES = {
     "read_versions": "experiments.registry.versions",
     "record_ensemble": "experiments.ensembling",
     "report_sweep": "experiments.reporting.reports",
-    "reproduce": "experiments.reproduction",
+    "reproduce_run": "experiments.reproduction",
     "resume_sweep": "experiments.launch",
     "rollback_champion": "experiments.registry.versions",
     "run_sweep": "experiments.launch",

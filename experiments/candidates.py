@@ -1,4 +1,4 @@
-"""From what the user names to one run: read the store, then let :mod:`experiments.selection` decide."""
+"""Selection of one run from a target that the user names: a sweep, a run, or nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mnist_core.errors import NotFoundError
 
 @dataclass(frozen=True)
 class Candidate:
-    """A run, and why it."""
+    """A run that may be promoted, with the reason for its selection."""
 
     run: RunRecord
     reason: str
@@ -24,7 +24,7 @@ class Candidate:
 def choose_run(
     store: Store, sweep: SweepRecord, rule: SelectionRule = SelectionRule.BEST, max_parameters: int | None = None
 ) -> Selection:
-    """Choose among the runs of a sweep, those of at most ``max_parameters`` weights if a bound is given.
+    """Select one of the runs of a sweep by a rule, among those of at most ``max_parameters`` weights.
 
     Raises:
         NotFoundError: none of them may win.
@@ -37,20 +37,20 @@ def choose_run(
 
 
 def find_candidate(store: Store, target: str | None, rule: SelectionRule = SelectionRule.BEST) -> Candidate:
-    """The run that is up for promotion.
+    """Find the run to promote.
 
     Args:
-        store: to look in.
-        target: a sweep, of which the rule chooses one; a run; or None for the newest sweep that has ended.
-        rule: how to choose in a sweep.
+        store: that has it.
+        target: a sweep, of which the rule selects one run; a run; or None for the newest sweep that has ended.
+        rule: of the selection in a sweep.
 
     Raises:
-        NotFoundError: there is neither, or no run of the sweep may win.
+        NotFoundError: there is no such sweep or run, or no run of the sweep may win.
     """
     sweep = _sweep(store, target)
     if sweep is not None:
-        choice = choose_run(store, sweep, rule)
-        return Candidate(choice.chosen.run, f"of sweep {sweep.name}, by rule {rule.value}: {choice.reason}")
+        selected = choose_run(store, sweep, rule)
+        return Candidate(selected.chosen.run, f"of sweep {sweep.name}, by rule {rule.value}: {selected.reason}")
     assert target is not None
     return Candidate(queries.find_run(store, target), "named by the user")
 

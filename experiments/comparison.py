@@ -1,4 +1,4 @@
-"""Sweeps side by side: what each reached, how soon, and what it spent. Pure functions of their stories."""
+"""Comparison of sweeps: accuracy, time to reach it, and use of the workers' time. Pure functions of timelines."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from experiments.tracking.datasets import SHOWN_DIGEST
 from experiments.tracking.records import Tag
 
 MARKS = (0.97, 0.98, 0.983)
-"""Validation accuracies whose first reaching is timed."""
+"""Validation accuracies whose time to reach is measured."""
 
-# Sweeps that differ in one of these do not answer the same question.
-COMMON = {Tag.DATASET_DIGEST: "training images", Tag.VALIDATION: "validation part", Tag.SPLIT_SEED: "split seed"}
+# Accuracies of sweeps that differ in one of these cannot be compared.
+COMPARED_TAGS = {Tag.DATASET_DIGEST: "training images", Tag.VALIDATION: "validation part", Tag.SPLIT_SEED: "split seed"}
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """What one sweep came to.
+class SweepMeasures:
+    """The measures of one sweep that are compared.
 
     Args:
         name: of the sweep.
-        engine: that chose its points.
+        engine: that suggested its points.
         sampler: of the engine.
         pruner: of the engine.
         workers: trials at a time.
-        attempts: at all trials.
-        complete: trials that may win.
-        best: validation accuracy of the run that the sweep names as its best; None where no trial completed.
-        median: validation accuracy, of the complete trials.
+        attempts: number of attempts at all trials.
+        complete: number of trials that may win.
+        best: validation accuracy of its best run; None where no trial completed.
+        median: of the validation accuracies of the complete trials.
         reached: for each of ``MARKS``, seconds until a trial of that accuracy had ended; None where none did.
         seconds: wall time.
-        spent: what the workers' time went into.
+        spent: the workers' time by its use.
     """
 
     name: str
@@ -52,10 +52,10 @@ class Comparison:
     spent: TimeSpent
 
 
-def measure(timeline: SweepTimeline) -> Comparison:
-    """Sum one sweep up."""
+def measure_sweep(timeline: SweepTimeline) -> SweepMeasures:
+    """Measure one sweep."""
     accuracies = [accuracy_of(run) for run in timeline.ranked]
-    return Comparison(
+    return SweepMeasures(
         name=timeline.sweep.name,
         engine=timeline.spec.engine.value,
         sampler=timeline.spec.sampler,
@@ -71,9 +71,9 @@ def measure(timeline: SweepTimeline) -> Comparison:
     )
 
 
-def rows(comparisons: Sequence[Comparison]) -> list[list[str]]:
-    """Measure by measure, its name and then its text for each sweep."""
-    return [list(row) for row in zip(_MEASURES, *map(_texts, comparisons), strict=True)]
+def comparison_rows(sweeps: Sequence[SweepMeasures]) -> list[list[str]]:
+    """One row for each measure: its name, then its value for each sweep."""
+    return [list(row) for row in zip(_MEASURES, *map(_texts, sweeps), strict=True)]
 
 
 _MEASURES = (
@@ -83,7 +83,7 @@ _MEASURES = (
 )
 
 
-def _texts(each: Comparison) -> list[str]:
+def _texts(each: SweepMeasures) -> list[str]:
     spent = each.spent
     seconds = (each.seconds, spent.training, spent.saving, spent.tracking, spent.lost, spent.waiting)
     return [
@@ -95,13 +95,13 @@ def _texts(each: Comparison) -> list[str]:
     ]
 
 
-def differences(timelines: Sequence[SweepTimeline]) -> list[str]:
-    """Why the figures of these sweeps are not to be compared, one sentence for each reason."""
-    sentences = []
-    for tag, what in COMMON.items():
+def comparability_warnings(timelines: Sequence[SweepTimeline]) -> list[str]:
+    """Reasons against comparing the accuracies of these sweeps, one sentence each."""
+    warnings = []
+    for tag, what in COMPARED_TAGS.items():
         values = [timeline.sweep.tags.get(tag, "unknown") for timeline in timelines]
         if len(set(values)) > 1:
             each = zip(timelines, values, strict=True)
-            told = ", ".join(f"{timeline.sweep.name} {value[:SHOWN_DIGEST]}" for timeline, value in each)
-            sentences.append(f"not the same {what}: {told}; accuracies are not comparable")
-    return sentences
+            listed = ", ".join(f"{timeline.sweep.name} {value[:SHOWN_DIGEST]}" for timeline, value in each)
+            warnings.append(f"not the same {what}: {listed}; accuracies are not comparable")
+    return warnings

@@ -1,4 +1,4 @@
-"""Train the best few of a sweep again with fresh seeds, so that what is promoted is no lucky draw."""
+"""Confirmation of a sweep: train its best configurations again with fresh seeds."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from search.spec import SweepSpec
 
 
 def confirm_sweep(name: str, top: int = 3, seeds: int = 5, options: LaunchOptions | None = None) -> SweepResult:
-    """Train the best configurations of a sweep again, each with several fresh seeds, as a sweep of its own.
+    """Train the best configurations of a sweep again, each with several fresh seeds, as a new sweep.
 
-    That sweep's parent run is named ``NAME-confirmation`` and tagged with the one it confirms; it can be resumed as
+    Its parent run is named ``NAME-confirmation`` and tagged with the sweep that it confirms; it can be resumed like
     any other. :func:`experiments.selection.configurations` ranks its runs by their means.
 
     Args:
         name: of the sweep, or the beginning of its run id.
-        top: how many of its configurations, best first.
-        seeds: how many seeds for each, 2 or more; none is one that the sweep or a confirmation of it has used.
+        top: number of its configurations, best first.
+        seeds: number of seeds for each, 2 or more; none that the sweep or a confirmation of it has used.
         options: settings of this call, if not the defaults; the data has to be that of the sweep.
 
     Raises:
@@ -33,9 +33,9 @@ def confirm_sweep(name: str, top: int = 3, seeds: int = 5, options: LaunchOption
         SpecError: ``top`` or ``seeds`` is out of its range.
     """
     options = options or LaunchOptions()
-    for option, value, least in (("top", top, 1), ("seeds", seeds, 2)):
-        if value < least:
-            raise SpecError(f"{option}: expected {least} or more, received {value}")
+    for option, value, minimum in (("top", top, 1), ("seeds", seeds, 2)):
+        if value < minimum:
+            raise SpecError(f"{option}: expected {minimum} or more, received {value}")
     store = open_store(tracking_uri(options.tracking_uri))
     sweep = queries.find_sweep(store, name)
     queries.check_has_trials(sweep)
@@ -52,14 +52,14 @@ def confirm_sweep(name: str, top: int = 3, seeds: int = 5, options: LaunchOption
 
 
 def confirmation_of(spec: SweepSpec, best: Sequence[Configuration], seeds: Sequence[int], digest: str) -> SweepSpec:
-    """The sweep that tries each configuration with each seed, seed by seed, so that an early end is fair to all."""
+    """The sweep of each configuration with each seed, seed by seed, so that an early end treats all alike."""
     settings = [{name: value for name, value in one.run.point.items() if name != SEED} for one in best]
     points = tuple({**setting, SEED: seed} for seed in seeds for setting in settings)
     return replace(spec, data=replace(spec.data, digest=digest)).with_points(f"{spec.name}-confirmation", points)
 
 
 def planned_seeds(store: Store, sweep: SweepRecord) -> set[int]:
-    """Seeds of all confirmations of a sweep, of their confirmations, and of what it confirms itself, trained or not.
+    """Seeds of all confirmations of a sweep, of their confirmations, and of the sweep that it confirms, trained or not.
 
     Raises:
         StoreError: the store cannot be read.
@@ -83,6 +83,6 @@ def _seeds_of(store: Store, confirmation: SweepRecord) -> set[int]:
 
 
 def fresh_seeds(runs: Iterable[RunRecord], count: int, planned: Collection[int] = ()) -> list[int]:
-    """The first seeds from 1 on that none of the runs has used, and that are not planned for others."""
+    """The first seeds from 1 on that no run has used and that are not planned for others."""
     used = {int(run.params[SEED]) for run in runs if SEED in run.params} | set(planned)
     return [seed for seed in range(1, count + len(used) + 1) if seed not in used][:count]

@@ -1,4 +1,4 @@
-"""The best few runs of a sweep as one classifier: what their mean probabilities are worth, and its record."""
+"""Ensembles: the best runs of a sweep combined into one classifier by their mean probabilities."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ from search.trial import Trial, TrialResult, TrialState
 
 Probabilities = npt.NDArray[np.float32]
 
-# The function that makes one model of the members, as the record names it.
+# The function that combines the members' models, as it is recorded.
 AVERAGE = "mnist_core.models.averaging:average_model"
 
 
 @dataclass(frozen=True, eq=False)
 class Ensemble:
-    """The best runs of a sweep, and what each and all say of the validation images.
+    """The best runs of a sweep with their predictions on its validation images.
 
     Args:
-        sweep: that they are of.
+        sweep: of the runs.
         members: best first.
         probabilities: of each member, shape ``(members, n, 10)``, float32.
         labels: shape ``(n,)``, uint8.
@@ -59,17 +59,17 @@ class Ensemble:
 
     @property
     def accuracy(self) -> Estimate:
-        """Share that the mean recognises, with Wilson's interval."""
+        """Accuracy of the mean probabilities, with Wilson's interval."""
         return self._accuracy(self.mean)
 
     @property
     def best_accuracy(self) -> Estimate:
-        """The same of the best member alone."""
+        """Accuracy of the best member alone, with Wilson's interval."""
         return self._accuracy(self.probabilities[0])
 
     @property
-    def against_the_best(self) -> PairedTest:
-        """The mean and the best member on the same images."""
+    def against_best(self) -> PairedTest:
+        """McNemar's test of the mean against the best member, on the same images."""
         return mcnemar(self.mean.argmax(axis=1), self.probabilities[0].argmax(axis=1), self.labels)
 
     @property
@@ -83,12 +83,12 @@ class Ensemble:
 
 
 def combine(store: Store, sweep: SweepRecord, top: int, source: DataSource) -> Ensemble:
-    """Let the best runs of a sweep see the validation images; the test set is not read.
+    """Combine the best runs of a sweep by predicting its validation images; the test set is not read.
 
     Args:
-        store: that holds the sweep.
-        sweep: any that is no ensemble itself.
-        top: how many of its runs, best first; 2 or more.
+        store: that has the sweep.
+        sweep: any that is not an ensemble itself.
+        top: number of its runs, best first; 2 or more.
         source: of its data.
 
     Raises:
@@ -111,14 +111,14 @@ def combine(store: Store, sweep: SweepRecord, top: int, source: DataSource) -> E
 
     with tempfile.TemporaryDirectory(prefix="mnist-search-") as folder:
         paths = [fetch_model(store, run, Path(folder) / run.run_id) for run in members]
-        said = np.stack([predict(load_model(path), validation.images) for path in paths])
-    return Ensemble(sweep, members, said, validation.labels)
+        probabilities = np.stack([predict(load_model(path), validation.images) for path in paths])
+    return Ensemble(sweep, members, probabilities, validation.labels)
 
 
 def record_ensemble(store: Store, ensemble: Ensemble, source: DataSource) -> RunRecord:
-    """Keep an ensemble as one Keras model, in a run that can be evaluated and promoted as any other.
+    """Record an ensemble as one Keras model, in a run that can be evaluated and promoted like any other.
 
-    Its parent run is named ``SWEEP-ensemble`` and tagged with the sweep that it is made of.
+    Its parent run is named ``SWEEP-ensemble`` and tagged with the sweep of its members.
 
     Raises:
         ModelError: a member's model is missing or not the one that was logged.
@@ -136,19 +136,19 @@ def record_ensemble(store: Store, ensemble: Ensemble, source: DataSource) -> Run
             writer = SweepRecorder(store, sweep_id, name, data)
             trial = _trial_of(spec, ensemble.members)
             writer.trial_started(trial)
-            kept = writer.trial_ended(trial, result)
+            recorded = writer.trial_ended(trial, result)
             (run,) = queries.read_runs(store, queries.find_sweep(store, sweep_id))
-            if kept.error:
-                raise StoreError(f"ensemble {name}: its model could not be kept: {kept.error}")
+            if recorded.error:
+                raise StoreError(f"ensemble {name}: its model could not be recorded: {recorded.error}")
         except BaseException:
-            _give_up(store, sweep_id)
+            _close_failed(store, sweep_id)
             raise
     sweep_runs.end_sweep(store, sweep_id, EndReason.DONE, run)
     return run
 
 
-def _give_up(store: Store, sweep_id: str) -> None:
-    """Close what was begun: an ensemble is not resumed but made again."""
+def _close_failed(store: Store, sweep_id: str) -> None:
+    """Close the runs of an ensemble that could not be recorded; it is not resumed but combined again."""
     sweep_runs.close_orphans(store, queries.read_all_runs(store, queries.find_sweep(store, sweep_id)))
     sweep_runs.end_sweep(store, sweep_id, None, None)
 
@@ -159,11 +159,11 @@ def _average(store: Store, ensemble: Ensemble, folder: Path) -> TrialResult:
 
     paths = [fetch_model(store, run, folder / run.run_id) for run in ensemble.members]
     saved = save_model(average_model([load_model(path) for path in paths]), folder / "ensemble")
-    # Nothing was trained, so there are no curves; its one epoch is the look at the validation images.
-    figures = EpochMetrics(math.nan, math.nan, ensemble.loss, ensemble.accuracy.value, ensemble.loss)
+    # Nothing was trained, so there are no curves; its one epoch has the metrics on the validation images.
+    metrics = EpochMetrics(math.nan, math.nan, ensemble.loss, ensemble.accuracy.value, ensemble.loss)
     return TrialResult(
         TrialState.COMPLETE,
-        history=(figures,),
+        history=(metrics,),
         best_epoch=1,
         stop_reason=StopReason.BUDGET,
         model=saved,

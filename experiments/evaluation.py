@@ -1,6 +1,6 @@
-"""The test set, once for a run: read, predicted, recorded with the run and its model, and read back afterwards.
+"""Evaluation of runs on the test set: compute, record with the run and its model, and read back.
 
-What is kept are the probabilities; every figure follows from them by :mod:`mnist_core.classification`.
+The probabilities are recorded; all metrics follow from them by :mod:`mnist_core.classification`.
 """
 
 from __future__ import annotations
@@ -40,23 +40,23 @@ if TYPE_CHECKING:
 FOLDER = "evaluation"
 # Digest where a test set has no training images beside it.
 NO_TRAINING = "none"
-# Of a data set's name in the name of a metric, of which MLflow takes 250 characters.
-MAX_NAME = 100
+# Of a data set's name within the name of a metric, which MLflow limits to 250 characters.
+MAX_NAME_LENGTH = 100
 RECORD, PREDICTIONS = "evaluation.json", "predictions.npz"
 
 
 @dataclass(frozen=True, eq=False)
 class TestSet:
-    """The images that a run is judged by in the end.
+    """The test part of a data set.
 
     Args:
         name: of the data set.
-        location: where it lies.
-        data: the images.
-        training_digest: of the training images beside them; ``NO_TRAINING`` where there are none.
+        location: its path.
+        data: the test images and labels.
+        training_digest: of the training images of the same data set; ``NO_TRAINING`` where there are none.
     """
 
-    __test__ = False  # no case for pytest
+    __test__ = False  # no class of tests for pytest
 
     name: str
     location: str
@@ -65,7 +65,7 @@ class TestSet:
 
     @classmethod
     def load(cls, source: DataSource) -> TestSet:
-        """Read the test set. Only what evaluates a run may do so.
+        """Read the test set. Only code that evaluates a run may do so.
 
         Raises:
             DataError: the data cannot be read.
@@ -76,7 +76,7 @@ class TestSet:
         return cls(dataset_name(source, training), source.location, source.load_test(), training.digest)
 
     def check_belongs_to(self, run: RunRecord) -> None:
-        """See that it is the test part of the data that the run was trained on.
+        """Check that this is the test part of the data set that the run was trained on.
 
         Raises:
             DataError: it is not.
@@ -86,14 +86,14 @@ class TestSet:
 
 @dataclass(frozen=True, eq=False)
 class EvaluationRecord:
-    """A run on a test set, as it is recorded.
+    """The recorded evaluation of a run on a test set.
 
     Args:
         dataset: name of the data set.
         digest: SHA-256 of the test images.
-        evaluated: when, UTC.
-        median_ms: time that one image takes, milliseconds: the median.
-        p99_ms: what 99 of 100 images stay below.
+        evaluated: time of the evaluation, UTC.
+        median_ms: median time for one image, in milliseconds.
+        p99_ms: 99th percentile of the time for one image, in milliseconds.
         model_bytes: size of the model file.
         probabilities: shape ``(n, 10)``, float32.
         labels: shape ``(n,)``, uint8.
@@ -109,23 +109,23 @@ class EvaluationRecord:
     labels: npt.NDArray[np.uint8]
 
     @property
-    def answers(self) -> npt.NDArray[np.intp]:
-        """The digit of the highest probability for each image."""
-        answers: npt.NDArray[np.intp] = self.probabilities.argmax(axis=1)
-        return answers
+    def predicted(self) -> npt.NDArray[np.intp]:
+        """The predicted label of each image, shape ``(n,)``."""
+        predicted: npt.NDArray[np.intp] = self.probabilities.argmax(axis=1)
+        return predicted
 
     @cached_property
-    def figures(self) -> Evaluation:
-        """What follows from the probabilities.
+    def metrics(self) -> Evaluation:
+        """The metrics of the probabilities.
 
         Raises:
-            NonFiniteError: not all of them are numbers.
+            NonFiniteError: a probability is not finite.
         """
         return evaluate_predictions(self.probabilities, self.labels)
 
 
 def evaluate_run(store: Store, run: RunRecord, test: TestSet) -> EvaluationRecord:
-    """Let a run's model see the test set, and record what came of it with the run and with its model.
+    """Evaluate a run on the test set and record its metrics with the run and its model.
 
     Raises:
         DataError: the images are of another size than those that the model takes.
@@ -137,7 +137,7 @@ def evaluate_run(store: Store, run: RunRecord, test: TestSet) -> EvaluationRecor
 
 
 def evaluate_model_file(store: Store, run: RunRecord, path: Path, test: TestSet) -> EvaluationRecord:
-    """The same, of a run whose model has been fetched and checked already.
+    """Evaluate a run whose model has been fetched and verified already, and record its metrics.
 
     Raises:
         DataError: the images are of another size than those that the model takes.
@@ -162,12 +162,12 @@ def evaluate_model_file(store: Store, run: RunRecord, path: Path, test: TestSet)
 
 
 def read_evaluation(store: Store, run: RunRecord, digest: str) -> EvaluationRecord | None:
-    """What is recorded of a run on the test set of that digest, if anything is.
+    """Read the recorded evaluation of a run on the test set of that digest; None where there is none.
 
     Raises:
-        StoreError: it is recorded, and cannot be read.
+        StoreError: it is recorded, but cannot be read.
     """
-    place = _place(digest)
+    place = _artifact_folder(digest)
     with store.errors(f"reading the evaluation of run {run.title}"):
         if not any(file.path == f"{place}/{RECORD}" for file in store.client.list_artifacts(run.run_id, place)):
             return None
@@ -187,12 +187,12 @@ def read_evaluation(store: Store, run: RunRecord, digest: str) -> EvaluationReco
 def _parse(
     facts: Mapping[str, Any], probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.uint8]
 ) -> EvaluationRecord:
-    """The record of these facts.
+    """Parse the content of the files of an evaluation.
 
     Raises:
-        ValueError: one is not of its form.
-        KeyError: one is missing.
-        TypeError: one is of another type.
+        ValueError: a value or shape is invalid.
+        KeyError: a value is missing.
+        TypeError: a value has another type.
     """
     if labels.ndim != 1 or probabilities.shape != (len(labels), 10):
         shapes = f"{probabilities.shape} and {labels.shape}"
@@ -211,14 +211,17 @@ def _parse(
 
 
 def count_evaluated(store: Store, run: RunRecord, digest: str) -> int:
-    """How many other runs of the same sweep have seen these test images: who chooses among them by it, tunes on it."""
+    """Number of other runs of the same sweep that were evaluated on these test images.
+
+    Selecting among them by these metrics would tune on the test set.
+    """
     parent = run.tags["mlflow.parentRunId"]
     with store.errors("counting evaluations"):
         found = search_runs(store, f"tags.`mlflow.parentRunId` = '{parent}' AND tags.{Tag.TEST_DIGEST} = '{digest}'")
     return sum(other.info.run_id != run.run_id for other in found)
 
 
-def _place(digest: str) -> str:
+def _artifact_folder(digest: str) -> str:
     return f"{FOLDER}/{digest[:SHOWN_DIGEST]}"
 
 
@@ -236,7 +239,7 @@ def _record(test: TestSet, probabilities: npt.NDArray[np.float32], timed: Latenc
 
 
 def _write(store: Store, run: RunRecord, test: TestSet, record: EvaluationRecord) -> None:
-    """Files first and the record of them last: what is there is there whole."""
+    """Write the files first and the record last, so that a record is always complete."""
     own = test.training_digest == run.tags[Tag.DATASET_DIGEST]
     files, metrics = _files(test, record), _metrics(record, _prefix(test, own))
     from mlflow.entities import Metric, RunTag
@@ -262,7 +265,7 @@ def _write(store: Store, run: RunRecord, test: TestSet, record: EvaluationRecord
     ):
         for name, content in files.items():
             (Path(folder) / name).write_bytes(content)
-        client, place = store.client, _place(record.digest)
+        client, place = store.client, _artifact_folder(record.digest)
         client.log_inputs(
             run.run_id,
             datasets=[dataset_input(record.dataset, record.digest, test.location, len(test.data), "testing")],
@@ -273,18 +276,18 @@ def _write(store: Store, run: RunRecord, test: TestSet, record: EvaluationRecord
 
 
 def _prefix(test: TestSet, own: bool) -> str:
-    """Beginning of the metrics' names: what a run does on other data replaces nothing, whatever that is called."""
+    """Beginning of the metrics' names, so that metrics on other data never replace those on the run's own test set."""
     if own or test.training_digest == NO_TRAINING:
         return "test" if own else "feedback"
-    return f"on_{re.sub('[^A-Za-z0-9_.-]', '-', test.name)[:MAX_NAME]}"
+    return f"on_{re.sub('[^A-Za-z0-9_.-]', '-', test.name)[:MAX_NAME_LENGTH]}"
 
 
 def _metrics(record: EvaluationRecord, part: str) -> dict[str, float]:
-    figures = record.figures.headline()
+    headline = record.metrics.headline()
     return {
-        **{f"{part}_{name}": estimate.value for name, estimate in figures.items()},
-        f"{part}_accuracy_low": figures["accuracy"].low,
-        f"{part}_accuracy_high": figures["accuracy"].high,
+        **{f"{part}_{name}": estimate.value for name, estimate in headline.items()},
+        f"{part}_accuracy_low": headline["accuracy"].low,
+        f"{part}_accuracy_high": headline["accuracy"].high,
         "latency_ms": record.median_ms,
         "model_bytes": record.model_bytes,
     }
@@ -299,7 +302,7 @@ def _facts(record: EvaluationRecord) -> Mapping[str, object]:
         "p99_ms": record.p99_ms,
         "model_bytes": record.model_bytes,
         "intervals": f"{CONFIDENCE:.0%}; accuracy: Wilson score; others: bootstrap percentiles, {RESAMPLES} resamples",
-        **asdict(record.figures),
+        **asdict(record.metrics),
     }
 
 
@@ -311,10 +314,10 @@ def _files(test: TestSet, record: EvaluationRecord) -> dict[str, bytes]:
     table = StringIO()
     rows = csv.DictWriter(table, ["label", "images", "precision", "recall", "f1"])
     rows.writeheader()
-    rows.writerows(asdict(one) for one in record.figures.classes)
-    pictures = render_evaluation_plots(record.figures, test.data, record.probabilities)
+    rows.writerows(asdict(one) for one in record.metrics.classes)
+    plots = render_evaluation_plots(record.metrics, test.data, record.probabilities)
     return {
         PREDICTIONS: predictions.getvalue(),
         "per_class.csv": table.getvalue().encode(),
-        **{picture.file: picture.png for picture in pictures if picture.png},
+        **{plot.file: plot.png for plot in plots if plot.png},
     }

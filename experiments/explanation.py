@@ -1,4 +1,4 @@
-"""Pictures of what a run's network learned, logged to the run."""
+"""Plots that explain a run's network, logged to the run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experiments.tracking.artifacts import fetch_model
-from experiments.tracking.datasets import held_out
+from experiments.tracking.datasets import load_validation
 from experiments.tracking.records import RunRecord
 from experiments.tracking.store import Store
 from experiments.tracking.trial_results import read_epochs
@@ -20,63 +20,62 @@ FOLDER = "insight"
 
 @dataclass(frozen=True)
 class RunExplanation:
-    """What was drawn of a run.
+    """The plots that explain a run.
 
     Args:
-        run: that was explained.
-        pictures: in the order in which they tell their story; those that could not be drawn say why.
+        run: that is explained.
+        plots: in their order; one that could not be drawn has a ``problem``.
     """
 
     run: RunRecord
-    pictures: tuple[RenderedPlot, ...]
+    plots: tuple[RenderedPlot, ...]
 
     @property
     def drawn(self) -> list[RenderedPlot]:
-        """Those that were logged."""
-        return [picture for picture in self.pictures if picture.png]
+        """The plots that were drawn and logged."""
+        return [plot for plot in self.plots if plot.png]
 
     @property
     def missing(self) -> list[RenderedPlot]:
-        """Those that could not be drawn."""
-        return [picture for picture in self.pictures if picture.problem]
+        """The plots that could not be drawn."""
+        return [plot for plot in self.plots if plot.problem]
 
 
 def explain_run(store: Store, run: RunRecord, source: DataSource) -> RunExplanation:
-    """Draw what a run's network learned and log the pictures to the run, below ``insight/``.
+    """Draw plots that explain a run's network and log them to the run, below ``insight/``.
 
-    It looks at the run's own validation images, never at the test set. A picture that cannot be drawn does not keep
-    the others from being logged.
+    They use the run's own validation images, never the test set. Where one cannot be drawn, the others are logged.
 
     Args:
-        store: where the run is, open for writing.
+        store: that has the run, open for writing.
         run: any; it needs a READY model.
         source: the data set that it was trained on.
 
     Raises:
-        ModelError: the run has no READY model, or it cannot be loaded or taken apart.
+        ModelError: the run has no READY model, or it cannot be loaded or split into layers.
         DataError: the data cannot be read, or are not those of the run.
         StoreError: the store cannot be read or written.
     """
-    images = held_out(source, run)
+    images = load_validation(source, run)
     with tempfile.TemporaryDirectory(prefix="mnist-search-") as folder:
         path = fetch_model(store, run, Path(folder))
         with tensorflow_import():
             from mnist_core.interpretation.plots import render_interpretation
             from mnist_core.models.saved_model import load_model
 
-        pictures = tuple(render_interpretation(load_model(path), images, read_epochs(store, run), run.best_epoch))
-    explanation = RunExplanation(run, pictures)
-    log_pictures(store, run.run_id, explanation.drawn, FOLDER)
+        plots = tuple(render_interpretation(load_model(path), images, read_epochs(store, run), run.best_epoch))
+    explanation = RunExplanation(run, plots)
+    log_plots(store, run.run_id, explanation.drawn, FOLDER)
     return explanation
 
 
-def log_pictures(store: Store, run_id: str, pictures: list[RenderedPlot], folder: str) -> None:
-    """Put drawn pictures into a folder of a run's artifacts.
+def log_plots(store: Store, run_id: str, plots: list[RenderedPlot], folder: str) -> None:
+    """Log drawn plots to a folder of a run's artifacts.
 
     Raises:
         StoreError: the store cannot be written.
     """
-    with tempfile.TemporaryDirectory(prefix="mnist-search-") as place, store.errors(f"logging pictures to {folder}/"):
-        for picture in pictures:
-            Path(place, picture.file).write_bytes(picture.png)
+    with tempfile.TemporaryDirectory(prefix="mnist-search-") as place, store.errors(f"logging plots to {folder}/"):
+        for plot in plots:
+            Path(place, plot.file).write_bytes(plot.png)
         store.client.log_artifacts(run_id, place, folder)

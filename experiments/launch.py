@@ -277,7 +277,7 @@ class SweepSession:
         self._lease.verify()
         sweep = self._sweep()
         sweep_runs.close_orphans(self._store, queries.read_all_runs(self._store, sweep), self._lease.generation)
-        best = selection.best(queries.read_runs(self._store, sweep), self._spec.objective)
+        best = selection.best_run(queries.read_runs(self._store, sweep), self._spec.objective)
         sweep_runs.end_sweep(self._store, sweep.run_id, self._ending, best, self._tracking_seconds)
         self._lease.release()
 

@@ -1,4 +1,4 @@
-"""Train a recorded run again from what was recorded of it, and hold both results side by side."""
+"""Reproduction of a recorded run: train it again from its record and compare both results."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from search.worker import WorkerContext
 POLL_SECONDS = 0.2
 
 Progress = Callable[[int, EpochMetrics], None]
-"""Told of each epoch with its 1-based number."""
+"""Called after each epoch with its 1-based number."""
 
 
 @dataclass(frozen=True)
 class VersionDifference:
-    """Something that is not as it was when the run was recorded."""
+    """A version or commit that differs from the recorded one."""
 
     name: str
     recorded: str
@@ -46,8 +46,8 @@ class Reproduction:
     Args:
         run: as recorded.
         recorded: its curves and best epoch.
-        again: those of the repetition.
-        differences: in versions, commit or machine.
+        again: curves and best epoch of the repetition.
+        differences: of versions and commit.
         largest_difference: between any two weights of the two models; None where the recorded model is gone.
     """
 
@@ -59,7 +59,7 @@ class Reproduction:
 
     @property
     def is_identical(self) -> bool:
-        """Whether curves and weights agree to the last bit."""
+        """True if curves and weights agree to the last bit."""
         again = self.again.history
         if all(epoch.val_crossentropy is None for epoch in self.recorded.history):  # there was no such curve then
             again = tuple(replace(epoch, val_crossentropy=None) for epoch in again)
@@ -67,17 +67,17 @@ class Reproduction:
         return same and self.largest_difference in (0.0, None)
 
 
-def reproduce(store: Store, run: RunRecord, source: DataSource, progress: Progress) -> Reproduction:
-    """Train a run again, in a worker process as it was, and change nothing in the store.
+def reproduce_run(store: Store, run: RunRecord, source: DataSource, progress: Progress) -> Reproduction:
+    """Train a run again in a worker process; the store is not changed.
 
     Args:
         store: that holds the run.
         run: any that has a result.
         source: of its data.
-        progress: told of each epoch.
+        progress: called after each epoch.
 
     Raises:
-        NotFoundError: the run never came to a result.
+        NotFoundError: the run has no result.
         DataError: the data is not that of the run.
         ModelError: the recorded model was altered.
         WorkerError: the training failed, or its process died.
@@ -90,13 +90,13 @@ def reproduce(store: Store, run: RunRecord, source: DataSource, progress: Progre
     data = describe_data(source, replace(spec, data=split_of(run.tags)))
     trial = spec.trial(run.number, run.point, run.attempt)
     if run.stop_reason == StopReason.PRUNED.value:
-        # The pruner judged it among others; alone, it just ends there.
+        # Without the other trials the pruner cannot decide, so the training is limited to the epochs before pruning.
         trial = replace(trial, training=replace(trial.training, epochs=len(recorded.history)))
     with tempfile.TemporaryDirectory(prefix="mnist-search-") as folder:
         kept = fetch_model(store, run, Path(folder)) if run.model_id else None
         staging = Path(folder) / "again"
         staging.mkdir()
-        # A convolution's sums depend, in their last bits, on how many threads share it.
+        # The sums of a convolution depend, in their last bits, on the number of threads.
         threads = max(1, usable_cores() // int(sweep.tags.get(Tag.WORKERS, "1")))
         context = WorkerContext(
             source=source,
@@ -112,11 +112,11 @@ def reproduce(store: Store, run: RunRecord, source: DataSource, progress: Progre
         again = _train(trial, LocalExecutor(context, 1), progress)
         assert again.model is not None
         largest = _largest_difference(kept, again.model.folder / again.model.file) if kept else None
-    return Reproduction(run, recorded, again, differences(sweep), largest)
+    return Reproduction(run, recorded, again, version_differences(sweep), largest)
 
 
-def differences(sweep: SweepRecord) -> list[VersionDifference]:
-    """What is not as it was when the sweep began: versions of packages, commit of the project."""
+def version_differences(sweep: SweepRecord) -> list[VersionDifference]:
+    """Differences from the beginning of the sweep: versions of packages, commit of the project."""
     now = {f"version.{name}": version for name, version in provenance.versions().items()}
     if git := provenance.git_state():
         now["mlflow.source.git.commit"] = git[0]

@@ -1,4 +1,4 @@
-"""Which run is the best, and which is to be chosen: pure decisions over what was read."""
+"""Ranking of runs and selection of one by a rule. Pure functions of recorded runs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TWO_SIDED_95 = 1.96
 
 
 class SelectionRule(Enum):
-    """How one run is chosen among those that may win."""
+    """A rule that selects one run among those that may win."""
 
     BEST = "best"
     """The highest objective."""
@@ -34,13 +34,13 @@ class SelectionRule(Enum):
 
     @property
     def standard_errors(self) -> float:
-        """Quantile of the interval below the best in which a run is still a tie."""
+        """Standard errors below the best within which a run is tied with it."""
         return TWO_SIDED_95 if self is SelectionRule.SMALLEST else 1.0
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """One setting of all parameters, with the runs that tried it: several where only their seeds differ.
+    """One setting of all parameters with its runs; several runs where only their seeds differ.
 
     Args:
         runs: best first; never empty.
@@ -50,7 +50,7 @@ class Configuration:
 
     @property
     def run(self) -> RunRecord:
-        """The one to take where the configuration is chosen: its best."""
+        """Its best run, which is taken where the configuration is selected."""
         return self.runs[0]
 
     @property
@@ -59,15 +59,15 @@ class Configuration:
         return int(self.run.metrics.get("weights", 0))
 
     def values(self, metric: str) -> list[float]:
-        """The metric of each run."""
+        """A metric of each run that has it, by its name among the curves."""
         return [value for run in self.runs if (value := run.value(metric)) is not None]
 
     def mean(self, metric: str) -> float:
-        """Over the runs."""
+        """Mean of a metric over the runs."""
         return statistics.fmean(self.values(metric))
 
     def interval(self, metric: str) -> tuple[float, float] | None:
-        """The mean's 95% interval over the seeds, by Student's t; None of a single run."""
+        """The 95% interval of the mean over the seeds, by Student's t; None for a single run."""
         values = self.values(metric)
         if len(values) < 2:
             return None
@@ -79,15 +79,15 @@ class Configuration:
 
 @dataclass(frozen=True)
 class Selection:
-    """What a rule chose, and among what.
+    """The configuration that a rule selected, with those that it was selected from.
 
     Args:
-        rule: that chose.
-        objective: that ranks.
-        ranked: every configuration that may win, best first.
+        rule: of the selection.
+        objective: the metric that ranks.
+        ranked: all configurations that may win, best first.
         chosen: one of them.
-        tied: those whose accuracy cannot be told from the best, by the rule's margin; the best is among them.
-        margin: how far below the best accuracy that is.
+        tied: those whose accuracy is within the margin of the best; the best is among them.
+        margin: of accuracy, by the rule.
     """
 
     rule: SelectionRule
@@ -99,7 +99,7 @@ class Selection:
 
     @property
     def reason(self) -> str:
-        """Why this one, in one line."""
+        """The reason for the choice, in one line."""
         best, ties = self.ranked[0], len(self.tied) - 1
         mean = "mean " if len(best.runs) > 1 else ""
         others = f"{ties} other{'s' * (ties != 1)} within {self.margin:.4f} of its accuracy"
@@ -115,7 +115,7 @@ class Selection:
 
 
 def selectable(run: RunRecord) -> bool:
-    """Whether a run may win: complete, both validation metrics finite, its model READY."""
+    """True if a run may win: it is complete, both validation metrics are finite, and its model is READY."""
     values = (run.value("val_accuracy"), run.value("val_loss"))
     return (
         run.state is TrialState.COMPLETE
@@ -125,9 +125,10 @@ def selectable(run: RunRecord) -> bool:
 
 
 def rank(runs: Iterable[RunRecord], objective: str = Metric.VAL_ACCURACY.value) -> list[RunRecord]:
-    """The runs that may win, best first: those of the best configuration, then those of the next.
+    """Rank the runs that may win, best first: those of the best configuration, then those of the next.
 
-    Where no two differ by their seeds alone, that is by the objective at the best epoch, ties by :func:`tie_breaker`.
+    Where no two runs differ by their seeds alone, the order is that of the objective at the best epoch, with ties by
+    :func:`tie_breaker`.
 
     Args:
         runs: of one sweep, or of several on the same data.
@@ -137,13 +138,13 @@ def rank(runs: Iterable[RunRecord], objective: str = Metric.VAL_ACCURACY.value) 
 
 
 def tie_breaker(runs: Iterable[RunRecord], objective: str) -> str:
-    """The metric that decides between runs of equal objective: one that all of them have, and that compares them.
+    """The metric that ranks runs of equal objective; all of the runs have it.
 
-    A loss contains its model's penalty and smoothing, which may be searched, so equal accuracies go by the
-    cross-entropy alone. Where a run was recorded without it, all go by the loss.
+    A loss contains the penalty and smoothing of its model, which may be searched, so equal accuracies are ranked by
+    the cross-entropy alone. Where a run was recorded without it, all are ranked by the loss.
 
     Args:
-        runs: those that are compared.
+        runs: that are compared.
         objective: ``val_accuracy`` or ``val_loss``.
     """
     if objective != Metric.VAL_ACCURACY.value:
@@ -153,8 +154,8 @@ def tie_breaker(runs: Iterable[RunRecord], objective: str) -> str:
     return Metric.VAL_CROSSENTROPY.value if everywhere else Metric.VAL_LOSS.value
 
 
-def others(runs: Iterable[RunRecord], objective: str = Metric.VAL_ACCURACY.value) -> list[RunRecord]:
-    """The runs that may not win: pruned ones by what they reached, then the rest by number."""
+def unranked(runs: Iterable[RunRecord], objective: str = Metric.VAL_ACCURACY.value) -> list[RunRecord]:
+    """The runs that may not win, by state; those of one state by their best metrics, then by number."""
     states = list(TrialState)
     rest = [run for run in runs if not selectable(run)]
     second = tie_breaker(rest, objective)
@@ -169,24 +170,24 @@ def others(runs: Iterable[RunRecord], objective: str = Metric.VAL_ACCURACY.value
     )
 
 
-def best(runs: Iterable[RunRecord], objective: str = Metric.VAL_ACCURACY.value) -> RunRecord | None:
-    """The winner, if any run may win: of the best configuration, the best run."""
+def best_run(runs: Iterable[RunRecord], objective: str = Metric.VAL_ACCURACY.value) -> RunRecord | None:
+    """The best run of the best configuration; None if no run may win."""
     return next(iter(rank(runs, objective)), None)
 
 
 def configurations(runs: Iterable[RunRecord], objective: str = Metric.VAL_ACCURACY.value) -> list[Configuration]:
-    """The runs that may win, together where only their seeds differ; by the mean of the objective, best first."""
+    """Group the runs that may win by all but their seeds, best mean of the objective first."""
     groups: dict[frozenset[tuple[str, str]], list[RunRecord]] = defaultdict(list)
-    able = list(filter(selectable, runs))
-    second = tie_breaker(able, objective)
-    for run in sorted(able, key=lambda run: _order(Configuration((run,)), objective, second)):
+    candidates = list(filter(selectable, runs))
+    second = tie_breaker(candidates, objective)
+    for run in sorted(candidates, key=lambda run: _order(Configuration((run,)), objective, second)):
         groups[frozenset((name, value) for name, value in run.params.items() if name != SEED)].append(run)
     found = [Configuration(tuple(group)) for group in groups.values()]
     return sorted(found, key=lambda one: _order(one, objective, second))
 
 
 def front(ranked: Sequence[Configuration], objectives: Sequence[Objective]) -> list[Configuration]:
-    """The configurations that none of the others beats in all objectives, in their order."""
+    """The Pareto front: configurations that no other dominates in the objectives, in their order."""
 
     def value(one: Configuration, objective: Objective) -> float:
         return one.mean(objective.metric) if objective.ranks else one.weights
@@ -202,25 +203,25 @@ def select(
     validation_images: int,
     max_parameters: int | None = None,
 ) -> Selection:
-    """Choose by a rule.
+    """Select a configuration by a rule.
 
     Args:
         runs: of one sweep.
-        rule: how.
-        objective: ``val_accuracy`` or ``val_loss``; what is best by it is what ties are measured against.
-        validation_images: how many images each accuracy is a share of, which is what its standard error depends on.
-        max_parameters: how many weights the chosen model may have; None for any number.
+        rule: of the selection.
+        objective: ``val_accuracy`` or ``val_loss``; ties are measured against the best by it.
+        validation_images: number of images of each accuracy, on which its standard error depends.
+        max_parameters: maximum number of weights of the model; None for any number.
 
     Raises:
-        NotFoundError: none may win.
+        NotFoundError: no run may win, or none within the maximum number of weights.
     """
     all_ranked = configurations(runs, objective)
     if not all_ranked:
         raise NotFoundError("no complete trial with finite metrics and a model that is READY: there is none to choose")
     ranked = [one for one in all_ranked if max_parameters is None or one.weights <= max_parameters]
     if not ranked:
-        least = min(one.weights for one in all_ranked)
-        raise NotFoundError(f"no model of at most {max_parameters:,} weights; the smallest has {least:,}")
+        smallest = min(one.weights for one in all_ranked)
+        raise NotFoundError(f"no model of at most {max_parameters:,} weights; the smallest has {smallest:,}")
     accuracy = Metric.VAL_ACCURACY.value
     best_accuracy = ranked[0].mean(accuracy)
     margin = tie_margin(best_accuracy, validation_images, rule.standard_errors)
@@ -232,14 +233,14 @@ def select(
 
 
 def tie_margin(accuracy: float, images: int, standard_errors: float) -> float:
-    """How far the lower limit of Wilson's score interval (Wilson 1927) lies below an accuracy, in whole images.
+    """Distance from an accuracy to the lower limit of Wilson's score interval (Wilson 1927), in whole images.
 
-    Unlike a standard error of the accuracy itself, it leaves room below an accuracy of 1. It is taken to the nearest
-    whole image, as accuracies are shares of images.
+    Unlike a standard error of the accuracy itself, it is above 0 for an accuracy of 1. It is rounded to the nearest
+    whole image, since accuracies are shares of images.
 
     Args:
         accuracy: in [0, 1].
-        images: that it is a share of.
+        images: their number.
         standard_errors: half the width of the interval.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a closed terminal as a wish that is granted at the next safe moment."""
+"""Ctrl-C, SIGTERM and SIGHUP as a request to stop, which the sweep reads between two steps."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from types import FrameType
 
 
 class StopRequest:
-    """Whether the user has asked for the end, and how."""
+    """The user's request to stop, and its signal."""
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
 
     def __call__(self) -> bool:
-        """Whether to stop."""
+        """True once a signal has arrived."""
         return self.signal is not None
 
     @property
@@ -27,9 +27,9 @@ class StopRequest:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Note SIGINT, SIGTERM and SIGHUP while the block runs; a second one ends the process at once.
+    """Record SIGINT, SIGTERM and SIGHUP while the block runs; a second signal ends the process at once.
 
-    One that the process was told to ignore stays ignored, as ``nohup`` asks. Outside the main thread, where Python
+    A signal that the process ignores stays ignored, as ``nohup`` requires. Outside the main thread, where Python
     delivers no signals, the request stays unset.
     """
     request = StopRequest()
@@ -37,16 +37,16 @@ def stop_on_signals() -> Iterator[StopRequest]:
         yield request
         return
 
-    def note(number: int, frame: FrameType | None) -> None:
+    def record(number: int, frame: FrameType | None) -> None:
         if request.signal is not None:
             raise SystemExit(128 + number)
         request.signal = signal.Signals(number)
 
     names = ("SIGINT", "SIGTERM", "SIGHUP")
     numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    # None is the handler of another language, which Python could not put back.
-    heeded = [number for number in numbers if signal.getsignal(number) not in (signal.SIG_IGN, None)]
-    previous = {number: signal.signal(number, note) for number in heeded}
+    # None is a handler that was not installed from Python, which could not be restored.
+    handled = [number for number in numbers if signal.getsignal(number) not in (signal.SIG_IGN, None)]
+    previous = {number: signal.signal(number, record) for number in handled}
     try:
         yield request
     finally:

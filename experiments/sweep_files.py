@@ -1,4 +1,4 @@
-"""The sweeps that ship, by name."""
+"""Sweep files: those that ship, by name, and those of the user."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ SHIPPED = Path(__file__).parent / "sweeps"
 
 
 def load_spec(file_or_name: str | Path, overrides: Iterable[str] = ()) -> SweepSpec:
-    """Read a sweep: a TOML file, or one of those that ship by its name.
+    """Read a sweep file, given by its path or by the name of a shipped one.
 
     Args:
-        file_or_name: a path as it is, or ``"quick"``, say.
-        overrides: settings that win over the file's, each as ``key=value`` or ``table.key=value``.
+        file_or_name: a path, or a name such as ``"quick"``.
+        overrides: settings that replace those of the file, each as ``key=value`` or ``table.key=value``.
 
     Raises:
-        SpecError: there is neither, or it is not a sweep.
+        SpecError: there is no such file, or it is not a valid sweep file.
     """
-    # Late: this module is loaded for `--help`, which has no use for what checks a sweep.
+    # Late: `--help` loads this module, and does not need the checks of a sweep.
     from search import spec_file
 
     path, shipped = Path(file_or_name), SHIPPED / f"{file_or_name}.toml"

@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class SweepResult:
-    """What a sweep found.
+    """The result of a sweep.
 
     Args:
-        tracking_uri: of the store that holds it.
+        tracking_uri: of its store.
         sweep: its parent run.
-        spec: what was searched.
-        ending: how this call ended.
-        runs: every attempt at every trial, those of earlier calls too.
+        spec: the sweep as it was run.
+        ending: reason for the end of this call.
+        runs: all attempts at all trials, those of earlier calls included.
         exit_code: 128 plus the number of the signal that ended it, by the convention of shells; else 0.
-        tracking_seconds: wall time that this call spent writing to MLflow.
+        tracking_seconds: wall time that this call spent on recording.
     """
 
     tracking_uri: str
@@ -50,15 +50,15 @@ class SweepResult:
 
     @property
     def best(self) -> RunRecord | None:
-        """The best early-stopped run; None where no trial completed."""
-        return selection.best(self.runs, self.spec.objective)
+        """The best run; None where no trial completed."""
+        return selection.best_run(self.runs, self.spec.objective)
 
     @cached_property
     def trials(self) -> pd.DataFrame:
         """One row for each run, best first: name, state, parameters (numbers as such), metrics, run_id, model_id."""
         import pandas as pd
 
-        runs = self.ranked + selection.others(self.runs, self.spec.objective)
+        runs = self.ranked + selection.unranked(self.runs, self.spec.objective)
         rows = [
             {"name": run.name, "number": run.number, "state": run.state.value}
             | dict(run.params)
@@ -68,6 +68,6 @@ class SweepResult:
         ]
         table = pd.DataFrame(rows)
         for name in dict.fromkeys(name for run in runs for name in run.params):
-            with suppress(ValueError):  # a word, and no number
+            with suppress(ValueError):  # words, not numbers
                 table[name] = pd.to_numeric(table[name])
         return table

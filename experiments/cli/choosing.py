@@ -72,7 +72,7 @@ def evaluate(
     for table in evaluation_tables(record):
         print_table(console, table)
         console.print()
-    confused = ", ".join(map(str, record.figures.confused(5)))
+    confused = ", ".join(map(str, record.metrics.confused(5)))
     console.print(f"commonest mistakes  {confused or 'none'}")
     console.print(f"one image takes     {record.median_ms:.2f} ms (median), {record.p99_ms:.2f} ms (99 of 100)")
     weights = int(run.metrics.get("weights", 0))
@@ -89,7 +89,7 @@ def reproduce(target: RunArgument, data: DataOption = None) -> None:
     from experiments.cli.console import make_console, print_table
     from experiments.cli.tables import reproduction_table
     from experiments.formatting import format_number
-    from experiments.reproduction import reproduce as train_again
+    from experiments.reproduction import reproduce_run as train_again
     from experiments.tracking.queries import find_run
     from experiments.tracking.store import open_store, tracking_uri
 

@@ -30,7 +30,7 @@ def ensemble(
     source = locate(data, message_printer(console), sweep.tags)
     combined = combine(store, sweep, top, source)
     print_table(console, ensemble_table(combined))
-    test = combined.against_the_best
+    test = combined.against_best
     console.print(
         f"\nof {len(combined.labels):,} images {test.first_only} recognised by the mean alone, {test.second_only} by "
         f"the best alone (McNemar p = {test.p_value:.2g})"

@@ -48,7 +48,7 @@ def runs(
     records = queries.read_runs(store, found)
     searched = list(queries.read_recorded_spec(store, found).space.domains)
     ranked = selection.rank(records, found.objective)
-    print_table(make_console(), runs_table(ranked, selection.others(records, found.objective), searched))
+    print_table(make_console(), runs_table(ranked, selection.unranked(records, found.objective), searched))
 
 
 def data(path: DataOption = None) -> None:

@@ -32,7 +32,7 @@ def explain(
     store = open_store(tracking_uri())
     run = find_run(store, target)
     explanation = explain_run(store, run, find_source(data, run, console))
-    _print_pictures(console, explanation.pictures, FOLDER)
+    _print_pictures(console, explanation.plots, FOLDER)
     console.print(f"\nrun {run.title}, id {run.run_id}: see its artifacts (mnist-search ui)", soft_wrap=True)
 
 
@@ -89,7 +89,7 @@ def compare(
     console = make_console()
     store = open_store(tracking_uri())
     timelines = [read_timeline(store, find_sweep(store, name)) for name in names]
-    measured = [comparison.measure(timeline) for timeline in timelines]
-    print_table(console, side_by_side([each.name for each in measured], comparison.rows(measured)))
-    for difference in comparison.differences(timelines):
+    measured = [comparison.measure_sweep(timeline) for timeline in timelines]
+    print_table(console, side_by_side([each.name for each in measured], comparison.comparison_rows(measured)))
+    for difference in comparison.comparability_warnings(timelines):
         console.print(difference, style="bold yellow", soft_wrap=True)

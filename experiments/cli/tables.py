@@ -138,12 +138,12 @@ def evaluation_tables(record: EvaluationRecord) -> tuple[Table, Table]:
     figures = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("test set", "", "95% interval"):
         figures.add_column(name, justify="left" if name == "test set" else "right")
-    for name, one in record.figures.headline().items():
+    for name, one in record.metrics.headline().items():
         figures.add_row(name.replace("_", " "), f"{one.value:.4f}", f"{one.low:.4f} to {one.high:.4f}")
     classes = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("digit", "images", "precision", "recall", "F1"):
         classes.add_column(name, justify="right")
-    for each in record.figures.classes:
+    for each in record.metrics.classes:
         classes.add_row(str(each.label), str(each.images), *map(format_number, (each.precision, each.recall, each.f1)))
     return figures, classes
 

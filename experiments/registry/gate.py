@@ -89,7 +89,7 @@ def run_checks(
         floor: least test accuracy, in [0, 1].
         margin: as a share, in [0, 1]; None takes ``MARGIN``, or :func:`needed_margin` where that is more.
     """
-    accuracy = candidate.evaluation.figures.accuracy
+    accuracy = candidate.evaluation.metrics.accuracy
     return [
         _finite(candidate),
         Check(
@@ -133,7 +133,7 @@ def verdict(checks: Sequence[Check], force: str | None) -> Verdict:
 def _finite(candidate: EvaluatedRun) -> Check:
     figures = {
         **{name: value for name, value in candidate.run.metrics.items() if name.startswith("best_")},
-        **{name: estimate.value for name, estimate in candidate.evaluation.figures.headline().items()},
+        **{name: estimate.value for name, estimate in candidate.evaluation.metrics.headline().items()},
     }
     odd = [name for name, value in figures.items() if not abs(value) < STORED_INFINITY]
     seen = f"not finite: {', '.join(odd)}" if odd else f"all {len(figures)} figures of validation and test"
@@ -163,7 +163,7 @@ def _against_former(candidate: EvaluatedRun, former: FormerChampions, margin: fl
 def _no_worse(name: str, candidate: EvaluatedRun, reference: EvaluatedRun, margin: float | None) -> Check:
     labels = candidate.evaluation.labels
     images = len(labels)
-    test = mcnemar(candidate.evaluation.answers, reference.evaluation.answers, labels)
+    test = mcnemar(candidate.evaluation.predicted, reference.evaluation.predicted, labels)
     bound = paired_lower_bound(test.first_only, test.second_only, images)
     allowed = max(MARGIN, needed_margin(images, _mistakes(reference))) if margin is None else margin
     # The least margin for equal networks is such a bound itself.
@@ -179,4 +179,4 @@ def _no_worse(name: str, candidate: EvaluatedRun, reference: EvaluatedRun, margi
 
 
 def _mistakes(one: EvaluatedRun) -> int:
-    return int((one.evaluation.answers != one.evaluation.labels).sum())
+    return int((one.evaluation.predicted != one.evaluation.labels).sum())

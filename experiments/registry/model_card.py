@@ -96,7 +96,7 @@ def _figures(subject: Subject) -> str:
     run = subject.run
     rows = [
         f"| {name.replace('_', ' ')} | {one.value:.4f} | {one.low:.4f}–{one.high:.4f} |"
-        for name, one in subject.evaluation.figures.headline().items()
+        for name, one in subject.evaluation.metrics.headline().items()
     ]
     return (
         "## Figures\n\n"
@@ -109,7 +109,7 @@ def _figures(subject: Subject) -> str:
 
 
 def _weak_points(subject: Subject) -> str:
-    figures = subject.evaluation.figures
+    figures = subject.evaluation.metrics
     weakest = sorted(figures.classes, key=lambda one: one.f1)[:3]
     classes = ", ".join(f"{one.label} (recall {one.recall:.3f}, precision {one.precision:.3f})" for one in weakest)
     pairs = ", ".join(map(str, figures.confused(4)))

@@ -192,7 +192,7 @@ def _register(
         VersionTag.MODEL_SHA256: run.tags[Tag.MODEL_SHA256],
         VersionTag.PARAMETERS: format_params(searched),
         VersionTag.VAL_ACCURACY: format_number(run.value("val_accuracy")),
-        VersionTag.TEST_ACCURACY: f"{evaluation.figures.accuracy.value:.4f}",
+        VersionTag.TEST_ACCURACY: f"{evaluation.metrics.accuracy.value:.4f}",
         VersionTag.TEST_DATASET: evaluation.dataset,
         VersionTag.TEST_DIGEST: evaluation.digest,
         VersionTag.GATE: verdict.value,

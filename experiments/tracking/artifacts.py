@@ -1,4 +1,4 @@
-"""A trained model as an MLflow model folder: written by the workers, fetched and checked by those who load it."""
+"""Trained models as MLflow model folders: saved by workers, fetched and verified before they are loaded."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ REQUIREMENTS = ("tensorflow", "keras", "numpy")
 
 
 def save_model(model: keras.Model, folder: Path) -> SavedModel:
-    """Write a Keras model as an MLflow model: signature and requirements are stated, not inferred.
+    """Save a Keras model as an MLflow model, with its signature and requirements stated, not inferred.
 
     The folder appears whole or not at all, and MLflow can load it where this project is not installed.
 
     Args:
-        model: from pixels ``(n, height, width)`` to class probabilities ``(n, classes)``. A loss of this project's own
-            gives way to Keras's.
+        model: from pixels ``(n, height, width)`` to class probabilities ``(n, classes)``. A loss of
+            this project is replaced by that of Keras.
         folder: must not exist yet.
 
     Raises:
@@ -68,15 +68,15 @@ def save_model(model: keras.Model, folder: Path) -> SavedModel:
 
 
 def fetch_model(store: Store, run: RunRecord, folder: Path) -> Path:
-    """Copy a run's model file out of the store, and see that it is the one that was saved.
+    """Copy a run's model file out of the store, and verify its SHA-256.
 
     Args:
         store: where the run is.
         run: any; it needs a READY model.
-        folder: where to put the copy.
+        folder: for the copy.
 
     Returns:
-        Path of the ``.keras`` file, whose content nobody can change under the caller any more.
+        Path of the ``.keras`` file, a private copy that later changes in the store do not affect.
 
     Raises:
         ModelError: the run has no READY model, or its file is missing or not the one that was logged.
@@ -92,10 +92,10 @@ def fetch_model(store: Store, run: RunRecord, folder: Path) -> Path:
 
 
 def fetch_version(store: Store, version: VersionRecord, folder: Path) -> Path:
-    """Copy a version's model file out of the store, and see that it is the one that was registered.
+    """Copy a version's model file out of the store, and verify its SHA-256.
 
-    The model is the one that the version names, whatever its run names by now. A version that names none, as one that
-    was not registered by this project, has the model of its run.
+    The model is the one that the version names, even if its run names another by now. A version that names none, since
+    it was not registered by this project, has the model of its run.
 
     Raises:
         ModelError: the model or its file is missing, or not the one that was registered.

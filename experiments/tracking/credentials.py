@@ -1,17 +1,17 @@
-"""Environment variables with credentials of an MLflow store: the driver writes to it, workers have no use for them."""
+"""Environment variables with credentials of an MLflow store, withheld from workers: only the driver writes to it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 
-# By words and not by a list, since MLflow and the libraries beneath it add more. What begins otherwise is not theirs,
-# and may be what a user's own model or data asks for.
+# By words and not by a list, since new versions of MLflow and its libraries add more. Variables that begin otherwise
+# are not theirs, and a user's own model or data may need them.
 _OF_A_STORE = r"_?(MLFLOW|DATABRICKS|AWS|AZURE|GOOGLE)_"
-"""MLflow's own, and those of the services that it keeps runs and artifacts in."""
+"""Beginnings of the names of MLflow's variables, and of the services that store its runs and artifacts."""
 _WORDS = (
     *("USERNAME", "PASSWORD", "PASSPHRASE", "TOKEN", "SECRET", "KEY", "CREDENTIALS?", "AUTH", "KERBEROS"),
-    "SIGV4",  # has each request signed with the AWS keys
+    "SIGV4",  # signs each request with the AWS keys
     "CLIENT_CERT(IFICATE)?_PATH",  # a file with a private key
     *("CONNECTION_STRING", "SAS"),
 )
@@ -20,11 +20,11 @@ _URL_WITH_USER = re.compile(r"[a-z0-9+.-]+://[^/\s]*@", re.IGNORECASE)
 
 
 def credential_variables(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """Names of the variables that hold credentials, or say where they lie.
+    """Names of the variables that hold credentials, or the path of a file with credentials.
 
-    Two kinds: those of MLflow, Databricks, AWS, Azure and Google whose name has a word such as PASSWORD, TOKEN or
-    KEY, and those of the same that hold a URL with a user's name in it. Files in the home folder, such as
-    ``~/.aws/credentials``, are not looked at.
+    They are variables of MLflow, Databricks, AWS, Azure and Google whose name has a word such as PASSWORD, TOKEN or
+    KEY, or whose value is a URL with a user's name. Files in the home folder, such as ``~/.aws/credentials``, are not
+    considered.
     """
     return tuple(
         name

@@ -1,4 +1,4 @@
-"""A sweep's data set as it is recorded, so that runs on different data can never be compared unawares."""
+"""Data sets as they are recorded with sweeps and runs, so that runs on different data are never compared."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from search.spec import DataSpec, SweepSpec
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
 
-# As much as reads well in the UI; the whole digest is in the tags and the profile.
+# A length that the UI shows well; the whole digest is in the tags and the profile.
 SHOWN_DIGEST = 12
 
 
@@ -30,10 +30,10 @@ class DataRecord:
     Args:
         name: such as ``mnist``.
         digest: SHA-256 of the training images.
-        origin: how it was come by.
-        location: where it lies.
+        origin: one of :class:`mnist_core.data.sources.Origin`.
+        location: its path, or the name of its function.
         size: number of training images before the split.
-        validation: how many of them are held out, as the sweep says it: a share or a count.
+        validation: the held-out part as the sweep states it, a share or a count.
         split_seed: of the split.
     """
 
@@ -46,7 +46,7 @@ class DataRecord:
     split_seed: int
 
     def tags(self) -> dict[str, str]:
-        """For the sweep and each of its runs."""
+        """Tags for the sweep and each of its runs."""
         return {
             Tag.DATASET: self.name,
             Tag.DATASET_DIGEST: self.digest,
@@ -58,19 +58,19 @@ class DataRecord:
         }
 
     def as_input(self) -> DatasetInput:
-        """As MLflow's own dataset input."""
+        """The data set as a dataset input of MLflow."""
         return dataset_input(self.name, self.digest, self.location, self.size, "training")
 
 
 def dataset_input(name: str, digest: str, location: str, size: int, context: str) -> DatasetInput:
-    """A data set as MLflow shows it beside a run.
+    """A dataset input of MLflow.
 
     Args:
         name: such as ``mnist``.
         digest: SHA-256, of which the beginning is shown.
-        location: where it lies.
+        location: its path.
         size: number of images.
-        context: what it was used for: ``training`` or ``testing``.
+        context: its use: ``training`` or ``testing``.
     """
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
@@ -85,22 +85,22 @@ def dataset_input(name: str, digest: str, location: str, size: int, context: str
 
 
 def locate(
-    given: Path | None, say: Callable[[str], None], tags: Mapping[str, str] | None = None, function: str = ""
+    given: Path | None, on_message: Callable[[str], None], tags: Mapping[str, str] | None = None, function: str = ""
 ) -> DataSource:
-    """The data to use: what the user names; else that of a recorded sweep or run where it lay; else what is found.
+    """Find the data set to use: the one that the user names; else that of a recorded sweep or run; else the usual one.
 
     Args:
         given: a path from the user.
-        say: told in one line when the embedded sample has to do.
-        tags: of the sweep or run whose data it should be.
-        function: of the user's own that a sweep takes its data from, if any.
+        on_message: called with one line where the embedded sample is used.
+        tags: of the sweep or run whose data set it should be.
+        function: the user's function that returns the data of a sweep, if any.
 
     Raises:
         DataError: a given path holds no data set.
     """
     if function and given is None:
         return DataSource(Origin.FUNCTION, function=function)
-    return (_recorded(tags) if tags and given is None else None) or find_data(given, download_mnist, say)
+    return (_recorded(tags) if tags and given is None else None) or find_data(given, download_mnist, on_message)
 
 
 def _recorded(tags: Mapping[str, str]) -> DataSource | None:
@@ -109,12 +109,13 @@ def _recorded(tags: Mapping[str, str]) -> DataSource | None:
         return DataSource(Origin.FUNCTION, function=location)
     if origin == Origin.SAMPLE.value:
         return DataSource(Origin.SAMPLE)
-    there = origin == Origin.GIVEN.value and location and Path(location).exists()
-    return DataSource(Origin.GIVEN, Path(location)) if there and location else None
+    if origin == Origin.GIVEN.value and location and Path(location).exists():
+        return DataSource(Origin.GIVEN, Path(location))
+    return None
 
 
 def split_of(tags: Mapping[str, str]) -> DataSpec:
-    """How the data of a recorded sweep or run was divided, and what it has to be."""
+    """The split and the digest of the data of a recorded sweep or run."""
     share = tags[Tag.VALIDATION]
     return DataSpec(
         validation=int(share) if share.isdecimal() else float(share),
@@ -124,12 +125,12 @@ def split_of(tags: Mapping[str, str]) -> DataSpec:
 
 
 def validation_images(tags: Mapping[str, str]) -> int:
-    """How many images a recorded sweep or run was judged by."""
+    """Number of validation images of a recorded sweep or run."""
     return validation_count(int(tags[Tag.DATASET_SIZE]), split_of(tags).validation)
 
 
 def check_trained_on(run: RunRecord, digest: str, location: str) -> None:
-    """See that training images are those that a run was trained on.
+    """Check that training images are those that a run was trained on.
 
     Raises:
         DataError: their digest is another.
@@ -141,12 +142,12 @@ def check_trained_on(run: RunRecord, digest: str, location: str) -> None:
         )
 
 
-def held_out(source: DataSource, run: RunRecord) -> LabelledImages:
-    """The validation images of a run: the same that it was chosen by.
+def load_validation(source: DataSource, run: RunRecord) -> LabelledImages:
+    """Load the validation images of a run, those of its recorded metrics.
 
     Args:
-        source: where the data set lies now.
-        run: a trial, whose tags say which data it was trained on and how they were divided.
+        source: of the data set.
+        run: a trial, whose tags have the digest of its data and the split.
 
     Raises:
         DataError: the data cannot be read, or are not those of the run.
@@ -157,10 +158,10 @@ def held_out(source: DataSource, run: RunRecord) -> LabelledImages:
 
 
 def describe_data(source: DataSource, spec: SweepSpec) -> DataRecord:
-    """Read the training images and say what they are.
+    """Read the training images and describe them for the record.
 
     Raises:
-        DataError: they cannot be read, are not what the sweep asks for, or are too few for its validation part.
+        DataError: they cannot be read, are not those of the sweep, or are too few for its validation part.
         SpecError: they are too small for a network of its space.
     """
     training = source.load_training()

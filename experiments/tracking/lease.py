@@ -198,8 +198,8 @@ class HeldLease:
                 self._taken = state
         if self._taken is not None:
             raise SweepInUseError(
-                f"sweep {self._taken.sweep}: {self._taken.title} took it over; trials that this process was running are "
-                "not recorded and are tried again there"
+                f"sweep {self._taken.sweep}: {self._taken.title} took it over; trials that this process was "
+                "running are not recorded and are tried again there"
             )
 
     def release(self) -> None:

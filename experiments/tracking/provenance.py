@@ -1,4 +1,4 @@
-"""What a sweep ran on: commit, versions, the process that drives it."""
+"""Origin of a sweep's results: commit, versions of packages, user, and the process that drives it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ PACKAGES = ("tensorflow", "keras", "keras-tuner", "optuna", "mlflow", "numpy")
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that decide results, by name."""
+    """Versions of Python and of the packages on which results depend, by name."""
     return {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}}
 
 
 def git_state() -> tuple[str, bool] | None:
-    """Commit of the project's own checkout and whether it is dirty; None where it runs from no checkout of its own.
+    """Commit of the project's own checkout, and True if it has uncommitted changes; None outside such a checkout.
 
-    A checkout around the environment that it is installed in is somebody else's: it does not track these files.
+    A checkout around the environment that the project is installed in does not count: it does not track these files.
     """
     folder = Path(__file__).resolve().parents[1]
     try:
@@ -41,7 +41,7 @@ def _git(folder: Path, *arguments: str) -> str:
 
 
 def user() -> str:
-    """Name of the user, as far as the system knows one."""
+    """Name of the user; ``unknown`` where the system has none."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -55,7 +55,7 @@ class Driver:
     Args:
         host: name of its machine.
         pid: its process id there.
-        started: when it started, seconds since the epoch; tells it from a later process of the same id.
+        started: its start time, seconds since the epoch; distinguishes it from a later process of the same id.
     """
 
     host: str
@@ -64,12 +64,12 @@ class Driver:
 
     @classmethod
     def this(cls) -> Driver:
-        """The running process."""
+        """This process."""
         return cls(socket.gethostname(), os.getpid(), int(psutil.Process().create_time()))
 
     @classmethod
     def parse(cls, text: str) -> Driver | None:
-        """The inverse of ``str``; None where the text is not of that form."""
+        """Parse the text of ``str``; None where it has another form."""
         try:
             host, pid, started = text.rsplit(" ", 2)
             return cls(host, int(pid), int(started))
@@ -81,14 +81,14 @@ class Driver:
 
     @property
     def is_here(self) -> bool:
-        """Whether it ran on this machine."""
+        """True if it is a process of this machine."""
         return self.host == socket.gethostname()
 
     @property
     def is_alive(self) -> bool:
-        """Whether it still runs, if it is here."""
+        """True if it still runs; meaningful only if :attr:`is_here`."""
         try:
-            # A tolerance: the boot time from which start times are counted is not read to the second.
+            # The tolerance, since the boot time from which start times are counted is not exact to the second.
             process = psutil.Process(self.pid)
             same = abs(process.create_time() - self.started) < 3
             return bool(same and process.status() != psutil.STATUS_ZOMBIE)

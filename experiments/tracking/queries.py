@@ -1,4 +1,4 @@
-"""MLflow read back: which sweeps there are, their runs, and what a sweep is resumed from. Reads, never writes."""
+"""Sweeps and runs read from MLflow, by name or id. Reads, never writes."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def list_sweeps(store: Store) -> list[SweepRecord]:
 
 
 def find_sweep(store: Store, name: str) -> SweepRecord:
-    """The sweep of that name, or whose run id begins so.
+    """Find a sweep by its name or the beginning of its run id.
 
     Raises:
-        NotFoundError: there is none.
+        NotFoundError: there is none, or more than one.
     """
     if re.fullmatch(RUN_ID, name) and (found := _sweep_of_id(store, name)):
         return found
@@ -67,11 +67,11 @@ def _sweep_of_id(store: Store, run_id: str) -> SweepRecord | None:
 
 
 def read_recorded_spec(store: Store, sweep: SweepRecord) -> SweepSpec:
-    """The sweep as it was begun, or last resumed.
+    """Read the settings of a sweep as it was begun, or last resumed.
 
     Raises:
         StoreError: its sweep file is not in the store.
-        SpecError: it is not one.
+        SpecError: its file is not a valid sweep file.
     """
     text = sweep.tags.get(Tag.SPEC)
     if not text:  # too long for a tag, or of an earlier version
@@ -82,54 +82,54 @@ def read_recorded_spec(store: Store, sweep: SweepRecord) -> SweepSpec:
 
 
 def check_has_trials(sweep: SweepRecord) -> None:
-    """See that a sweep holds trials, which can be resumed, tried again or combined.
+    """Check that a sweep has trials, which can be resumed, confirmed or combined.
 
     Raises:
-        SpecError: it holds an ensemble.
+        SpecError: it has an ensemble.
     """
     if Tag.ENSEMBLE_OF in sweep.tags:
         raise SpecError(f"sweep {sweep.name}: holds an ensemble and no trials; name the sweep that it was made of")
 
 
 def read_runs(store: Store, sweep: SweepRecord) -> list[RunRecord]:
-    """Every attempt at every trial of a sweep, by trial number, each once.
+    """Read every attempt at every trial of a sweep, in the order of trial numbers, each once.
 
-    Left out are runs that were never begun, and all but one of those that MLflow opened for the same attempt.
+    Runs that were never begun are left out, as are all but one of those that MLflow opened for the same attempt.
     """
     runs, points = _read(store, sweep)
     attempts: dict[str, RunRecord] = {}
     for run in runs:
         if run.run_id in points:
             uid = run.tags.get(Tag.TRIAL_UID, run.run_id)
-            attempts[uid] = max(attempts.get(uid, run), run, key=_evidence)
+            attempts[uid] = max(attempts.get(uid, run), run, key=_completeness)
     return list(attempts.values())
 
 
 def read_all_runs(store: Store, sweep: SweepRecord) -> list[RunRecord]:
-    """The runs of :func:`read_runs` and those that it leaves out, by trial number."""
+    """Read the runs of :func:`read_runs` and those that it leaves out, in the order of trial numbers."""
     return _read(store, sweep)[0]
 
 
 def _read(store: Store, sweep: SweepRecord) -> tuple[list[RunRecord], Mapping[str, Point]]:
-    """All runs of a sweep's trials by number, and the points of those that were begun by run id."""
+    """All runs of a sweep's trials in their order, and by run id the points of those that were begun."""
     with store.errors(f"reading the runs of sweep {sweep.name}"):
         ready = _ready_models(store, sweep.run_id)
         found = search_runs(store, f"tags.`mlflow.parentRunId` = '{sweep.run_id}'")
-    runs = [run for run in found if _is_of_a_trial(run)]  # anybody may nest a run of their own
+    runs = [run for run in found if _is_trial(run)]  # users may nest runs of their own
     points = _points(store, sweep, runs)
     records = [_run(run, ready, points.get(run.info.run_id, {})) for run in runs]
     return sorted(records, key=lambda run: (run.number, run.attempt)), points
 
 
-def _evidence(run: RunRecord) -> tuple[bool, int, int, str]:
-    """How much was recorded of a run: of two for one attempt, the driver knew of the one that has more."""
+def _completeness(run: RunRecord) -> tuple[bool, int, int, str]:
+    """Sort key by the amount recorded of a run: of two for one attempt, the driver wrote to the larger."""
     return run.state.is_finished, len(run.metrics), len(run.params), run.run_id
 
 
 def find_run(store: Store, text: str) -> RunRecord:
-    """One run: by the beginning of its id, or by the number of its trial.
+    """Find one run by the beginning of its id, or by its sweep and the number of its trial.
 
-    ``SWEEP/trial-007`` and ``SWEEP/7`` are the last attempt at it, ``SWEEP/trial-007 (attempt 1)`` is that one.
+    ``SWEEP/trial-007`` and ``SWEEP/7`` are the last attempt at a trial, ``SWEEP/trial-007 (attempt 1)`` is its first.
 
     Raises:
         NotFoundError: there is none, or more than one.
@@ -137,7 +137,7 @@ def find_run(store: Store, text: str) -> RunRecord:
     name, slash, trial = text.rpartition("/")
     if slash:
         sweep = find_sweep(store, name)
-        runs = [run for run in read_runs(store, sweep) if _is_called(run, trial)]
+        runs = [run for run in read_runs(store, sweep) if _has_name(run, trial)]
         if not runs:
             raise NotFoundError(f"no run {trial!r} in sweep {sweep.name!r}; see: mnist-search runs {sweep.name}")
         return runs[-1]
@@ -145,7 +145,7 @@ def find_run(store: Store, text: str) -> RunRecord:
     if len(text) >= MIN_ID_LENGTH and text.isalnum():
         with store.errors(f"reading run {text}"):
             query = f"tags.{Tag.KIND} = '{RunKind.TRIAL}' AND attributes.run_id LIKE '{text}%'"
-            found = [run for run in search_runs(store, query) if _is_of_a_trial(run)]
+            found = [run for run in search_runs(store, query) if _is_trial(run)]
     if len(found) > 1:
         raise NotFoundError(f"{text!r} is the beginning of {len(found)} run ids; give more of it")
     if not found:
@@ -157,14 +157,14 @@ def find_run(store: Store, text: str) -> RunRecord:
     if (point := _tagged_point(run)) is not None:
         points = {run.info.run_id: point}
     else:
-        # A champion outlives its sweep: a run without that is served as before, and just not trained again.
+        # A champion may outlive its sweep: its run is served as before, but cannot be trained again.
         with suppress(NotFoundError, SpecError):
             points = _points(store, find_sweep(store, sweep_id), [run])
     with store.errors(f"reading the model of run {text}"):
         return _run(run, _ready_models(store, sweep_id), points.get(run.info.run_id, {}))
 
 
-def _is_called(run: RunRecord, trial: str) -> bool:
+def _has_name(run: RunRecord, trial: str) -> bool:
     named = re.fullmatch(r"(?:trial-)?([0-9]+)(?: \(attempt ([0-9]+)\))?", trial)
     if named is None:
         return trial == run.name
@@ -182,7 +182,7 @@ def _ready_models(store: Store, sweep_id: str) -> set[str]:
 
 
 def search_runs(store: Store, filter_string: str) -> list[Run]:
-    """Every run that MLflow's search finds, newest first."""
+    """Search the experiment's runs by a filter of MLflow; all that match, newest first."""
 
     def page(token: str | None) -> Any:
         return store.client.search_runs([store.experiment_id], filter_string, max_results=PAGE, page_token=token)
@@ -191,7 +191,7 @@ def search_runs(store: Store, filter_string: str) -> list[Run]:
 
 
 def all_pages(page: Callable[[str | None], Any]) -> list[Any]:
-    """Every item of a search of MLflow's, which answers in pages."""
+    """Read all pages of a search of MLflow; every item."""
     items: list[Any] = []
     token = None
     while True:
@@ -202,8 +202,8 @@ def all_pages(page: Callable[[str | None], Any]) -> list[Any]:
             return items
 
 
-def moment_of(milliseconds: int) -> datetime:
-    """A time of MLflow's, milliseconds since the epoch, in UTC: local time would repeat an hour each autumn."""
+def utc_time(milliseconds: int) -> datetime:
+    """A time of MLflow, milliseconds since the epoch, in UTC: local time would repeat an hour each autumn."""
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
@@ -212,28 +212,28 @@ def _sweep(run: Run) -> SweepRecord:
         run_id=run.info.run_id,
         name=run.data.tags.get(Tag.SWEEP, run.info.run_name),
         state=SweepState(run.info.status),
-        started=moment_of(run.info.start_time),
+        started=utc_time(run.info.start_time),
         tags=run.data.tags,
         metrics=run.data.metrics,
     )
 
 
-def _is_of_a_trial(run: Run) -> bool:
+def _is_trial(run: Run) -> bool:
     numbers = (run.data.tags.get(tag, "") for tag in (Tag.TRIAL_NUMBER, Tag.ATTEMPT))
     return run.data.tags.get(Tag.KIND) == RunKind.TRIAL and all(number.isdecimal() for number in numbers)
 
 
 def _points(store: Store, sweep: SweepRecord, runs: Sequence[Run]) -> dict[str, Point]:
-    """What each run tries, by run id; a run that was never begun has none.
+    """The point of each run, by run id; a run that was never begun has none.
 
-    Runs of earlier versions have no tag for it: theirs is read from the parameters that were logged.
+    Runs of earlier versions have no tag for it: their points are read from the logged parameters.
     """
     found = {run.info.run_id: _tagged_point(run) for run in runs}
     if None in found.values():
         space = None if Tag.ENSEMBLE_OF in sweep.tags else read_recorded_spec(store, sweep).space
         for run in runs:
             if found[run.info.run_id] is None:
-                # An ensemble searches nothing.
+                # An ensemble has no space.
                 found[run.info.run_id] = _logged_point(space, run.data.params) if space else {}
     return {run_id: point for run_id, point in found.items() if point is not None}
 
@@ -243,8 +243,8 @@ def _tagged_point(run: Run) -> Point | None:
         point = json.loads(run.data.tags[Tag.POINT])
     except (KeyError, ValueError):
         return None
-    is_one = isinstance(point, dict) and all(isinstance(value, int | float | str) for value in point.values())
-    return point if is_one else None
+    is_valid = isinstance(point, dict) and all(isinstance(value, int | float | str) for value in point.values())
+    return point if is_valid else None
 
 
 def _logged_point(space: Space, params: Mapping[str, str]) -> Point | None:
@@ -270,15 +270,15 @@ def _run(run: Run, ready: set[str], point: Point) -> RunRecord:
         stop_reason=tags.get(Tag.STOP_REASON),
         error=tags.get(Tag.ERROR),
         tags=tags,
-        started=moment_of(run.info.start_time),
-        ended=moment_of(run.info.end_time) if run.info.end_time else None,
+        started=utc_time(run.info.start_time),
+        ended=utc_time(run.info.end_time) if run.info.end_time else None,
     )
 
 
 def _state(run: Run) -> TrialState:
-    """The state tag is written just before the run is closed: an open run is running, whatever its tag says.
+    """The state of a run. Its tag is written just before the run is closed, so an open run is running in any case.
 
-    Where somebody removed or changed the tag, it follows from the status and from why the training ended.
+    Where the tag was removed or changed, the state follows from the status and the stop reason.
     """
     tags, status = run.data.tags, run.info.status
     if status == "RUNNING":

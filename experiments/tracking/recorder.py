@@ -1,7 +1,7 @@
-"""The only writer to MLflow: parent run = sweep, child run = trial, one logged model each.
+"""The only writer of trials to MLflow: a child run for each attempt, with one logged model.
 
-It works through the client alone: no active run, no autologging, nothing inferred. Metrics of the saved weights
-are logged once, under their own names; the curves by step, live.
+It uses the client alone: no active run, no autologging, nothing inferred. Metrics of the saved weights are logged
+once, under their own names; curves by step, while the trial runs.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ _RUN_STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.PRUNED: "FINISHED", T
 
 
 class SweepRecorder:
-    """Writes the child runs of one sweep. A :class:`search.sweep.Recorder`.
+    """Writer of the child runs of one sweep; a :class:`search.sweep.Recorder`.
 
     Args:
         store: open for writing.
         sweep_id: run id of the parent.
         sweep_name: its name.
         data: the sweep's data set.
-        lease: asked before each run is opened or closed and before curves are written, which is once a second; None
-            for what nobody can resume.
+        lease: verified before each run is opened or closed and before curves are written, once a second; None for
+            an ensemble, which cannot be resumed.
     """
 
     def __init__(
@@ -58,10 +58,10 @@ class SweepRecorder:
         self._unwritten: dict[str, list[Metric]] = {}
         self._flushed = time.monotonic()
         self.seconds = 0.0
-        """Wall time spent here, which is what tracking costs a sweep."""
+        """Wall time spent on recording."""
 
     def trial_started(self, trial: Trial) -> None:
-        """Open a child run with its parameters and data set."""
+        """Create a child run with its parameters and data set."""
         from mlflow.entities import Param
 
         tags = {
@@ -72,7 +72,7 @@ class SweepRecorder:
             Tag.TRIAL_UID: f"{self._sweep_id}/{trial.number}/{trial.attempt}",
             Tag.TRIAL_NUMBER: str(trial.number),
             Tag.ATTEMPT: str(trial.attempt),
-            # With the run itself, in one write: a process that dies right after it leaves a run that can be read.
+            # In the write that creates the run: if the process dies right after it, the run can still be read.
             Tag.POINT: json.dumps(dict(trial.point)),
             Tag.STATE: TrialState.RUNNING.value,
             **self._data.tags(),
@@ -88,7 +88,7 @@ class SweepRecorder:
             self._client.log_inputs(run.info.run_id, datasets=[self._data.as_input()])
 
     def epoch_ended(self, trial: Trial, epoch: int, metrics: EpochMetrics) -> None:
-        """Put an epoch on the curves; written about once a second, all in one batch for each run."""
+        """Record an epoch; written about once a second, in one batch for each run."""
         with self._writing(f"recording {trial.name}"):
             batch = self._unwritten.setdefault(self._runs[trial.number], [])
             recorded = {name: value for name, value in asdict(metrics).items() if value is not None}
@@ -97,7 +97,7 @@ class SweepRecorder:
                 self._flush()
 
     def trial_lost(self, trial: Trial, cause: str) -> None:
-        """Close the run of an attempt that came to nothing."""
+        """Close the run of a lost attempt."""
         run_id = self._runs.pop(trial.number)
         with self._writing(f"recording {trial.name}"):
             self._flush()
@@ -105,9 +105,9 @@ class SweepRecorder:
             self._client.set_terminated(run_id, "KILLED")
 
     def trial_ended(self, trial: Trial, result: TrialResult) -> TrialResult:
-        """Keep the model, log what belongs to its weights, close the run.
+        """Upload the model, log the metrics of its weights, close the run.
 
-        A model that cannot be kept makes the trial FAILED: there is no run without the model it is judged by.
+        A model that cannot be uploaded makes the trial FAILED: no complete run is without its model.
         """
         run_id = self._runs.pop(trial.number)
         with self._writing(f"recording {trial.name}"):
@@ -115,7 +115,7 @@ class SweepRecorder:
             tags: dict[str, str] = {}
             if result.model:
                 try:
-                    tags = self._keep_model(run_id, trial, result, result.model)
+                    tags = self._upload_model(run_id, trial, result, result.model)
                 except StoreError as error:
                     result = replace(result, state=TrialState.FAILED, best_epoch=None, model=None, error=str(error))
                 self._verify()  # once more: an upload may have taken minutes
@@ -132,7 +132,7 @@ class SweepRecorder:
             self._client.set_terminated(run_id, _RUN_STATUS[result.state])
         return result
 
-    def _keep_model(self, run_id: str, trial: Trial, result: TrialResult, saved: SavedModel) -> dict[str, str]:
+    def _upload_model(self, run_id: str, trial: Trial, result: TrialResult, saved: SavedModel) -> dict[str, str]:
         from mlflow.entities import LoggedModelOutput
         from mlflow.models import Model
 
@@ -147,8 +147,8 @@ class SweepRecorder:
             self._store.experiment_id, name=trial.name, source_run_id=run_id, params=params, tags=tags
         )
         try:
-            with self._store.errors(f"keeping the model of {trial.name}"):
-                # The worker knew neither run nor model: the ids are put into its MLmodel here.
+            with self._store.errors(f"uploading the model of {trial.name}"):
+                # The worker knows the ids of neither run nor model: they are added to its MLmodel here.
                 description = Model.load(str(saved.folder / "MLmodel"))
                 description.run_id, description.artifact_path = run_id, model.artifact_location
                 description.model_id = description.model_uuid = model.model_id
@@ -189,28 +189,28 @@ class SweepRecorder:
 
 
 def trial_params(trial: Trial) -> dict[str, object]:
-    """The flat parameters of a trial, by the model factory's and the trainer's own names; the same for each engine.
+    """The flat parameters of a trial, by the names of the model factory and the trainer; the same for each engine.
 
-    What does not exist for the trial's architecture is left out: an empty cell where runs are compared.
+    Parameters that the trial's architecture does not have are left out: tables of runs show an empty cell.
     """
     return {**trial.hyperparameters.active_values(), **trial.training.flat(), "seed": trial.seed}
 
 
 def trial_metrics(result: TrialResult) -> dict[str, float]:
-    """What is logged once of a finished trial: the figures of the saved weights, and what it cost."""
-    figures: dict[str, float] = {
+    """The metrics that are logged once of a finished trial: those of the saved weights, and seconds."""
+    metrics: dict[str, float] = {
         "epochs_run": len(result.history),
         "seconds": result.training_seconds + result.saving_seconds,
         "training_seconds": result.training_seconds,
         "saving_seconds": result.saving_seconds,
     }
     if result.best and result.model and result.best_epoch:
-        figures |= {
+        metrics |= {
             "best_epoch": result.best_epoch,
             "best_val_accuracy": result.best.val_accuracy,
             "best_val_loss": result.best.val_loss,
             "weights": result.model.weights,
         }
         if result.best.val_crossentropy is not None:
-            figures["best_val_crossentropy"] = result.best.val_crossentropy
-    return figures
+            metrics["best_val_crossentropy"] = result.best.val_crossentropy
+    return metrics

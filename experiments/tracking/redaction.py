@@ -1,11 +1,11 @@
-"""Credentials in addresses, taken out of what is shown."""
+"""Removal of credentials from addresses and messages that are shown."""
 
 from __future__ import annotations
 
 import re
 
 HIDDEN = "***"
-# A password may hold any character but @, as SQLAlchemy reads it; in what requests reads, it may hold @ as well.
+# A password may have any character but @, as SQLAlchemy reads it; as requests reads it, also @.
 _USER_INFO = re.compile(r"(?<=://)(?:[^:/@\s]*:[^@\s]*@|[^/?#@\s]*@)(?:[^/?#@\s]*@)*")
 _PARAMETER = re.compile(
     r"([?&][^=&\s]*(?:password|passwd|pwd|secret|token|key|sig|signature|credential|auth)[^=&\s]*=)[^&\s'\"]+",
@@ -14,16 +14,16 @@ _PARAMETER = re.compile(
 
 
 def redact(text: str) -> str:
-    """A text in which no address shows a user's name, a password or a secret parameter of its query.
+    """Remove user names, passwords and secret parameters of queries from the addresses in a text.
 
     Args:
-        text: an address, or a message with any number of them.
+        text: an address, or a message with any number of addresses.
     """
     return _PARAMETER.sub(rf"\1{HIDDEN}", _USER_INFO.sub("", text))
 
 
 def redact_of(text: str, uri: str) -> str:
-    """The same, of a message about an address of which it may show parts: the password alone, say, or decoded."""
+    """Redact a message about an address, also where it has only parts of it, such as the decoded password."""
     from urllib.parse import unquote
 
     for secret in _secrets_of(uri):

@@ -1,4 +1,4 @@
-"""The MLflow store: where it is, whether it can be reached, and its errors in one line."""
+"""The MLflow store: its address, the connection to it, its locks, and its errors in one line."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from mlflow.entities import Experiment
 
 EXPERIMENT = "mnist-search"
-# Which of its faces the UI shows: the one for training runs.
+# The UI shows its pages for training runs.
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 SQLITE = "sqlite:///"
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
-PROBE_SECONDS = 5.0
-# Of the databases that MLflow knows, by the module that SQLAlchemy imports: the package that has it.
+SERVER_TIMEOUT = 5.0
+# Packages with drivers of the databases that MLflow supports, by the module that SQLAlchemy imports.
 DRIVERS = {
     "psycopg": "psycopg[binary]",
     "psycopg2": "psycopg2-binary",
@@ -54,37 +54,41 @@ class Store:
 
     @property
     def shown(self) -> str:
-        """The URI as it may be shown: without credentials."""
+        """The URI without credentials, for messages."""
         return redact(self.uri)
 
     @contextmanager
     def errors(self, doing: str) -> Iterator[None]:
-        """Turn whatever MLflow and what is beneath it raise into a StoreError that says what was being done."""
-        with _translated(self.uri, doing):
+        """Turn errors of MLflow and of the libraries beneath it into a StoreError.
+
+        Args:
+            doing: the operation, as the message names it.
+        """
+        with _store_errors(self.uri, doing):
             yield
 
     @property
     def is_embedded(self) -> bool:
-        """Whether its database is a file that this process opens itself."""
+        """True if its database is a file that this process opens itself."""
         return database_of(self.uri) is not None
 
     @contextmanager
     def exclusively(self) -> Iterator[None]:
-        """Keep other processes of this machine from deciding on the registry of an embedded store meanwhile."""
-        with _one_at_a_time(database_of(self.uri), ".registry.lock"):
+        """Hold the lock on the registry of an embedded store, among processes of this machine."""
+        with _file_lock(database_of(self.uri), ".registry.lock"):
             yield
 
     @contextmanager
     def naming(self) -> Iterator[None]:
-        """Keep other processes of this machine from naming a sweep of an embedded store meanwhile."""
-        with _one_at_a_time(database_of(self.uri), ".names.lock"):
+        """Hold the lock on names of sweeps of an embedded store, among processes of this machine."""
+        with _file_lock(database_of(self.uri), ".names.lock"):
             yield
 
     @contextmanager
     def as_default(self) -> Iterator[None]:
-        """Make this MLflow's default store meanwhile.
+        """Make this MLflow's default store while the block runs.
 
-        Its SQL registry looks a logged model up in the default store, whichever store it is itself.
+        MLflow's SQL registry looks logged models up in the default store, whichever store the registry is in.
         """
         import mlflow
 
@@ -95,14 +99,18 @@ class Store:
             yield
         finally:
             mlflow.set_tracking_uri(kept)  # type: ignore[arg-type]  # None unsets it
-            # MLflow writes what it is told into the environment as well.
+            # MLflow also sets the environment variable.
             os.environ.pop(URI_VARIABLE, None)
             if environment is not None:
                 os.environ[URI_VARIABLE] = environment
 
 
 def tracking_uri(uri: str | None = None) -> str:
-    """The URI asked for, else ``MLFLOW_TRACKING_URI``, else ``mlruns/mlflow.db`` in the working directory."""
+    """The given URI, else ``MLFLOW_TRACKING_URI``, else ``mlruns/mlflow.db`` in the working directory.
+
+    Raises:
+        StoreError: it is of a kind that cannot be used.
+    """
     uri = uri or os.environ.get(URI_VARIABLE) or f"{SQLITE}{Path('mlruns/mlflow.db').absolute()}"
     if uri.startswith("file:") or ("://" not in uri and not uri.startswith("databricks")):
         raise StoreError(
@@ -116,23 +124,23 @@ def tracking_uri(uri: str | None = None) -> str:
 
 
 def database_of(uri: str) -> Path | None:
-    """The file of an embedded store, whose URI may name SQLite's driver, as ``sqlite+pysqlite:///`` does."""
+    """The file of an embedded store; None for another. The URI may name SQLite's driver: ``sqlite+pysqlite:///``."""
     match = re.match(r"sqlite(\+\w+)?:///(?P<path>.+)", uri)
     return Path(match["path"]).absolute() if match else None
 
 
 def check_server(uri: str) -> None:
-    """Ask whether a tracking server answers, before anything costly is begun.
+    """Check that a tracking server responds, before anything costly is begun; other stores are not checked.
 
     Raises:
-        StoreError: it does not, within ``PROBE_SECONDS`` for the connection and as much for the answer.
+        StoreError: it does not, within ``SERVER_TIMEOUT`` seconds for the connection and as much for the response.
     """
     if not uri.startswith(("http://", "https://")):
         return
     import requests
 
     try:
-        requests.get(f"{uri.rstrip('/')}/health", timeout=PROBE_SECONDS)
+        requests.get(f"{uri.rstrip('/')}/health", timeout=SERVER_TIMEOUT)
     except requests.RequestException as error:
         raise StoreError(
             f"{redact(uri)}: no tracking server answers there ({type(error).__name__}). Start it, or unset "
@@ -145,7 +153,7 @@ def open_store(uri: str, create: bool = False) -> Store:
 
     Args:
         uri: MLflow tracking URI.
-        create: make the SQLite file and the experiment where they are missing.
+        create: create the SQLite file and the experiment where they are missing.
 
     Raises:
         StoreError: it cannot be reached or read, or its experiment was deleted.
@@ -157,14 +165,14 @@ def open_store(uri: str, create: bool = False) -> Store:
     if database and not create and not database.exists():
         raise NotFoundError(f"{database}: no store there yet; run a sweep first (mnist-search sweep quick)")
     set_mlflow_defaults()
-    with _translated(uri, "opening the store"):
+    with _store_errors(uri, "opening the store"):
         if database and create:
             database.parent.mkdir(parents=True, exist_ok=True)
         from mlflow import MlflowClient
 
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
-        # MLflow does not survive two processes that make the same new database.
-        with _one_at_a_time(database, ".lock"):
+        # MLflow fails where two processes create the same new database.
+        with _file_lock(database, ".lock"):
             client = MlflowClient(uri)
             experiment = client.get_experiment_by_name(name)
             if experiment is not None:
@@ -179,7 +187,7 @@ def open_store(uri: str, create: bool = False) -> Store:
 
 
 def _create_experiment(client: MlflowClient, name: str, artifacts: str | None) -> str:
-    """Make the experiment, or find it where another process was quicker; its id."""
+    """Create the experiment, or find it where another process has just created it; its id."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -192,10 +200,10 @@ def _create_experiment(client: MlflowClient, name: str, artifacts: str | None) -
 
 
 def _check_active(uri: str, experiment: Experiment) -> None:
-    """Check that an experiment was not deleted, which MLflow lets nobody write to, nor make again under its name.
+    """Check that an experiment was not deleted: MLflow can neither write to it nor create it again under its name.
 
     Raises:
-        StoreError: it was.
+        StoreError: it was deleted.
     """
     if experiment.lifecycle_stage != "active":
         place = redact(uri)
@@ -206,8 +214,8 @@ def _check_active(uri: str, experiment: Experiment) -> None:
 
 
 @contextmanager
-def _one_at_a_time(database: Path | None, name: str) -> Iterator[None]:
-    """Hold a lock beside the database, if it is a file that may be written to."""
+def _file_lock(database: Path | None, name: str) -> Iterator[None]:
+    """Hold a lock file beside the database, if that is a file in a writable folder."""
     if database is None or not os.access(database.parent, os.W_OK):
         yield
         return
@@ -216,20 +224,20 @@ def _one_at_a_time(database: Path | None, name: str) -> Iterator[None]:
 
 
 def set_mlflow_defaults() -> None:
-    """Set what the user has not: to be called before MLflow is imported.
+    """Set environment variables of MLflow that the user has not set; call it before MLflow is imported.
 
-    Retries that back off for minutes leave a user in the dark; bars for files of a kilobyte, and notes on what is
-    stated and not inferred here, tell nothing.
+    MLflow would retry for minutes without a message, draw progress bars for files of a kilobyte, and warn about
+    signatures that are stated here and not inferred.
     """
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "4")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
-    # Of each run that ends, with the credentials of the server.
+    # It would be printed for each run that ends, with the credentials of the server.
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 
 @contextmanager
-def _translated(uri: str, doing: str) -> Iterator[None]:
+def _store_errors(uri: str, doing: str) -> Iterator[None]:
     try:
         yield
     except MnistSearchError:
@@ -242,7 +250,7 @@ def _translated(uri: str, doing: str) -> Iterator[None]:
             f"'{DRIVERS[error.name]}'"
         ) from error
     except Exception as error:
-        if not _of_the_store(error):
+        if not _is_store_error(error):
             raise
         text = redact_of(str(error).strip().split("\n")[0], uri)
         if "out-of-date database schema" in text:
@@ -253,7 +261,7 @@ def _translated(uri: str, doing: str) -> Iterator[None]:
         raise StoreError(f"{redact(uri)}: {doing}: {text or type(error).__name__}") from error
 
 
-def _of_the_store(error: Exception) -> bool:
+def _is_store_error(error: Exception) -> bool:
     roots = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
     return isinstance(error, OSError) or not roots.isdisjoint(
         {"mlflow", "sqlalchemy", "alembic", "sqlite3", "requests"}
@@ -261,14 +269,14 @@ def _of_the_store(error: Exception) -> bool:
 
 
 def serve_ui(uri: str, port: int) -> None:
-    """Become an MLflow server on 127.0.0.1 for a store of our own; for a server's store, say where its UI is.
+    """Replace this process by an MLflow server on 127.0.0.1; for a store on a server, print the address of its UI.
 
     Raises:
         StoreError: there is no store yet, or the port is taken.
     """
     if uri.startswith(("http://", "https://")):
         check_server(uri)
-        print(f"The tracking server has a UI of its own: {redact(uri)}")
+        print(f"The tracking server has its own UI: {redact(uri)}")
         return
     open_store(uri)
     with socket.socket() as listener:
@@ -278,9 +286,9 @@ def serve_ui(uri: str, port: int) -> None:
         except OSError as error:
             raise StoreError(f"port {port} is taken ({error.strerror}); choose another with --port") from error
     print(f"MLflow UI: http://127.0.0.1:{port} (starts in some seconds; Ctrl-C ends it)", flush=True)
-    # One reader needs one worker, no job runners, and none of the libraries' notes to their own developers.
+    # One user needs one worker and no job runners; the libraries' warnings are for their developers.
     os.environ |= {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "PYTHONWARNINGS": "ignore"}
-    # The default list of hosts accepts look-alikes, so it is given.
+    # Stated, since MLflow's default list also accepts look-alikes of these hosts.
     hosts = f"localhost:{port},127.0.0.1:{port}"
     # Arguments of a process can be read by all users of the machine, its environment cannot.
     os.environ["MLFLOW_BACKEND_STORE_URI"] = uri

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.comparison import differences, measure, rows
+from experiments.comparison import comparability_warnings, comparison_rows, measure_sweep
 from experiments.reporting import reports
 from experiments.reporting.captions import of_history
 from experiments.reporting.summary import summarize
@@ -31,7 +31,7 @@ hidden_size = [64]
 
 def test_a_sweep_is_summed_up_by_what_it_reached_and_when() -> None:
     runs = [run(0, 0.965, 0, 5), run(1, 0.981, 0, 20), run(2, 0.975, 5, 15), run(3, 0.99, 15, 16, TrialState.PRUNED)]
-    found = measure(timeline(runs, tracking=1.0))
+    found = measure_sweep(timeline(runs, tracking=1.0))
     assert (found.attempts, found.complete) == (4, 3)
     assert (found.best, found.median) == (0.981, 0.975)
     assert found.reached == [15, 20, None]
@@ -45,7 +45,7 @@ def test_comparison_report_and_its_summary_name_the_best_that_would_be_promoted(
     told = timeline([*lucky, *steady])
     promoted = select([*lucky, *steady], SelectionRule.BEST, "val_accuracy", 6000).chosen.run
     assert promoted.name == "trial-005"
-    assert measure(told).best == promoted.value("val_accuracy") == told.values()[0]
+    assert measure_sweep(told).best == promoted.value("val_accuracy") == told.values()[0]
     assert told.best_point()["hidden_size"] == 32
     assert trials_table(told).rows[0][0] == "trial-005"
     facts = dict(summarize(told, {}))
@@ -54,9 +54,9 @@ def test_comparison_report_and_its_summary_name_the_best_that_would_be_promoted(
 
 
 def test_each_sweep_has_a_column_and_each_measure_a_row() -> None:
-    bayesian = measure(timeline([run(0, 0.984, 0, 12)], tracking=1.5))
-    empty = measure(timeline([], text=GRID))
-    table = {name.strip(): texts for name, *texts in rows([bayesian, empty])}
+    bayesian = measure_sweep(timeline([run(0, 0.984, 0, 12)], tracking=1.5))
+    empty = measure_sweep(timeline([], text=GRID))
+    table = {name.strip(): texts for name, *texts in comparison_rows([bayesian, empty])}
     assert table["engine"] == ["optuna", "keras-tuner"]
     assert table["best accuracy"] == ["0.9840", ""]
     assert table["seconds to 98.3%"] == ["12", "never"]
@@ -65,8 +65,8 @@ def test_each_sweep_has_a_column_and_each_measure_a_row() -> None:
 
 def test_sweeps_on_other_data_are_told_apart() -> None:
     one, other = ({"dataset_digest": digit * 64, "validation": "0.1", "split_seed": "0"} for digit in "ab")
-    assert differences([timeline([], **one), timeline([], **one)]) == []
-    (sentence,) = differences([timeline([], **one), timeline([], text=GRID, **other)])
+    assert comparability_warnings([timeline([], **one), timeline([], **one)]) == []
+    (sentence,) = comparability_warnings([timeline([], **one), timeline([], text=GRID, **other)])
     assert sentence.startswith("not the same training images: made-up aaaaaaaaaaaa")
     assert sentence.endswith("accuracies are not comparable")
 

@@ -45,7 +45,7 @@ def test_an_own_model_is_swept_on_own_data_and_evaluated(tmp_path: Path) -> None
     assert read_recorded_spec(store, find_sweep(store, "own")).space == result.spec.space
     evaluation = evaluate_run(store, best, TestSet.load(locate(None, ignored, best.tags)))
     # The column that is bright says the class.
-    assert evaluation.figures.accuracy.value > 0.9
+    assert evaluation.metrics.accuracy.value > 0.9
     assert len(evaluation.labels) == 100
 
 

@@ -164,8 +164,8 @@ def test_a_model_that_cannot_be_kept_is_no_ensemble(
         raise StoreError("the disk is full")
 
     store = copy_store(folder_of(both), tmp_path / "copied")
-    monkeypatch.setattr(SweepRecorder, "_keep_model", fails)
-    with pytest.raises(StoreError, match="could not be kept: the disk is full"):
+    monkeypatch.setattr(SweepRecorder, "_upload_model", fails)
+    with pytest.raises(StoreError, match="could not be recorded: the disk is full"):
         record_ensemble(store, combined, source)
     newest = max(list_sweeps(store), key=lambda sweep: sweep.started)
     assert (newest.tags[Tag.ENSEMBLE_OF], newest.state) == (both.sweep.run_id, SweepState.FAILED)

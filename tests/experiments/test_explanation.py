@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 
 from experiments import SweepResult, open_store
 from experiments.explanation import explain_run
-from experiments.tracking.datasets import held_out
+from experiments.tracking.datasets import load_validation
 from mnist_core.data.sources import DataSource, Origin
 from mnist_core.errors import DataError, ModelError
 from mnist_core.interpretation import plots
@@ -21,12 +21,12 @@ from mnist_core.plotting import PlotSpec
 def test_the_images_are_those_that_the_run_was_chosen_by(swept: SweepResult, small_npz: Path) -> None:
     source = DataSource(Origin.GIVEN, small_npz)
     assert swept.best is not None
-    images = held_out(source, swept.best)
+    images = load_validation(source, swept.best)
     assert len(images) == 200
     tags = {**swept.best.tags, "validation": "0.2"}
-    by_share = held_out(source, replace(swept.best, tags=tags))
+    by_share = load_validation(source, replace(swept.best, tags=tags))
     np.testing.assert_array_equal(by_share.images, images.images)
-    other = held_out(source, replace(swept.best, tags={**tags, "split_seed": "1"}))
+    other = load_validation(source, replace(swept.best, tags={**tags, "split_seed": "1"}))
     assert not np.array_equal(other.images, images.images)
 
 

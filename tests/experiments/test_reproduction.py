@@ -10,7 +10,7 @@ import optuna
 import pytest
 
 from experiments import LaunchOptions, parse_spec, run_sweep
-from experiments.reproduction import reproduce
+from experiments.reproduction import reproduce_run
 from experiments.tracking.queries import find_run
 from experiments.tracking.store import Store, open_store, tracking_uri
 from experiments.tracking.trial_results import read_epochs
@@ -31,7 +31,9 @@ def ignore(epoch: int, metrics: EpochMetrics) -> None:
 
 def test_a_run_comes_out_the_same_to_the_last_bit_and_nothing_is_recorded(swept_store: Store, small_npz: Path) -> None:
     run, epochs = find_run(swept_store, "small/0"), []
-    done = reproduce(swept_store, run, DataSource(Origin.GIVEN, small_npz), lambda epoch, metrics: epochs.append(epoch))
+    done = reproduce_run(
+        swept_store, run, DataSource(Origin.GIVEN, small_npz), lambda epoch, metrics: epochs.append(epoch)
+    )
     assert done.is_identical
     assert done.again.history == done.recorded.history
     assert done.largest_difference == 0
@@ -81,7 +83,7 @@ def test_a_pruned_run_ends_where_it_was_pruned(small_npz: Path, store_at_hand: N
     spec = parse_spec(SMALL, ["trials=3", "sampler=random", "pruner=successive-halving", "training.epochs=4"])
     runs = run_sweep(spec, LaunchOptions(data=small_npz, workers=1, on_message=lambda line: None)).runs
     pruned = next(run for run in runs if run.state is TrialState.PRUNED)
-    done = reproduce(open_store(tracking_uri()), pruned, DataSource(Origin.GIVEN, small_npz), ignore)
+    done = reproduce_run(open_store(tracking_uri()), pruned, DataSource(Origin.GIVEN, small_npz), ignore)
     assert 0 < len(done.again.history) < 4
     assert done.is_identical
     assert done.largest_difference == 0
@@ -89,12 +91,12 @@ def test_a_pruned_run_ends_where_it_was_pruned(small_npz: Path, store_at_hand: N
 
 def test_a_run_that_failed_has_no_result_to_reproduce(contest_store: Store, whole_npz: Path) -> None:
     with pytest.raises(NotFoundError, match=rf"run {FAILED}: failed, with no result to reproduce"):
-        reproduce(contest_store, find_run(contest_store, FAILED), DataSource(Origin.GIVEN, whole_npz), ignore)
+        reproduce_run(contest_store, find_run(contest_store, FAILED), DataSource(Origin.GIVEN, whole_npz), ignore)
 
 
 def test_other_data_is_refused_with_both_digests(contest_store: Store, other_npz: Path) -> None:
     with pytest.raises(DataError, match=r"other\.npz: not the data of this sweep: expected digest .*, received"):
-        reproduce(contest_store, find_run(contest_store, ABLE), DataSource(Origin.GIVEN, other_npz), ignore)
+        reproduce_run(contest_store, find_run(contest_store, ABLE), DataSource(Origin.GIVEN, other_npz), ignore)
 
 
 def test_a_model_that_was_altered_is_no_measure(contest_store: Store, whole_npz: Path) -> None:
@@ -102,4 +104,4 @@ def test_a_model_that_was_altered_is_no_measure(contest_store: Store, whole_npz:
     with model_file(contest_store, run).open("ab") as file:
         file.write(b"\0")
     with pytest.raises(ModelError, match="altered after it was logged"):
-        reproduce(contest_store, run, DataSource(Origin.GIVEN, whole_npz), ignore)
+        reproduce_run(contest_store, run, DataSource(Origin.GIVEN, whole_npz), ignore)

@@ -46,7 +46,7 @@ def test_what_is_recorded_is_what_the_model_answers(judged_store: Store, able: R
     probabilities = predict(load_model(model_file(judged_store, able)), whole_test.data.images)
     assert np.array_equal(record.probabilities, probabilities)
     assert np.array_equal(record.labels, whole_test.data.labels)
-    assert record.figures == evaluate_predictions(probabilities, whole_test.data.labels)
+    assert record.metrics == evaluate_predictions(probabilities, whole_test.data.labels)
     assert record.model_bytes == model_file(judged_store, able).stat().st_size
     assert 0 < record.median_ms <= record.p99_ms
 
@@ -56,8 +56,8 @@ def test_figures_stand_with_the_run_and_its_model_against_the_test_set(
 ) -> None:
     record = read_evaluation(judged_store, able, whole_test.data.digest)
     assert record is not None
-    wanted = {f"test_{name}": one.value for name, one in record.figures.headline().items()}
-    wanted |= {"test_accuracy_low": record.figures.accuracy.low, "test_accuracy_high": record.figures.accuracy.high}
+    wanted = {f"test_{name}": one.value for name, one in record.metrics.headline().items()}
+    wanted |= {"test_accuracy_low": record.metrics.accuracy.low, "test_accuracy_high": record.metrics.accuracy.high}
     wanted |= {"latency_ms": record.median_ms, "model_bytes": record.model_bytes}
     assert {name: able.metrics[name] for name in wanted} == pytest.approx(wanted)
 
@@ -84,10 +84,10 @@ def test_pictures_a_table_and_the_predictions_are_kept(
     rows = list(csv.DictReader(artifact(judged_store, able, whole_test, "per_class.csv").open()))
     record = read_evaluation(judged_store, able, whole_test.data.digest)
     assert record is not None
-    assert [float(row["f1"]) for row in rows] == [one.f1 for one in record.figures.classes]
+    assert [float(row["f1"]) for row in rows] == [one.f1 for one in record.metrics.classes]
     assert sum(int(row["images"]) for row in rows) == 250
     facts = json.loads(artifact(judged_store, able, whole_test, "evaluation.json").read_text())
-    assert facts["accuracy"]["value"] == record.figures.accuracy.value
+    assert facts["accuracy"]["value"] == record.metrics.accuracy.value
     assert np.sum(facts["confusion"]) == 250
     for word in ("95%", "Wilson", "bootstrap", "1000 resamples"):
         assert word in facts["intervals"]
@@ -114,14 +114,14 @@ def test_the_command_shows_every_figure_with_its_interval(
     record = read_evaluation(judged_store, able, whole_test.data.digest)
     assert record is not None
     rows = [line.split() for line in out.splitlines()]
-    for name, one in record.figures.headline().items():
+    for name, one in record.metrics.headline().items():
         assert [*name.split("_"), f"{one.value:.4f}", f"{one.low:.4f}", "to", f"{one.high:.4f}"] in rows
-    for one in record.figures.classes:
+    for one in record.metrics.classes:
         figures = (f"{value:.4f}" for value in (one.precision, one.recall, one.f1))
         assert [str(one.label), str(one.images), *figures] in rows
     for words in (
         f"{ABLE} on the 250 test images of whole",
-        f"commonest mistakes  {record.figures.confused()[0]}",
+        f"commonest mistakes  {record.metrics.confused()[0]}",
         f"{record.median_ms:.2f} ms (median)",
         f"{record.model_bytes / 1e6:.2f} MB, 50,890 weights",
         "accuracy: Wilson; others: bootstrap",
@@ -154,13 +154,13 @@ def test_figures_on_other_data_replace_no_others_whatever_that_is_called(
     assert read_epochs(judged_store, find_run(judged_store, ABLE)) == curves
     (added,) = [key for key in after.keys() - able.metrics.keys() if key.endswith("_accuracy")]
     assert added.startswith("on_")
-    assert after[added] == record.figures.accuracy.value
+    assert after[added] == record.metrics.accuracy.value
 
 
 def test_figures_on_feedback_keep_their_names(judged_store: Store, able: RunRecord, whole_test: TestSet) -> None:
     few = TestSet("feedback", "elsewhere", whole_test.data.take(np.arange(50)), NO_TRAINING)
     record = evaluate_run(judged_store, able, few)
-    assert find_run(judged_store, ABLE).metrics["feedback_accuracy"] == record.figures.accuracy.value
+    assert find_run(judged_store, ABLE).metrics["feedback_accuracy"] == record.metrics.accuracy.value
 
 
 def test_a_curve_that_an_earlier_evaluation_wrote_to_is_read_as_it_was_trained(

@@ -26,7 +26,7 @@ def numbers(runs: list[RunRecord]) -> list[int]:
 def test_higher_accuracy_wins_and_lower_loss_breaks_ties() -> None:
     runs = [run(0, 0.97, 0.2), run(1, 0.98, 0.3), run(2, 0.98, 0.1), run(3, 0.96, 0.01)]
     assert numbers(selection.rank(runs)) == [2, 1, 0, 3]
-    best = selection.best(runs)
+    best = selection.best_run(runs)
     assert best is not None
     assert best.number == 2
 
@@ -72,7 +72,7 @@ def test_a_run_that_may_not_win_does_not_decide_what_the_others_are_ranked_by() 
     failed = replace(with_crossentropy(2, 0.98, 0.4, crossentropy=None), state=TrialState.FAILED)
     assert orders([*new, failed]) == [[1, 0]] * 3
     pruned = [replace(one, state=TrialState.PRUNED) for one in new]
-    assert numbers(selection.others([*pruned, run(3, None, None, state=TrialState.PRUNED)])) == [1, 0, 3]
+    assert numbers(selection.unranked([*pruned, run(3, None, None, state=TrialState.PRUNED)])) == [1, 0, 3]
 
 
 def test_a_loss_objective_is_still_ranked_by_the_loss() -> None:
@@ -100,8 +100,8 @@ def test_a_loss_objective_is_still_ranked_by_the_loss() -> None:
 )
 def test_only_complete_finite_runs_with_a_ready_model_may_win(loser: RunRecord) -> None:
     assert numbers(selection.rank([loser, run(1, 0.1)])) == [1]
-    assert selection.best([loser]) is None
-    assert numbers(selection.others([loser, run(1, 0.1)])) == [0]
+    assert selection.best_run([loser]) is None
+    assert numbers(selection.unranked([loser, run(1, 0.1)])) == [0]
 
 
 def test_the_rest_is_ordered_by_state_then_by_what_it_reached() -> None:
@@ -111,11 +111,11 @@ def test_the_rest_is_ordered_by_state_then_by_what_it_reached() -> None:
         run(2, 0.8, state=TrialState.PRUNED),
         run(3, None, None, state=TrialState.RUNNING),
     ]
-    assert numbers(selection.others(rest)) == [3, 2, 1, 0]
+    assert numbers(selection.unranked(rest)) == [3, 2, 1, 0]
 
 
 def test_no_runs_have_no_best() -> None:
-    assert selection.best([]) is None
+    assert selection.best_run([]) is None
 
 
 IMAGES = 10_000
@@ -248,7 +248,7 @@ def test_runs_that_differ_by_their_seed_alone_are_one_configuration_ranked_by_it
 
 def test_whoever_asks_of_several_seeds_is_told_the_same_best() -> None:
     runs = several()
-    ranked, best = selection.rank(runs), selection.best(runs)
+    ranked, best = selection.rank(runs), selection.best_run(runs)
     assert numbers(ranked) == [5, 4, 3, 0, 2, 1]
     assert best == ranked[0] == select(runs, SelectionRule.BEST, "val_accuracy", IMAGES).chosen.run
 

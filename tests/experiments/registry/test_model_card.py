@@ -88,7 +88,7 @@ def test_the_card_tells_of(subject: Subject, parts: list[str]) -> None:
 
 def test_the_intervals_are_those_of_the_evaluation(subject: Subject) -> None:
     card = model_card(subject)
-    for one in subject.evaluation.figures.headline().values():
+    for one in subject.evaluation.metrics.headline().values():
         assert f"| {one.value:.4f} | {one.low:.4f}–{one.high:.4f} |" in card
 
 

@@ -166,7 +166,7 @@ def test_a_sweep_whose_lease_is_renewed_is_left_alone(store: Store, small_npz: P
     said: list[str] = []
     with pytest.raises(SweepInUseError, match=r"process 1 on another-machine is driving it; .* --take-over"):
         resume_sweep("small", here(small_npz, on_message=said.append), overrides=["trials=2"])
-    assert said == ["sweep small: waiting for a sign of process 1 on another-machine, 60 s at most"]
+    assert said == ["sweep small: waiting for the lease of process 1 on another-machine to expire, 60 s at most"]
     _, runs = stored_sweep("small")
     assert len(runs) == 1
 
