@@ -26,7 +26,7 @@ def git_state() -> tuple[str, bool] | None:
 
     A checkout around the environment that the project is installed in does not count: it does not track these files.
     """
-    folder = Path(__file__).resolve().parents[1]
+    folder = Path(__file__).resolve().parents[2]
     try:
         _git(folder, "ls-files", "--error-unmatch", "pyproject.toml", "experiments/tracking/provenance.py")
         commit = _git(folder, "rev-parse", "HEAD").strip()

@@ -32,8 +32,8 @@ def repository(folder: Path) -> str:
 
 def installed_in(folder: Path) -> Any:
     """The module as it is in a copy of the project there."""
-    (folder / "experiments").mkdir(parents=True)
-    copy = folder / "experiments" / "provenance.py"
+    (folder / "experiments" / "tracking").mkdir(parents=True)
+    copy = folder / "experiments" / "tracking" / "provenance.py"
     shutil.copy(provenance.__file__, copy)
     spec = importlib.util.spec_from_file_location("provenance_elsewhere", copy)
     assert spec is not None
