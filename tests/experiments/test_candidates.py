@@ -1,4 +1,4 @@
-"""Which run would be chosen, and why: the command ``best``, and the candidate that a promotion takes."""
+"""The command ``best``, and the candidate of a promotion."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Rows = Callable[..., tuple[list[list[str]], list[str]]]
 
 @pytest.fixture
 def rows(command: Run, contest_store: Store) -> Rows:
-    """Lines of the table of ``best contest`` with the given options, in words; then what is said below."""
+    """Lines of the table of ``best contest`` with the given options, in words; then the lines below it."""
 
     def run(*words: str) -> tuple[list[list[str]], list[str]]:
         code, out, _ = command("best", "contest", *words)
@@ -33,7 +33,9 @@ def rows(command: Run, contest_store: Store) -> Rows:
     return run
 
 
-def test_best_lists_those_that_may_win_and_marks_the_choice_and_its_ties(rows: Rows, contest_store: Store) -> None:
+def test_best_lists_the_runs_that_may_win_and_marks_the_selected_one_and_its_ties(
+    rows: Rows, contest_store: Store
+) -> None:
     table, below = rows()
     assert [row[:2] for row in table] == [["1", "trial-000"], ["2", "trial-001"], ["3", "trial-002"]]
     assert [row[-1] for row in table] == ["chosen", "tied", "6,370"]
@@ -42,25 +44,25 @@ def test_best_lists_those_that_may_win_and_marks_the_choice_and_its_ties(rows: R
 
 
 @pytest.mark.parametrize("rule", ["one-se", "smallest"])
-def test_other_rules_take_the_smallest_of_the_ties_and_say_what_it_costs(rows: Rows, rule: str) -> None:
+def test_other_rules_select_the_smallest_of_the_ties_and_state_the_loss_of_accuracy(rows: Rows, rule: str) -> None:
     table, below = rows("--rule", rule)
     assert [row[-1] for row in table[:2]] == ["tied", "chosen"]
     assert below[0].startswith(f"{rule}: trial-001, id ")
     assert below[1].startswith("19,090 weights, against 50,890 of trial-000, whose accuracy is 0.0")
 
 
-def test_a_bound_on_the_weights_is_kept_whatever_is_more_accurate(rows: Rows) -> None:
+def test_a_maximum_number_of_weights_excludes_more_accurate_models(rows: Rows) -> None:
     table, below = rows("--max-parameters", "20000")
     assert [row[:2] for row in table] == [["1", "trial-001"], ["2", "trial-002"]]
     assert below[0].startswith("best: trial-001, id ")
 
 
-def test_a_short_list_still_holds_what_was_chosen(rows: Rows) -> None:
+def test_a_short_list_includes_the_selected_run(rows: Rows) -> None:
     table, _ = rows("--top", "1", "--rule", "smallest")
     assert [row[:2] for row in table] == [["1", "trial-000"], ["2", "trial-001"]]
 
 
-def test_a_sweep_is_taken_before_a_run_and_a_run_as_it_is_named(contest_store: Store, contest: SweepResult) -> None:
+def test_a_target_names_a_sweep_before_it_names_a_run(contest_store: Store, contest: SweepResult) -> None:
     assert contest.best is not None
     assert find_candidate(contest_store, "contest").run == contest.best
     assert find_candidate(contest_store, "contest/2").run.number == 2
@@ -71,7 +73,7 @@ def test_a_sweep_is_taken_before_a_run_and_a_run_as_it_is_named(contest_store: S
     assert by_rule.reason.startswith("of sweep contest, by rule smallest: ")
 
 
-def test_without_a_name_the_newest_sweep_that_ended_is_taken(contest_store: Store, whole_npz: Path) -> None:
+def test_without_a_target_the_newest_ended_sweep_is_used(contest_store: Store, whole_npz: Path) -> None:
     assert find_candidate(contest_store, None).run.title == "contest/trial-000"
     newer = run_sweep(parse_spec(CONTEST, ["name=newer"]), here(whole_npz, timeout=1e-9))
     assert newer.ending is EndReason.TIMED_OUT

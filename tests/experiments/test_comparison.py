@@ -1,4 +1,4 @@
-"""Sweeps side by side, and the commands that show."""
+"""Comparison of sweeps, and the commands ``compare`` and ``report``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ hidden_size = [64]
 """
 
 
-def test_a_sweep_is_summed_up_by_what_it_reached_and_when() -> None:
+def test_a_sweep_is_measured_by_its_accuracies_and_the_time_to_reach_them() -> None:
     runs = [run(0, 0.965, 0, 5), run(1, 0.981, 0, 20), run(2, 0.975, 5, 15), run(3, 0.99, 15, 16, TrialState.PRUNED)]
     found = measure_sweep(timeline(runs, tracking=1.0))
     assert (found.attempts, found.complete) == (4, 3)
@@ -38,19 +38,19 @@ def test_a_sweep_is_summed_up_by_what_it_reached_and_when() -> None:
     assert found.seconds == 20
 
 
-def test_comparison_report_and_its_summary_name_the_best_that_would_be_promoted() -> None:
+def test_comparison_and_report_name_the_run_that_would_be_promoted_as_the_best() -> None:
     lucky = [run(seed, value, params={**POINT, "seed": str(seed)}) for seed, value in enumerate([0.99, 0.95, 0.96])]
     other = POINT | {"hidden_size": "32"}
     steady = [run(3 + seed, 0.97 + 0.005 * seed, params={**other, "seed": str(seed)}) for seed in range(3)]
-    told = timeline([*lucky, *steady])
+    sweep = timeline([*lucky, *steady])
     promoted = select([*lucky, *steady], SelectionRule.BEST, "val_accuracy", 6000).chosen.run
     assert promoted.name == "trial-005"
-    assert measure_sweep(told).best == promoted.value("val_accuracy") == told.values()[0]
-    assert told.best_point()["hidden_size"] == 32
-    assert trials_table(told).rows[0][0] == "trial-005"
-    facts = dict(summarize(told, {}))
+    assert measure_sweep(sweep).best == promoted.value("val_accuracy") == sweep.values()[0]
+    assert sweep.best_point()["hidden_size"] == 32
+    assert trials_table(sweep).rows[0][0] == "trial-005"
+    facts = dict(summarize(sweep, {}))
     assert facts["best"] == "trial-005, val_accuracy 0.9800 at epoch 1; mean of its 3 seeds 0.9750"
-    assert "0.9800, is trial-005, by the mean of its 3 seeds, 0.9750" in of_history(told)
+    assert "0.9800, is trial-005, by the mean of its 3 seeds, 0.9750" in of_history(sweep)
 
 
 def test_each_sweep_has_a_column_and_each_measure_a_row() -> None:
@@ -63,7 +63,7 @@ def test_each_sweep_has_a_column_and_each_measure_a_row() -> None:
     assert table["tracking"] == ["1.5", "not recorded"]
 
 
-def test_sweeps_on_other_data_are_told_apart() -> None:
+def test_a_warning_names_sweeps_on_different_data() -> None:
     one, other = ({"dataset_digest": digit * 64, "validation": "0.1", "split_seed": "0"} for digit in "ab")
     assert comparability_warnings([timeline([], **one), timeline([], **one)]) == []
     (sentence,) = comparability_warnings([timeline([], **one), timeline([], text=GRID, **other)])
@@ -78,7 +78,7 @@ def test_compare_prints_the_sweeps_of_the_store(command: Run, swept_uri: str) ->
     assert "never" in out
 
 
-def test_report_names_each_picture_and_writes_the_page_where_it_is_asked_to(
+def test_report_names_each_plot_and_writes_the_page_to_the_given_folder(
     command: Run, swept_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(

@@ -1,4 +1,4 @@
-"""The best of a sweep, trained again with fresh seeds, so that no lucky one is promoted."""
+"""Confirmation of a sweep: its best configurations trained again with fresh seeds."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def confirmed(contest_store: Store, whole_npz: Path) -> SweepResult:
     return confirm_sweep("contest", top=2, seeds=2, options=here(whole_npz))
 
 
-def test_the_best_few_are_trained_again_each_with_seeds_that_were_not_used(
+def test_the_best_configurations_are_trained_again_each_with_unused_seeds(
     confirmed: SweepResult, contest: SweepResult
 ) -> None:
     assert tried(confirmed) == Counter((size, seed) for size in ("64", "24") for seed in ("1", "2"))
@@ -45,7 +45,7 @@ def test_the_best_few_are_trained_again_each_with_seeds_that_were_not_used(
         assert {one.params[name] for one in confirmed.runs} == {contest.runs[0].params[name]}
 
 
-def test_seeds_come_in_turn_so_that_an_early_end_is_fair_to_all(confirmed: SweepResult) -> None:
+def test_all_configurations_are_tried_with_one_seed_before_the_next_seed(confirmed: SweepResult) -> None:
     assert [one.params["seed"] for one in confirmed.runs] == ["1", "1", "2", "2"]
 
 
@@ -73,7 +73,7 @@ def test_a_confirmation_that_was_interrupted_is_resumed_like_any_sweep(contest_s
     assert {one.run_id for one in stopped.runs if one.state is TrialState.COMPLETE} < {one.run_id for one in done.runs}
 
 
-def test_a_second_confirmation_has_seeds_of_its_own(contest_store: Store, whole_npz: Path) -> None:
+def test_a_second_confirmation_uses_other_seeds(contest_store: Store, whole_npz: Path) -> None:
     for expected in (["1", "2"], ["3", "4"]):
         done = confirm_sweep("contest", 1, 2, here(whole_npz))
         assert [one.params["seed"] for one in done.runs] == expected
@@ -82,7 +82,7 @@ def test_a_second_confirmation_has_seeds_of_its_own(contest_store: Store, whole_
     assert [one.params["seed"] for one in third.runs] == ["5", "6"]
 
 
-def test_seeds_of_a_confirmation_that_never_came_to_them_are_taken_all_the_same(
+def test_planned_seeds_of_an_interrupted_confirmation_are_not_used_by_another(
     contest_store: Store, whole_npz: Path
 ) -> None:
     stopped = confirm_sweep("contest", 1, 3, here(whole_npz, timeout=1e-9))
@@ -91,7 +91,7 @@ def test_seeds_of_a_confirmation_that_never_came_to_them_are_taken_all_the_same(
     assert [one.params["seed"] for one in confirm_sweep("contest", 1, 2, here(whole_npz)).runs] == ["4", "5"]
 
 
-def test_a_confirmation_of_another_sweep_takes_no_seeds(contest_store: Store, whole_npz: Path) -> None:
+def test_a_confirmation_of_another_sweep_reserves_no_seeds(contest_store: Store, whole_npz: Path) -> None:
     confirm_sweep("contest", 1, 2, here(whole_npz, timeout=1e-9))
     other = run_sweep(parse_spec(CONTEST, ["name=other", *SHORT]), here(whole_npz))
     assert planned_seeds(contest_store, other.sweep) == set()
@@ -107,7 +107,9 @@ def test_the_command_shows_means_and_what_to_promote(command: Run, contest_store
     assert "mnist-search promote contest-confirmation" in out
 
 
-def test_a_sweep_of_a_name_that_was_taken_is_confirmed_under_its_own(contest_store: Store, whole_npz: Path) -> None:
+def test_a_sweep_with_a_numbered_name_is_confirmed_under_that_name(
+    contest_store: Store, whole_npz: Path
+) -> None:
     line = [line for line in CONTEST.splitlines() if "able too" not in line and "nothing" not in line]
     spec = parse_spec("\n".join(line for line in line if "overflow" not in line), SHORT)
     assert run_sweep(spec, here(whole_npz)).sweep.name == "contest-2"
@@ -118,12 +120,12 @@ def test_a_sweep_of_a_name_that_was_taken_is_confirmed_under_its_own(contest_sto
     ("top", "seeds", "message"),
     [(0, 2, "top: expected 1 or more, received 0"), (1, 1, "seeds: expected 2 or more, received 1")],
 )
-def test_too_few_to_confirm_anything_are_refused(top: int, seeds: int, message: str) -> None:
+def test_fewer_than_one_configuration_or_two_seeds_are_refused(top: int, seeds: int, message: str) -> None:
     with pytest.raises(SpecError, match=message):
         confirm_sweep("contest", top, seeds)
 
 
-def test_other_data_confirms_nothing(contest_store: Store, other_npz: Path) -> None:
+def test_a_confirmation_on_other_data_is_refused(contest_store: Store, other_npz: Path) -> None:
     with pytest.raises(DataError, match="not the data of this sweep"):
         confirm_sweep("contest", 1, 2, here(other_npz))
 
@@ -131,6 +133,6 @@ def test_other_data_confirms_nothing(contest_store: Store, other_npz: Path) -> N
 @pytest.mark.parametrize(
     ("used", "fresh"), [([], [1, 2, 3]), ([0], [1, 2, 3]), ([1, 2], [3, 4, 5]), ([2, 9, 2], [1, 3, 4])]
 )
-def test_fresh_seeds_are_the_first_that_no_run_has_used(used: list[int], fresh: list[int]) -> None:
+def test_fresh_seeds_are_the_first_unused_ones(used: list[int], fresh: list[int]) -> None:
     runs = [run(number, params={"seed": str(seed)}) for number, seed in enumerate(used)]
     assert fresh_seeds(runs, 3) == fresh

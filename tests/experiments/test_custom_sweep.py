@@ -1,4 +1,4 @@
-"""A sweep over a model and data of the user's own, from its file to its test set."""
+"""A sweep over the user's own model and data, from its file to its evaluation."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def ignored(line: str) -> None:
     pass
 
 
-def test_an_own_model_is_swept_on_own_data_and_evaluated(tmp_path: Path) -> None:
+def test_a_custom_model_is_swept_on_custom_data_and_evaluated(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     result = run_sweep(parse_spec(OWN), LaunchOptions(workers=1, tracking_uri=uri, on_message=ignored))
     assert len(result.ranked) == 2

@@ -1,4 +1,4 @@
-"""A sweep over both architectures with every treatment of the trainer, and its best runs as one model."""
+"""A sweep over both architectures with every option of the trainer, and an ensemble of its best runs."""
 
 from __future__ import annotations
 
@@ -116,8 +116,8 @@ def test_the_mean_is_that_of_the_members_own_probabilities(combined: Ensemble, b
     assert [run.run_id for run in combined.members] == [run.run_id for run in both.ranked]
     assert combined.probabilities.shape == (3, 200, 10)
     # Validation accuracies are those that were recorded: it is the same part of the data.
-    for run, said in zip(combined.members, combined.probabilities, strict=True):
-        accuracy = float((said.argmax(axis=1) == combined.labels).mean())
+    for run, messages in zip(combined.members, combined.probabilities, strict=True):
+        accuracy = float((messages.argmax(axis=1) == combined.labels).mean())
         assert accuracy == pytest.approx(run.value("val_accuracy"), abs=1e-6)
     expected = (combined.probabilities.mean(axis=0).argmax(axis=1) == combined.labels).mean()
     assert combined.accuracy.value == pytest.approx(expected)
@@ -125,7 +125,7 @@ def test_the_mean_is_that_of_the_members_own_probabilities(combined: Ensemble, b
     assert combined.best_accuracy.value == pytest.approx(both.ranked[0].value("val_accuracy"), abs=1e-6)
 
 
-def test_it_is_kept_as_one_model_that_gives_the_mean(
+def test_an_ensemble_is_recorded_as_one_model_that_predicts_the_mean(
     kept: RunRecord, combined: Ensemble, store: Store, sample: LabelledImages, tmp_path: Path
 ) -> None:
     images = sample.images[::100]
@@ -137,7 +137,7 @@ def test_it_is_kept_as_one_model_that_gives_the_mean(
     assert kept.metrics["weights"] == sum(run.metrics["weights"] for run in combined.members)
 
 
-def test_its_run_says_what_it_is_made_of_and_what_it_is_worth(
+def test_the_run_of_an_ensemble_records_its_members_and_metrics(
     kept: RunRecord, combined: Ensemble, both: SweepResult, store: Store
 ) -> None:
     assert kept.params["members"] == ", ".join(run.title for run in combined.members)
@@ -149,7 +149,7 @@ def test_its_run_says_what_it_is_made_of_and_what_it_is_worth(
     assert len(read_runs(store, both.sweep)) == 3
 
 
-def test_it_is_evaluated_as_any_run(kept: RunRecord, store: Store, sample: LabelledImages) -> None:
+def test_an_ensemble_is_evaluated_like_any_run(kept: RunRecord, store: Store, sample: LabelledImages) -> None:
     digest = kept.tags[Tag.DATASET_DIGEST]
     test = TestSet("some digits", "here", sample.take(np.arange(0, 4000, 40)), digest)
     evaluated = evaluate_run(store, kept, test)
@@ -157,7 +157,7 @@ def test_it_is_evaluated_as_any_run(kept: RunRecord, store: Store, sample: Label
     assert find_run(store, kept.run_id).tags[Tag.TEST_DIGEST] == test.data.digest
 
 
-def test_a_model_that_cannot_be_kept_is_no_ensemble(
+def test_an_ensemble_whose_model_cannot_be_uploaded_is_an_error(
     combined: Ensemble, both: SweepResult, source: DataSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*arguments: object) -> None:
@@ -172,7 +172,7 @@ def test_a_model_that_cannot_be_kept_is_no_ensemble(
     assert [run.state for run in read_runs(store, newest)] == [TrialState.FAILED]
 
 
-def test_it_is_promoted_drawn_and_served_as_any_run(
+def test_an_ensemble_is_promoted_explained_and_served_like_any_run(
     kept: RunRecord, both: SweepResult, whole_npz: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = copy_store(folder_of(both), tmp_path / "copied")
@@ -189,7 +189,7 @@ def test_it_is_promoted_drawn_and_served_as_any_run(
 
 
 @pytest.mark.usefixtures("kept")
-def test_it_is_neither_resumed_nor_confirmed_nor_combined_again(
+def test_an_ensemble_is_neither_resumed_nor_confirmed_nor_combined_again(
     both: SweepResult, store: Store, source: DataSource
 ) -> None:
     options = LaunchOptions(workers=1, tracking_uri=both.tracking_uri, on_message=silently)
@@ -208,7 +208,7 @@ def test_more_members_than_there_are_is_refused(store: Store, both: SweepResult,
 
 
 @pytest.mark.usefixtures("_in_that_store")
-def test_the_command_shows_members_and_mean_and_keeps_it_when_asked(combined: Ensemble) -> None:
+def test_the_command_shows_members_and_mean_and_records_them_with_register(combined: Ensemble) -> None:
     shown = CliRunner().invoke(app, ["ensemble", "both", "--top", "2"])
     assert shown.exit_code == 0
     assert "best alone" in shown.output
@@ -221,7 +221,7 @@ def test_the_command_shows_members_and_mean_and_keeps_it_when_asked(combined: En
 
 
 @pytest.mark.parametrize("tagged", [True, False], ids=["as recorded now", "as recorded by earlier versions"])
-def test_it_is_reported_and_compared_as_any_sweep(
+def test_an_ensemble_is_reported_and_compared_like_any_sweep(
     kept: RunRecord, both: SweepResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tagged: bool
 ) -> None:
     store = copy_store(folder_of(both), tmp_path / "copied")

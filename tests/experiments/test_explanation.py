@@ -1,4 +1,4 @@
-"""Explaining a run: its own validation images, its own model, its pictures in MLflow."""
+"""Explanation of a run: its validation images, its model, its plots in MLflow."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mnist_core.interpretation import plots
 from mnist_core.plotting import PlotSpec
 
 
-def test_the_images_are_those_that_the_run_was_chosen_by(swept: SweepResult, small_npz: Path) -> None:
+def test_the_images_are_the_validation_images_of_the_run(swept: SweepResult, small_npz: Path) -> None:
     source = DataSource(Origin.GIVEN, small_npz)
     assert swept.best is not None
     images = load_validation(source, swept.best)
@@ -30,7 +30,7 @@ def test_the_images_are_those_that_the_run_was_chosen_by(swept: SweepResult, sma
     assert not np.array_equal(other.images, images.images)
 
 
-def test_pictures_are_logged_to_the_run_and_drawn_from_its_own_curves(
+def test_plots_are_logged_to_the_run_and_drawn_from_its_own_curves(
     swept: SweepResult, small_npz: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     everything = plots._plot_specs
@@ -46,7 +46,7 @@ def test_pictures_are_logged_to_the_run_and_drawn_from_its_own_curves(
     assert {artifact.path for artifact in logged} == {f"insight/{name}.png" for name in wanted}
 
 
-def test_what_cannot_be_drawn_keeps_nothing_else_from_being_logged(
+def test_a_plot_that_cannot_be_drawn_does_not_prevent_the_others(
     swept: SweepResult, small_npz: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken() -> None:
@@ -63,7 +63,7 @@ def test_what_cannot_be_drawn_keeps_nothing_else_from_being_logged(
     assert [picture.name for picture in found.drawn] == ["learning_curves"]
 
 
-def test_a_run_is_not_explained_by_other_data(swept: SweepResult, other_npz: Path) -> None:
+def test_explaining_a_run_on_other_data_is_refused(swept: SweepResult, other_npz: Path) -> None:
     with pytest.raises(DataError, match=r"not the data of run small/trial-\d+.*Give the right one by --data"):
         explain_run(open_store(swept.tracking_uri), swept.ranked[0], DataSource(Origin.GIVEN, other_npz))
 

@@ -1,4 +1,4 @@
-"""Whole sweeps through the one call, in this process: how they begin and how they end."""
+"""Whole sweeps in this process: their beginning, their interruption and their end."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_timeout_starts_no_more_trials_and_what_is_missing_can_be_run_later(sm
 
 
 @pytest.mark.parametrize(("text", "waits"), [(SMALL, True), (SMALL_GRID, False)], ids=["pruner", "no pruner"])
-def test_workers_wait_for_an_answer_to_each_epoch_where_a_pruner_gives_one(
+def test_workers_wait_for_a_decision_after_each_epoch_only_with_a_pruner(
     small_npz: Path, text: str, waits: bool
 ) -> None:
     contexts: list[WorkerContext] = []
@@ -78,31 +78,31 @@ def test_workers_wait_for_an_answer_to_each_epoch_where_a_pruner_gives_one(
     assert [context.pruning for context in contexts] == [waits]
 
 
-def test_a_second_sweep_of_the_same_name_gets_a_name_of_its_own(small_npz: Path) -> None:
+def test_a_second_sweep_of_the_same_name_gets_the_next_free_name(small_npz: Path) -> None:
     spec = parse_spec(SMALL, ["trials=1", "training.epochs=1"])
     names = [run_sweep(spec, here(small_npz)).sweep.name for _ in range(3)]
     assert names == ["small", "small-2", "small-3"]
 
 
-def test_a_sweep_that_its_sampler_could_not_search_is_refused() -> None:
+def test_a_sampler_that_can_model_no_parameter_is_refused() -> None:
     with pytest.raises(SpecError, match=r"space\.dropout: sampler 'cmaes' models ranges"):
         run_sweep(parse_spec('name = "lists"\nsampler = "cmaes"\ntrials = 2\n[space]\ndropout = [0.0, 0.2]'))
 
 
-def test_parameters_that_a_sampler_leaves_to_chance_are_named(small_npz: Path) -> None:
-    said: list[str] = []
+def test_a_message_names_parameters_that_the_sampler_draws_at_random(small_npz: Path) -> None:
+    messages: list[str] = []
     mixed = ["sampler='cmaes'", "pruner='none'", "trials=1", "training.epochs=1", "space.dropout=[0.0, 0.1]"]
-    run_sweep(parse_spec(SMALL, mixed), replace(here(small_npz), on_message=said.append))
-    assert said[0] == "sampler 'cmaes' draws dropout at random: it models ranges that every point has"
+    run_sweep(parse_spec(SMALL, mixed), replace(here(small_npz), on_message=messages.append))
+    assert messages[0] == "sampler 'cmaes' draws dropout at random: it models ranges that every point has"
 
 
-def test_without_any_data_the_embedded_sample_is_used_and_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_any_data_the_embedded_sample_is_used_with_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datasets, "download_mnist", lambda folder: "no network")
-    said: list[str] = []
+    messages: list[str] = []
     spec = parse_spec(SMALL, ["trials=1", "training.epochs=1", "data.validation=0.1"])
-    settings = {"on_message": said.append, "executor": lambda context, workers: InProcessExecutor(context)}
+    settings = {"on_message": messages.append, "executor": lambda context, workers: InProcessExecutor(context)}
     result = run_sweep(spec, LaunchOptions(**settings))
-    assert any("EMBEDDED SAMPLE" in line and "no network" in line for line in said)
+    assert any("EMBEDDED SAMPLE" in line and "no network" in line for line in messages)
     assert result.sweep.tags[Tag.DATASET] == "mnist-sample"
     assert result.sweep.tags[Tag.DATASET_ORIGIN] == "embedded sample"
     assert result.sweep.tags[Tag.DATASET_SIZE] == "4000"
@@ -151,7 +151,7 @@ def test_a_second_signal_ends_at_once_and_is_recorded_as_an_interruption(small_n
     assert TrialState.RUNNING not in {run.state for run in runs}
 
 
-def test_a_result_says_in_one_line_what_it_is(swept: SweepResult) -> None:
+def test_the_repr_of_a_result_is_one_line(swept: SweepResult) -> None:
     assert swept.best is not None
     accuracy = swept.best.value("val_accuracy")
     assert repr(swept) == f"<SweepResult 'small' done, 4 runs, best {swept.best.name} {accuracy:.4f}>"

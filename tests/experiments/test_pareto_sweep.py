@@ -1,4 +1,4 @@
-"""A sweep of several objectives, from its file to a choice under a bound."""
+"""A sweep of several objectives, from its file to a selection with a maximum number of weights."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ def beats(one: RunRecord, other: RunRecord) -> bool:
     return min(gains) >= 0 and max(gains) > 0
 
 
-def test_it_is_resumed_with_both_values_of_every_trial(resumed: SweepResult) -> None:
+def test_a_sweep_of_two_objectives_is_resumed_with_both_values_of_every_trial(resumed: SweepResult) -> None:
     assert len(resumed.ranked) == 5
     assert len({run.params["hidden_size"] for run in resumed.ranked}) == 5
 
 
-def test_best_lists_the_front_and_nothing_else(resumed: SweepResult) -> None:
+def test_best_lists_exactly_the_pareto_front(resumed: SweepResult) -> None:
     shown = CliRunner().invoke(app, ["best", "front"])
     assert shown.exit_code == 0
     assert "Pareto front of val_accuracy:max, model_size:min" in shown.output
@@ -65,14 +65,14 @@ def test_best_lists_the_front_and_nothing_else(resumed: SweepResult) -> None:
     assert listed == {run.name for run in resumed.ranked} - beaten
 
 
-def test_best_under_a_bound_is_the_best_of_those_that_keep_it(resumed: SweepResult) -> None:
+def test_best_with_a_maximum_number_of_weights_selects_the_best_within_it(resumed: SweepResult) -> None:
     sizes = sorted(int(run.metrics["weights"]) for run in resumed.ranked)
     within = [run for run in resumed.ranked if run.metrics["weights"] <= sizes[2]]
     shown = CliRunner().invoke(app, ["best", "front", "--max-parameters", str(sizes[2])])
     assert f"best: {within[0].name}, id {within[0].run_id}" in shown.output
 
 
-def test_its_best_are_confirmed_by_their_first_objective(resumed: SweepResult) -> None:
+def test_the_best_by_the_first_objective_are_confirmed(resumed: SweepResult) -> None:
     options = LaunchOptions(workers=1, tracking_uri=resumed.tracking_uri, on_message=silently)
     confirmed = confirm_sweep("front", top=1, seeds=2, options=options)
     assert len(confirmed.ranked) == 2

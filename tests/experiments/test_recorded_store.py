@@ -1,4 +1,4 @@
-"""A store of version 0.1.0, from before its names and folders became what they are now: still read, and gone on with.
+"""A store of version 0.1.0, recorded under earlier names of modules and folders: it is read and its sweeps resumed.
 
 It holds a finished grid, a Bayesian sweep that was killed in its fourth trial of six, and two champions.
 """
@@ -48,7 +48,7 @@ def test_its_sweeps_runs_and_champions_are_listed(command: Run) -> None:
     assert out.count("promoted by someone") == 2
 
 
-def test_a_sweep_of_it_that_was_killed_is_resumed(whole_npz: Path) -> None:
+def test_its_killed_sweep_is_resumed(whole_npz: Path) -> None:
     _, runs = stored_sweep("early")
     before = {run.run_id for run in runs}
     resumed = resume_sweep("early", here(whole_npz), take_over=True)
@@ -69,7 +69,7 @@ def test_its_sweeps_are_reported_and_compared(command: Run) -> None:
     assert "0.6950" in out
 
 
-def test_a_run_of_it_is_promoted_against_its_champion(command: Run, whole_npz: Path) -> None:
+def test_its_run_is_promoted_against_its_champion(command: Run, whole_npz: Path) -> None:
     words = ("promote", "early/trial-002", "--yes", "--floor", "0", "--no-explain", "--data", str(whole_npz))
     code, out, _ = command(*words)
     assert code == 1  # untrained, so it is refused, after it was compared with the champion's recorded answers

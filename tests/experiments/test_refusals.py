@@ -1,4 +1,4 @@
-"""What cannot be promoted is refused in one clear line with exit code 2, and nothing is changed."""
+"""Refused promotions: one clear line, exit code 2, and no change."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Refused = Callable[..., str]
 
 @pytest.fixture
 def refused(command: Run, judged_store: Store) -> Refused:
-    """Runs a command that has to be refused while version 1 reigns; the one line that it says."""
+    """Run a command that has to be refused while version 1 is the champion; its one line of output."""
     assert command("promote", ABLE_TOO, *LOW)[0] == 0
 
     def run(*words: str) -> str:
@@ -47,7 +47,7 @@ def assert_says(line: str, *words: str | None) -> None:
 
 @pytest.fixture
 def file(judged_store: Store) -> Path:
-    """Where the model file of the able run lies."""
+    """Path of the model file of the able run."""
     return model_file(judged_store, find_run(judged_store, ABLE))
 
 
@@ -58,7 +58,7 @@ def test_a_model_that_was_altered_is_named_with_both_digests(refused: Refused, j
     assert_says(line, run.model_id, ABLE, run.tags["model_sha256"], sha256_of(file), "altered", "will not be loaded")
 
 
-def test_a_model_that_was_swapped_for_another_sound_one_is_named_with_both_digests(
+def test_a_model_file_that_was_replaced_by_another_is_named_with_both_digests(
     refused: Refused, judged_store: Store, file: Path
 ) -> None:
     shutil.copy(model_file(judged_store, find_run(judged_store, POOR)), file)
@@ -67,7 +67,7 @@ def test_a_model_that_was_swapped_for_another_sound_one_is_named_with_both_diges
     assert_says(line, run.model_id, ABLE, run.tags["model_sha256"], other.tags["model_sha256"])
 
 
-def test_a_model_file_that_was_deleted_is_named_with_what_it_was(
+def test_a_deleted_model_file_is_named_with_its_id_and_digest(
     refused: Refused, judged_store: Store, file: Path
 ) -> None:
     file.unlink()
@@ -75,7 +75,7 @@ def test_a_model_file_that_was_deleted_is_named_with_what_it_was(
     assert_says(refused("promote", ABLE, *LOW), run.model_id, ABLE, run.tags["model_sha256"], "missing")
 
 
-def test_a_logged_model_that_was_deleted_is_named_with_what_it_was(refused: Refused, judged_store: Store) -> None:
+def test_a_deleted_logged_model_is_named_with_its_id_and_digest(refused: Refused, judged_store: Store) -> None:
     run = find_run(judged_store, ABLE)
     assert run.model_id is not None
     judged_store.client.delete_logged_model(run.model_id)
@@ -114,16 +114,16 @@ def test_a_run_without_a_model_cannot_be_promoted_even_by_force(refused: Refused
     ],
     ids=lambda value: " ".join(value) if value and value[0].islower() else "",
 )
-def test_mistaken_words_are_one_clear_line(refused: Refused, words: list[str], parts: list[str]) -> None:
+def test_a_mistaken_argument_is_one_clear_line(refused: Refused, words: list[str], parts: list[str]) -> None:
     yes = ["--yes"] if words[0] == "promote" else []
     assert_says(refused(*words, *yes), *parts)
 
 
-def test_where_nobody_can_be_asked_yes_has_to_be_said(refused: Refused) -> None:
+def test_without_a_terminal_a_promotion_needs_the_option_yes(refused: Refused) -> None:
     assert_says(refused("promote", ABLE, "--floor", "0.5"), "--yes")
 
 
-def test_a_sweep_without_a_complete_trial_has_nobody_to_promote(refused: Refused, whole_npz: Path) -> None:
+def test_a_sweep_without_a_complete_trial_has_no_run_to_promote(refused: Refused, whole_npz: Path) -> None:
     only_the_last = CONTEST.replace("contest", "hopeless").split("    { hidden_layers = 1,")[0]
     last = [line for line in CONTEST.splitlines() if "10.0" in line]
     spec = parse_spec(only_the_last + "\n".join(last) + "\n]\n" + CONTEST.partition("]\n")[2])
@@ -133,11 +133,11 @@ def test_a_sweep_without_a_complete_trial_has_nobody_to_promote(refused: Refused
     assert_says(refused("confirm", "hopeless"), "sweep hopeless: no trial that may win")
 
 
-def test_a_run_is_not_judged_by_the_test_set_of_other_data(refused: Refused, whole_npz: Path, other_npz: Path) -> None:
+def test_a_run_is_not_evaluated_for_promotion_on_other_data(refused: Refused, whole_npz: Path, other_npz: Path) -> None:
     assert_says(refused("promote", ABLE, *LOW, "--data", str(other_npz)), "other.npz")
 
 
-def test_a_champion_that_never_met_this_test_set_stands_in_the_way_until_it_has(
+def test_a_champion_has_to_be_evaluated_on_the_same_test_set_before_another_is_promoted(
     refused: Refused, command: Run, judged_store: Store, other_test_npz: Path
 ) -> None:
     data = ["--data", str(other_test_npz)]
@@ -154,17 +154,17 @@ def test_a_champion_that_never_met_this_test_set_stands_in_the_way_until_it_has(
     assert aliases_of(judged_store) == {"champion": 2, "previous": 1}
 
 
-def test_nine_of_ten_is_what_a_champion_has_to_recognise_unless_told_otherwise() -> None:
+def test_the_default_floor_of_the_test_accuracy_is_nine_tenths() -> None:
     assert PromotionPolicy().floor == 0.9
 
 
 @pytest.mark.parametrize("floor", [-0.1, 1.1, float("nan")])
-def test_a_floor_that_is_no_share_is_refused(floor: float) -> None:
+def test_a_floor_outside_zero_to_one_is_refused(floor: float) -> None:
     with pytest.raises(ParameterError, match=r"--floor: expected a share in \[0, 1\]"):
         PromotionPolicy(floor=floor)
 
 
-def test_commands_without_a_store_say_so_and_make_none(command: Run) -> None:
+def test_commands_without_a_store_fail_with_one_line_and_create_none(command: Run) -> None:
     words = (
         ["best", "x"],
         ["confirm", "x"],

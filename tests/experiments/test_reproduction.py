@@ -1,4 +1,4 @@
-"""Runs trained again from what was recorded of them."""
+"""Reproduction of recorded runs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def ignore(epoch: int, metrics: EpochMetrics) -> None:
     """Of no interest here."""
 
 
-def test_a_run_comes_out_the_same_to_the_last_bit_and_nothing_is_recorded(swept_store: Store, small_npz: Path) -> None:
+def test_a_run_is_reproduced_to_the_last_bit_and_nothing_is_recorded(swept_store: Store, small_npz: Path) -> None:
     run, epochs = find_run(swept_store, "small/0"), []
     done = reproduce_run(
         swept_store, run, DataSource(Origin.GIVEN, small_npz), lambda epoch, metrics: epochs.append(epoch)
@@ -42,7 +42,7 @@ def test_a_run_comes_out_the_same_to_the_last_bit_and_nothing_is_recorded(swept_
     assert find_run(swept_store, "small/0") == run
 
 
-def test_a_run_that_was_recorded_without_its_crossentropy_keeps_its_curves_and_is_reproduced(
+def test_a_run_recorded_without_its_crossentropy_keeps_its_curves_and_is_reproduced(
     command: Run, swept_store: Store
 ) -> None:
     new = read_epochs(swept_store, find_run(swept_store, "small/0"))
@@ -54,15 +54,15 @@ def test_a_run_that_was_recorded_without_its_crossentropy_keeps_its_curves_and_i
     code, out, _ = command("reproduce", "small/0")
     assert code == 0
     (row,) = (line.split() for line in out.splitlines() if line.startswith("val_crossentropy"))
-    assert len(row) == 5  # its name, "at that epoch", and a figure of the repetition alone
+    assert len(row) == 5  # its name, "at that epoch", and the metric of the repetition alone
 
 
-def test_both_results_and_what_is_not_as_it_was_are_shown(command: Run, swept_store: Store) -> None:
+def test_both_results_and_changed_versions_are_shown(command: Run, swept_store: Store) -> None:
     run = find_run(swept_store, "small/1")
     sweep_id = run.tags["mlflow.parentRunId"]
     swept_store.client.set_tag(sweep_id, "version.numpy", "1.0.0")
     swept_store.client.delete_tag(sweep_id, "version.optuna")
-    # A fourth epoch that never was.
+    # A fourth epoch that was not trained.
     for metric in Metric:
         swept_store.client.log_metric(run.run_id, metric.value, 0.5, step=4)
     code, out, _ = command("reproduce", "small/1")
@@ -99,7 +99,7 @@ def test_other_data_is_refused_with_both_digests(contest_store: Store, other_npz
         reproduce_run(contest_store, find_run(contest_store, ABLE), DataSource(Origin.GIVEN, other_npz), ignore)
 
 
-def test_a_model_that_was_altered_is_no_measure(contest_store: Store, whole_npz: Path) -> None:
+def test_an_altered_model_is_refused(contest_store: Store, whole_npz: Path) -> None:
     run = find_run(contest_store, ABLE)
     with model_file(contest_store, run).open("ab") as file:
         file.write(b"\0")

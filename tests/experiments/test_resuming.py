@@ -1,4 +1,4 @@
-"""Sweeps that were left, taken up again: what is kept, what is refused, who may."""
+"""Resumption of sweeps: kept results, refused changes, and drivers that still run."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_resuming_a_bayesian_sweep_can_add_trials_and_learns_from_the_old_ones(s
     assert len(set(sizes)) == 6
 
 
-def test_a_sweep_recorded_without_crossentropies_is_resumed_and_all_its_runs_are_ranked_by_one_figure(
+def test_a_sweep_recorded_without_crossentropies_is_resumed_and_all_its_runs_are_ranked_by_one_metric(
     small_npz: Path,
 ) -> None:
     first = run_sweep(parse_spec(SMALL, ["trials=2", "pruner=none"]), here(small_npz))
@@ -107,7 +107,7 @@ def test_resuming_cannot_change_what_trials_are_compared_by(small_npz: Path) -> 
             resume_sweep("small", here(small_npz), overrides=[override, *extra])
 
 
-def test_resuming_can_change_how_long_a_trial_may_be_silent_and_the_sweep_keeps_it(small_npz: Path) -> None:
+def test_resuming_can_change_the_trial_timeout_and_the_sweep_keeps_it(small_npz: Path) -> None:
     run_sweep(parse_spec(SMALL, ["trials=1", "training.epochs=1"]), here(small_npz))
     resumed = resume_sweep("small", here(small_npz), overrides=["trials=2", "trial_timeout=2m"])
     assert (resumed.ending, resumed.spec.trial_timeout) == (EndReason.DONE, 120.0)
@@ -127,7 +127,7 @@ def test_an_unknown_sweep_is_named_with_the_nearest_known_one(small_npz: Path) -
         resume_sweep("smal", here(small_npz))
 
 
-def test_a_sweep_of_an_earlier_version_that_a_living_process_drives_is_left_alone(small_npz: Path) -> None:
+def test_a_sweep_of_an_earlier_version_with_a_running_driver_is_not_resumed(small_npz: Path) -> None:
     result = run_sweep(parse_spec(SMALL, ["trials=1"]), here(small_npz))
     client = MlflowClient(tracking_uri())
     # Such a sweep has no lease, and its file alone says what is searched.
@@ -148,7 +148,7 @@ def client_text(client: MlflowClient, run_id: str) -> str:
     return Path(client.download_artifacts(run_id, SPEC_FILE)).read_text(encoding="utf-8")
 
 
-def test_a_driver_that_is_dead_but_not_buried_does_not_stand_in_the_way() -> None:
+def test_a_zombie_process_is_not_an_active_driver() -> None:
     child = subprocess.Popen([sys.executable, "-c", "pass"])
     try:
         driver = Driver(socket.gethostname(), child.pid, int(psutil.Process(child.pid).create_time()))

@@ -1,4 +1,4 @@
-"""A run meets the test set: once, and what came of it stands in MLflow."""
+"""Evaluation of runs on the test set, and its record in MLflow."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ def artifact(store: Store, run: RunRecord, test: TestSet, name: str) -> Path:
     return Path(root.removeprefix("file://")) / "evaluation" / test.data.digest[:12] / name
 
 
-def test_what_is_recorded_is_what_the_model_answers(judged_store: Store, able: RunRecord, whole_test: TestSet) -> None:
+def test_the_recorded_probabilities_are_those_of_the_model(
+    judged_store: Store, able: RunRecord, whole_test: TestSet
+) -> None:
     record = read_evaluation(judged_store, able, whole_test.data.digest)
     assert record is not None
     probabilities = predict(load_model(model_file(judged_store, able)), whole_test.data.images)
@@ -51,7 +53,7 @@ def test_what_is_recorded_is_what_the_model_answers(judged_store: Store, able: R
     assert 0 < record.median_ms <= record.p99_ms
 
 
-def test_figures_stand_with_the_run_and_its_model_against_the_test_set(
+def test_metrics_are_recorded_with_the_run_its_model_and_the_test_set(
     judged_store: Store, able: RunRecord, whole_test: TestSet
 ) -> None:
     record = read_evaluation(judged_store, able, whole_test.data.digest)
@@ -75,7 +77,7 @@ def test_figures_stand_with_the_run_and_its_model_against_the_test_set(
     assert contexts["training"].digest == whole_test.training_digest[:12]
 
 
-def test_pictures_a_table_and_the_predictions_are_kept(
+def test_plots_a_table_and_the_predictions_are_logged(
     judged_store: Store, able: RunRecord, whole_test: TestSet
 ) -> None:
     for name in ("confusion.png", "mistakes.png"):
@@ -95,7 +97,7 @@ def test_pictures_a_table_and_the_predictions_are_kept(
         assert set(archive.files) == {"probabilities", "labels"}
 
 
-def test_the_test_set_is_met_once_unless_it_is_asked_for_again(command: Run, contest_store: Store) -> None:
+def test_a_run_is_evaluated_once_unless_again_is_given(command: Run, contest_store: Store) -> None:
     code, first, _ = command("evaluate", ABLE)
     assert (code, evaluations_of(contest_store, ABLE)) == (0, 1)
     code, second, _ = command("evaluate", ABLE)
@@ -107,7 +109,7 @@ def test_the_test_set_is_met_once_unless_it_is_asked_for_again(command: Run, con
     assert "already" not in third
 
 
-def test_the_command_shows_every_figure_with_its_interval(
+def test_the_command_shows_every_metric_with_its_interval(
     command: Run, judged_store: Store, able: RunRecord, whole_test: TestSet
 ) -> None:
     _, out, _ = command("evaluate", able.run_id[:8])
@@ -129,7 +131,7 @@ def test_the_command_shows_every_figure_with_its_interval(
         assert words in out
 
 
-def test_a_run_can_be_evaluated_on_other_data_too_and_both_records_stay(
+def test_a_run_can_also_be_evaluated_on_other_data_and_both_records_stay(
     command: Run, judged_store: Store, able: RunRecord, whole_test: TestSet, other_test_npz: Path
 ) -> None:
     code, out, _ = command("evaluate", ABLE, "--data", str(other_test_npz))
@@ -252,14 +254,14 @@ def test_a_record_in_local_time_of_an_earlier_version_names_the_same_moment(
     assert (again.evaluated, again.evaluated.tzinfo) == (record.evaluated, UTC)
 
 
-def test_a_sweep_trains_beside_a_test_set_that_nobody_can_read(command: Run, swept_uri: str) -> None:
+def test_a_sweep_does_not_need_its_test_set_but_an_evaluation_does(command: Run, swept_uri: str) -> None:
     code, _, err = command("evaluate", "small/0")
     assert code == 2
     (line,) = err.splitlines()
     assert "small.npz" in line
 
 
-def test_only_the_test_set_of_its_own_data_is_fit_to_judge_a_run(
+def test_a_test_set_of_other_data_does_not_belong_to_a_run(
     judged_store: Store, able: RunRecord, whole_test: TestSet, small_npz: Path
 ) -> None:
     whole_test.check_belongs_to(able)

@@ -1,4 +1,4 @@
-"""Which run is the best, and which is chosen: decisions over runs made by hand."""
+"""Ranking of runs and selection by each rule, over runs from a factory."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ def test_for_a_loss_objective_lower_loss_wins_and_higher_accuracy_breaks_ties() 
 
 
 def with_crossentropy(number: int, accuracy: float, loss: float, crossentropy: float | None) -> RunRecord:
-    """A run whose loss may hold more than the cross-entropy; None for one recorded before that was kept."""
+    """A run whose loss may include more than the cross-entropy; None for a run recorded without that."""
     metrics = {"best_val_accuracy": accuracy, "best_val_loss": loss}
     extra = {} if crossentropy is None else {"best_val_crossentropy": crossentropy}
     return run(number, metrics=metrics | extra, params={"label_smoothing": str(number)})
 
 
 def orders(runs: list[RunRecord], objective: str = "val_accuracy") -> list[list[int]]:
-    """The same ranking, of runs, of configurations and of a choice."""
-    choice = select(runs, SelectionRule.BEST, objective, IMAGES)
+    """The same ranking of runs, of configurations and of a selection."""
+    selected = select(runs, SelectionRule.BEST, objective, IMAGES)
     return [
         numbers(selection.rank(runs, objective)),
         [one.run.number for one in configurations(runs, objective)],
-        [one.run.number for one in choice.ranked],
+        [one.run.number for one in selected.ranked],
     ]
 
 
@@ -67,7 +67,7 @@ def test_where_one_run_was_recorded_without_it_all_are_ranked_by_their_loss() ->
     assert orders([*new, old]) == [[1, 2, 0]] * 3
 
 
-def test_a_run_that_may_not_win_does_not_decide_what_the_others_are_ranked_by() -> None:
+def test_a_run_that_may_not_win_does_not_change_the_tie_breaker() -> None:
     new = [with_crossentropy(0, 0.98, 0.2, crossentropy=0.1), with_crossentropy(1, 0.98, 0.6, crossentropy=0.05)]
     failed = replace(with_crossentropy(2, 0.98, 0.4, crossentropy=None), state=TrialState.FAILED)
     assert orders([*new, failed]) == [[1, 0]] * 3
@@ -104,7 +104,7 @@ def test_only_complete_finite_runs_with_a_ready_model_may_win(loser: RunRecord) 
     assert numbers(selection.unranked([loser, run(1, 0.1)])) == [0]
 
 
-def test_the_rest_is_ordered_by_state_then_by_what_it_reached() -> None:
+def test_unranked_runs_are_ordered_by_state_then_by_their_metrics() -> None:
     rest = [
         run(0, None, None, state=TrialState.FAILED),
         run(1, 0.5, state=TrialState.PRUNED),
@@ -123,73 +123,73 @@ IMAGES = 10_000
 ONE_SE = 0.0014
 
 
-def chosen(choice: Selection) -> int:
-    return choice.chosen.run.number
+def number_of(selected: Selection) -> int:
+    return selected.chosen.run.number
 
 
 def test_by_the_rule_best_the_highest_accuracy_wins_whatever_its_size() -> None:
-    choice = select([sized(0, 0.9795, 10), sized(1, 0.98, 9000)], SelectionRule.BEST, "val_accuracy", IMAGES)
-    assert chosen(choice) == 1
-    assert choice.margin == pytest.approx(ONE_SE)
-    assert choice.reason == "the best val_accuracy; 1 other within 0.0014 of its accuracy"
+    selected = select([sized(0, 0.9795, 10), sized(1, 0.98, 9000)], SelectionRule.BEST, "val_accuracy", IMAGES)
+    assert number_of(selected) == 1
+    assert selected.margin == pytest.approx(ONE_SE)
+    assert selected.reason == "the best val_accuracy; 1 other within 0.0014 of its accuracy"
 
 
 def test_by_one_standard_error_the_smallest_of_those_within_it_wins() -> None:
     runs = [sized(0, 0.98, 9000), sized(1, 0.9787, 500), sized(2, 0.979, 700), sized(3, 0.978, 10)]
-    choice = select(runs, SelectionRule.ONE_SE, "val_accuracy", IMAGES)
-    assert chosen(choice) == 1
-    assert [one.run.number for one in choice.tied] == [0, 2, 1]
+    selected = select(runs, SelectionRule.ONE_SE, "val_accuracy", IMAGES)
+    assert number_of(selected) == 1
+    assert [one.run.number for one in selected.tied] == [0, 2, 1]
     for part in ("500 weights", "9,000 of trial-000", "0.0013 higher", "within 0.0014"):
-        assert part in choice.reason
+        assert part in selected.reason
 
 
 def test_by_the_rule_smallest_the_margin_is_the_interval_of_95_percent() -> None:
     runs = [sized(0, 0.98, 9000), sized(1, 0.9787, 500), sized(2, 0.9773, 10), sized(3, 0.977, 1)]
-    choice = select(runs, SelectionRule.SMALLEST, "val_accuracy", IMAGES)
-    assert choice.margin == pytest.approx(0.0029)  # 0.98 less the lower limit of Wilson's interval, 0.97707
-    assert chosen(choice) == 2
+    selected = select(runs, SelectionRule.SMALLEST, "val_accuracy", IMAGES)
+    assert selected.margin == pytest.approx(0.0029)  # 0.98 less the lower limit of Wilson's interval, 0.97707
+    assert number_of(selected) == 2
 
 
-def test_fewer_images_to_judge_by_make_more_ties() -> None:
+def test_fewer_validation_images_make_more_ties() -> None:
     runs = [sized(0, 0.98, 9000), sized(1, 0.96, 10)]
-    assert chosen(select(runs, SelectionRule.ONE_SE, "val_accuracy", 10_000)) == 0
+    assert number_of(select(runs, SelectionRule.ONE_SE, "val_accuracy", 10_000)) == 0
     assert (
-        chosen(select(runs, SelectionRule.ONE_SE, "val_accuracy", 49)) == 1
+        number_of(select(runs, SelectionRule.ONE_SE, "val_accuracy", 49)) == 1
     )  # √(0.98 · 0.02 / 49) = 0.02: just within
 
 
 def test_of_equal_sizes_the_better_one_wins() -> None:
     runs = [sized(0, 0.98, 500, lr=1), sized(1, 0.9795, 100, lr=2), sized(2, 0.9798, 100, lr=3)]
-    assert chosen(select(runs, SelectionRule.ONE_SE, "val_accuracy", IMAGES)) == 2
+    assert number_of(select(runs, SelectionRule.ONE_SE, "val_accuracy", IMAGES)) == 2
 
 
-def test_the_best_that_is_the_smallest_too_says_so() -> None:
-    choice = select([sized(0, 0.98, 10), sized(1, 0.9795, 500)], SelectionRule.ONE_SE, "val_accuracy", IMAGES)
-    assert chosen(choice) == 0
-    assert choice.reason == "the fewest weights of those within 0.0014 of the best accuracy, which is its own"
+def test_the_reason_states_that_the_best_is_also_the_smallest() -> None:
+    selected = select([sized(0, 0.98, 10), sized(1, 0.9795, 500)], SelectionRule.ONE_SE, "val_accuracy", IMAGES)
+    assert number_of(selected) == 0
+    assert selected.reason == "the fewest weights of those within 0.0014 of the best accuracy, which is its own"
 
 
 @pytest.mark.parametrize("rule", SelectionRule)
 def test_a_single_run_is_chosen_by_every_rule(rule: SelectionRule) -> None:
-    choice = select([sized(0, 0.5, 10)], rule, "val_accuracy", IMAGES)
-    assert chosen(choice) == 0
-    assert [*choice.tied, *choice.ranked] == [choice.chosen] * 2
-    assert choice.reason
+    selected = select([sized(0, 0.5, 10)], rule, "val_accuracy", IMAGES)
+    assert number_of(selected) == 0
+    assert [*selected.tied, *selected.ranked] == [selected.chosen] * 2
+    assert selected.reason
 
 
-def test_below_a_hopeless_best_there_is_no_margin() -> None:
-    choice = select([sized(0, 0.0, 10), sized(1, 0.0, 5)], SelectionRule.ONE_SE, "val_accuracy", IMAGES)
-    assert choice.margin == 0
-    assert chosen(choice) == 1
+def test_a_best_accuracy_of_zero_has_no_margin() -> None:
+    selected = select([sized(0, 0.0, 10), sized(1, 0.0, 5)], SelectionRule.ONE_SE, "val_accuracy", IMAGES)
+    assert selected.margin == 0
+    assert number_of(selected) == 1
 
 
 @pytest.mark.parametrize(("rule", "mistakes"), [(SelectionRule.ONE_SE, 1), (SelectionRule.SMALLEST, 4)])
-def test_a_perfect_best_has_ties_too(rule: SelectionRule, mistakes: int) -> None:
+def test_a_perfect_best_also_has_ties(rule: SelectionRule, mistakes: int) -> None:
     runs = [sized(0, 1.0, 900), sized(1, 1 - mistakes / IMAGES, 10), sized(2, 1 - (mistakes + 1) / IMAGES, 1)]
-    choice = select(runs, rule, "val_accuracy", IMAGES)
-    assert choice.margin == pytest.approx(mistakes / IMAGES)
-    assert [one.run.number for one in choice.tied] == [0, 1]
-    assert chosen(choice) == 1
+    selected = select(runs, rule, "val_accuracy", IMAGES)
+    assert selected.margin == pytest.approx(mistakes / IMAGES)
+    assert [one.run.number for one in selected.tied] == [0, 1]
+    assert number_of(selected) == 1
 
 
 @pytest.mark.parametrize("accuracy", [0.5, 0.9, 0.98, 0.995])
@@ -206,33 +206,33 @@ def test_the_margin_is_that_of_wilsons_interval_to_the_nearest_image(accuracy: f
 
 def test_equal_accuracies_are_ties_however_they_were_rounded() -> None:
     runs = [sized(0, 1.0, 10), sized(1, 1.0 - 1e-12, 5)]
-    assert chosen(select(runs, SelectionRule.ONE_SE, "val_accuracy", IMAGES)) == 1
+    assert number_of(select(runs, SelectionRule.ONE_SE, "val_accuracy", IMAGES)) == 1
 
 
 def test_a_loss_objective_ranks_by_the_loss_and_ties_by_the_accuracy_of_its_best() -> None:
     runs = [sized(0, 0.98, 9000, loss=0.1), sized(1, 0.99, 9001, loss=0.2), sized(2, 0.9795, 10, loss=0.3)]
     by_rule = {rule: select(runs, rule, "val_loss", IMAGES) for rule in SelectionRule}
-    assert chosen(by_rule[SelectionRule.BEST]) == 0
+    assert number_of(by_rule[SelectionRule.BEST]) == 0
     assert [one.run.number for one in by_rule[SelectionRule.BEST].ranked] == [0, 1, 2]
     assert "the best val_loss" in by_rule[SelectionRule.BEST].reason
-    assert chosen(by_rule[SelectionRule.ONE_SE]) == 2
+    assert number_of(by_rule[SelectionRule.ONE_SE]) == 2
 
 
 @pytest.mark.parametrize("rule", SelectionRule)
-def test_where_none_may_win_there_is_nothing_to_choose(rule: SelectionRule) -> None:
+def test_selecting_among_runs_that_may_not_win_is_refused(rule: SelectionRule) -> None:
     runs = [run(0, math.nan), run(1, loss=MLFLOW_INFINITY), run(2, state=TrialState.PRUNED), run(3, model_id=None)]
     with pytest.raises(NotFoundError, match="no complete trial with finite metrics and a model that is READY"):
         select(runs, rule, "val_accuracy", IMAGES)
 
 
-def test_those_that_may_not_win_are_no_ties_either() -> None:
+def test_runs_that_may_not_win_are_not_tied() -> None:
     runs = [sized(0, 0.98, 900), replace(sized(1, 0.98, 10), model_id=None), sized(2, MLFLOW_INFINITY, 5)]
-    choice = select(runs, SelectionRule.SMALLEST, "val_accuracy", IMAGES)
-    assert [one.run.number for one in choice.ranked] == [0]
+    selected = select(runs, SelectionRule.SMALLEST, "val_accuracy", IMAGES)
+    assert [one.run.number for one in selected.ranked] == [0]
 
 
 def several() -> list[RunRecord]:
-    """Two configurations: one with the luckiest seed, one with the better mean."""
+    """Two configurations: one with the best single seed, one with the better mean."""
     lucky = [sized(seed, value, 100, seed=seed) for seed, value in enumerate([0.99, 0.95, 0.96])]
     steady = [sized(3 + seed, value, 200, seed=seed) for seed, value in enumerate([0.97, 0.975, 0.98])]
     return [*lucky, *steady]
@@ -246,17 +246,17 @@ def test_runs_that_differ_by_their_seed_alone_are_one_configuration_ranked_by_it
     assert (steady.weights, lucky.run.number) == (200, 0)
 
 
-def test_whoever_asks_of_several_seeds_is_told_the_same_best() -> None:
+def test_rank_best_run_and_select_agree_on_the_best_of_several_seeds() -> None:
     runs = several()
     ranked, best = selection.rank(runs), selection.best_run(runs)
     assert numbers(ranked) == [5, 4, 3, 0, 2, 1]
     assert best == ranked[0] == select(runs, SelectionRule.BEST, "val_accuracy", IMAGES).chosen.run
 
 
-def test_of_several_seeds_the_best_mean_is_chosen_and_its_best_run_taken() -> None:
-    choice = select(several(), SelectionRule.BEST, "val_accuracy", IMAGES)
-    assert chosen(choice) == 5
-    assert choice.reason.startswith("the best mean val_accuracy; 0 others within")
+def test_of_several_seeds_the_best_run_of_the_best_mean_is_selected() -> None:
+    selected = select(several(), SelectionRule.BEST, "val_accuracy", IMAGES)
+    assert number_of(selected) == 5
+    assert selected.reason.startswith("the best mean val_accuracy; 0 others within")
 
 
 def test_a_mean_has_the_interval_of_students_t() -> None:
@@ -270,7 +270,7 @@ def test_a_single_seed_has_no_interval() -> None:
     assert one.interval("val_accuracy") is None
 
 
-def test_without_seeds_every_setting_is_a_configuration_of_its_own() -> None:
+def test_without_seeds_every_setting_is_one_configuration() -> None:
     runs = [sized(0, 0.98, 10, l2=0.0), sized(1, 0.97, 10, l2=0.1), sized(2, 0.96, 20, l2=0.0)]
     assert [[run.number for run in one.runs] for one in configurations(runs)] == [[0], [1], [2]]
 
@@ -285,12 +285,12 @@ def test_the_front_is_in_the_order_of_its_runs() -> None:
 
 
 @pytest.mark.parametrize(("bound", "number"), [(None, 3), (5000, 3), (4999, 1), (500, 1), (499, 0), (90, 4)])
-def test_a_bound_on_the_weights_chooses_the_best_within_it(bound: int | None, number: int) -> None:
-    choice = select(SIZED, SelectionRule.BEST, "val_accuracy", 1000, bound)
-    assert chosen(choice) == number
-    assert all(bound is None or one.weights <= bound for one in choice.ranked)
+def test_a_maximum_number_of_weights_selects_the_best_within_it(bound: int | None, number: int) -> None:
+    selected = select(SIZED, SelectionRule.BEST, "val_accuracy", 1000, bound)
+    assert number_of(selected) == number
+    assert all(bound is None or one.weights <= bound for one in selected.ranked)
 
 
-def test_a_bound_that_no_run_keeps_is_refused_with_the_smallest() -> None:
+def test_a_maximum_below_all_runs_is_refused_with_the_smallest() -> None:
     with pytest.raises(NotFoundError, match="no model of at most 89 weights; the smallest has 90"):
         select(SIZED, SelectionRule.BEST, "val_accuracy", 1000, 89)

@@ -1,4 +1,4 @@
-"""Sweeps that ship, driven to their end with made-up curves: how many suggestions their sampler has modelled."""
+"""Shipped sweeps, run to their end with synthetic curves: the number of suggestions that their sampler models."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def drive(spec: SweepSpec, at_a_time: int) -> None:
 
 @pytest.mark.parametrize("at_a_time", [1, 2])
 @pytest.mark.parametrize("name", list(MODELLED))
-def test_a_shipped_sweep_leaves_its_random_start_in_time(
+def test_a_shipped_sweep_models_enough_of_its_suggestions(
     name: str, at_a_time: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sample_relative = optuna.samplers.TPESampler.sample_relative
@@ -62,6 +62,6 @@ def test_a_shipped_sweep_leaves_its_random_start_in_time(
     assert sum(modelled) == MODELLED[name] - (at_a_time - 1)
 
 
-def test_every_shipped_sweep_that_models_is_counted() -> None:
+def test_every_shipped_sweep_with_a_model_is_tested() -> None:
     models = {path.stem for path in SHIPPED.glob("*.toml") if load_spec(path.stem).sampler == "tpe"}
     assert models == set(MODELLED)

@@ -1,4 +1,4 @@
-"""Signals that reach a real process while it listens for them."""
+"""Signals to a real process while it records them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ assert signal.getsignal(number) == before
 
 
 def listen(name: str, ignored: bool) -> str:
-    """The word of a process that sends itself a signal, and was started with it ignored or not."""
+    """Output of a process that sends itself a signal, and was started with it ignored or not."""
 
     def before_it_starts() -> None:
         signal.signal(getattr(signal, name), signal.SIG_IGN if ignored else signal.SIG_DFL)
@@ -48,5 +48,5 @@ def test_a_signal_that_was_ignored_before_stays_ignored(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "exit_code"), [("SIGHUP", 129), ("SIGINT", 130), ("SIGTERM", 143)])
-def test_any_other_asks_for_the_end(name: str, exit_code: int) -> None:
+def test_any_other_signal_requests_a_stop(name: str, exit_code: int) -> None:
     assert listen(name, ignored=False) == f"stop {exit_code}"

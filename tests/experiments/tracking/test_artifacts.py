@@ -13,7 +13,7 @@ from mnist_core.hyperparameters import Hyperparameters
 from mnist_core.models.factory import build_model
 
 
-def test_a_saved_model_is_described_as_it_lies_on_disk(tmp_path: Path) -> None:
+def test_a_saved_model_is_described_as_it_is_on_disk(tmp_path: Path) -> None:
     saved = save_model(build_model(Hyperparameters(hidden_size=4)), tmp_path / "model")
     file = saved.folder / saved.file
     assert saved.sha256 == sha256_of(file)

@@ -1,4 +1,4 @@
-"""The first writes of a sweep: its name is its own, and what fails on the way leaves nothing that blocks."""
+"""The first writes of a sweep: its name is unique, and an error leaves a sweep that can be resumed."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def names_of(store: Store) -> list[str]:
     return sorted(sweep.name for sweep in queries.list_sweeps(store))
 
 
-# Everything is imported before the word is given, so that both name their sweep at the same time.
+# Everything is imported before the start signal, so that both name their sweep at the same time.
 BEGINNER = """
 import sys
 from pathlib import Path
@@ -76,7 +76,7 @@ for _ in range(3):
 """
 
 
-def test_processes_that_begin_sweeps_of_one_name_at_once_give_each_its_own(store: Store, small_npz: Path) -> None:
+def test_processes_that_begin_sweeps_of_one_name_at_once_give_each_a_unique_name(store: Store, small_npz: Path) -> None:
     beginners = [
         subprocess.Popen(
             [sys.executable, "-c", BEGINNER, store.uri, SMALL, str(small_npz)],
@@ -98,7 +98,9 @@ def test_processes_that_begin_sweeps_of_one_name_at_once_give_each_its_own(store
     assert names_of(store) == ["twin", *(f"twin-{number}" for number in range(2, 7))]
 
 
-def test_so_do_many_on_a_server_which_has_no_lock(server_store: Store, data: DataRecord) -> None:
+def test_threads_that_begin_sweeps_on_a_server_at_once_give_each_a_unique_name(
+    server_store: Store, data: DataRecord
+) -> None:
     start = threading.Barrier(4)
 
     def race(_: int) -> str:
@@ -113,7 +115,7 @@ def test_so_do_many_on_a_server_which_has_no_lock(server_store: Store, data: Dat
 
 
 @pytest.mark.parametrize("quicker", ["the one that looks first", "the one that looks last"])
-def test_of_two_runs_that_were_made_with_one_name_one_keeps_it(
+def test_of_two_runs_that_were_created_with_one_name_one_keeps_it(
     quicker: str, server_store: Store, monkeypatch: pytest.MonkeyPatch, data: DataRecord
 ) -> None:
     wanted = quicker.replace(" ", "-")
@@ -140,7 +142,7 @@ def failing(*_: object, **__: object) -> None:
     raise OSError(errno.EIO, "Input/output error")
 
 
-def test_a_beginning_that_fails_closes_its_sweep_which_can_be_resumed(
+def test_an_error_at_the_beginning_closes_the_sweep_which_can_be_resumed(
     store: Store, small_npz: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
@@ -153,7 +155,7 @@ def test_a_beginning_that_fails_closes_its_sweep_which_can_be_resumed(
     assert MlflowClient(store.uri).list_artifacts(result.sweep.run_id)
 
 
-def test_a_beginning_that_was_killed_after_its_first_write_is_resumed(store: Store, small_npz: Path) -> None:
+def test_a_sweep_that_was_killed_after_its_first_write_is_resumed(store: Store, small_npz: Path) -> None:
     killed = BEGINNER.replace("print(", "import os\nMlflowClient.log_param = lambda *arguments: os._exit(9)\nprint(", 1)
     text = "from mlflow import MlflowClient\n" + killed
     ended = subprocess.run(
@@ -178,7 +180,7 @@ def twice(real: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize("place", ["store", "server_store"])
-def test_a_request_that_was_repeated_leaves_one_sweep(
+def test_a_repeated_request_leaves_one_sweep(
     place: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, data: DataRecord
 ) -> None:
     where: Store = request.getfixturevalue(place)
@@ -202,7 +204,7 @@ def test_a_run_whose_id_was_lost_with_the_reply_is_closed(
     assert [(sweep.name, sweep.state) for sweep in queries.list_sweeps(store)] == [("lost", SweepState.FAILED)]
 
 
-def test_resuming_deletes_what_a_repeated_request_left_behind(
+def test_resuming_deletes_the_duplicates_of_a_repeated_request(
     store: Store, small_npz: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:

@@ -1,4 +1,4 @@
-"""Several processes that want one sweep: one drives it, and one that was replaced writes nothing more."""
+"""Several processes that resume one sweep: one drives it, and one that was replaced writes nothing more."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ RECORDED, WANTED = 30, 34
 
 
 def record_sweep(uri: str, name: str, data: Path, trials: int) -> str:
-    """A finished sweep of that many trials that nobody trained; its run id."""
+    """Record a finished sweep of that many trials without training; its run id."""
     store = open_store(uri, create=True)
     spec = parse_spec(SMALL, [f"name={name}", f"trials={trials}", "sampler=random", "pruner=none"])
     record = describe_data(DataSource(Origin.GIVEN, data), spec)
@@ -72,11 +72,11 @@ def test_of_two_processes_that_resume_one_sweep_of_a_server_one_drives_it(
     first = start_resuming(server, name, small_npz, tmp_path)
     time.sleep(apart)
     second = start_resuming(server, name, small_npz, tmp_path)
-    said = {driver: driver.communicate()[0] for driver in (first, second)}
+    messages = {driver: driver.communicate()[0] for driver in (first, second)}
 
-    assert sorted(driver.returncode for driver in said) == [0, 2], said
-    (refused,) = (text for driver, text in said.items() if driver.returncode)
-    (winner,) = (driver for driver in said if not driver.returncode)
+    assert sorted(driver.returncode for driver in messages) == [0, 2], messages
+    (refused,) = (text for driver, text in messages.items() if driver.returncode)
+    (winner,) = (driver for driver in messages if not driver.returncode)
     assert f"mnist-search: sweep {name}: process {winner.pid} on " in refused
     sweep, runs = stored_sweep(name)
     assert sweep.state is SweepState.FINISHED
@@ -94,7 +94,7 @@ def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     return open_store(request.getfixturevalue("server"), create=True)
 
 
-def test_a_parameter_that_many_set_at_once_has_one_value_which_all_are_told(any_store: Store) -> None:
+def test_a_parameter_that_many_threads_set_at_once_has_one_value_for_all(any_store: Store) -> None:
     run_id = any_store.client.create_run(any_store.experiment_id).info.run_id
     racers, keys = [f"racer {number}" for number in range(4)], [f"key_{number}" for number in range(8)]
     start = threading.Barrier(len(racers))
@@ -112,7 +112,7 @@ def test_a_parameter_that_many_set_at_once_has_one_value_which_all_are_told(any_
     assert told == [[recorded[key] for key in keys]] * len(racers)
 
 
-def test_a_lease_that_was_claimed_although_the_reply_was_lost_is_held(
+def test_a_lease_is_held_although_the_reply_to_its_claim_was_lost(
     any_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mlflow.exceptions import MlflowException
@@ -162,22 +162,22 @@ def renewing(store: Store) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("renewing")
-def test_a_sweep_whose_lease_is_renewed_is_left_alone(store: Store, small_npz: Path) -> None:
-    said: list[str] = []
+def test_a_sweep_whose_lease_is_renewed_is_not_resumed(store: Store, small_npz: Path) -> None:
+    messages: list[str] = []
     with pytest.raises(SweepInUseError, match=r"process 1 on another-machine is driving it; .* --take-over"):
-        resume_sweep("small", here(small_npz, on_message=said.append), overrides=["trials=2"])
-    assert said == ["sweep small: waiting for the lease of process 1 on another-machine to expire, 60 s at most"]
+        resume_sweep("small", here(small_npz, on_message=messages.append), overrides=["trials=2"])
+    assert messages == ["sweep small: waiting for the lease of process 1 on another-machine to expire, 60 s at most"]
     _, runs = stored_sweep("small")
     assert len(runs) == 1
 
 
 @pytest.mark.usefixtures("renewing")
-def test_who_asks_for_it_takes_a_sweep_over_at_once(store: Store, small_npz: Path) -> None:
+def test_take_over_resumes_a_sweep_at_once(store: Store, small_npz: Path) -> None:
     result = resume_sweep("small", here(small_npz), overrides=["trials=2"], take_over=True)
     assert (result.ending, len(result.runs)) == (EndReason.DONE, 2)
 
 
-def test_a_lease_that_nobody_renews_expires(store: Store, small_npz: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lease_that_is_not_renewed_expires(store: Store, small_npz: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "EXPIRY_SECONDS", 0.6)
     assert resume_sweep("small", here(small_npz), overrides=["trials=2"]).ending is EndReason.DONE
 
@@ -189,14 +189,15 @@ def test_the_lease_of_a_driver_that_died_on_this_machine_is_free_at_once(
     dead = Driver(Driver.this().host, child.pid, int(psutil.Process(child.pid).create_time()))
     child.wait()
     set_holder(store, str(dead))
-    said: list[str] = []
+    messages: list[str] = []
     assert (
-        resume_sweep("small", here(small_npz, on_message=said.append), overrides=["trials=2"]).ending is EndReason.DONE
+        resume_sweep("small", here(small_npz, on_message=messages.append), overrides=["trials=2"]).ending
+        is EndReason.DONE
     )
-    assert not [line for line in said if "waiting" in line]
+    assert not [line for line in messages if "waiting" in line]
 
 
-def test_a_driver_renews_its_lease_and_gives_it_back(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_driver_renews_its_lease_and_releases_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "RENEW_SECONDS", 0.05)
     run_id = queries.find_sweep(store, "small").run_id
     with HeldLease(store, claim(store, run_id, 3)):
@@ -208,7 +209,7 @@ def test_a_driver_renews_its_lease_and_gives_it_back(store: Store, monkeypatch: 
 
 
 @pytest.mark.usefixtures("store_at_hand")
-def test_a_driver_that_was_replaced_stops_and_leaves_the_runs_of_the_other_alone(small_npz: Path) -> None:
+def test_a_driver_that_was_replaced_stops_and_does_not_change_the_runs_of_the_other(small_npz: Path) -> None:
     def another_takes_it_over() -> None:
         store = open_store(tracking_uri())
         set_holder(store, str(Driver("another-machine", 7, 7)))

@@ -1,4 +1,4 @@
-"""The commit that a sweep is recorded with."""
+"""The recorded commit of a sweep."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def git(folder: Path, *words: str) -> str:
 
 
 def repository(folder: Path) -> str:
-    """Commit all that lies in a folder; the commit."""
+    """Commit all files of a folder; the commit."""
     git(folder, "init", "--quiet")
     git(folder, "add", "--all")
     git(folder, "commit", "--quiet", "--message", "all of it")
@@ -31,7 +31,7 @@ def repository(folder: Path) -> str:
 
 
 def installed_in(folder: Path) -> Any:
-    """The module as it is in a copy of the project there."""
+    """The module, imported from a copy of the project in that folder."""
     (folder / "experiments" / "tracking").mkdir(parents=True)
     copy = folder / "experiments" / "tracking" / "provenance.py"
     shutil.copy(provenance.__file__, copy)

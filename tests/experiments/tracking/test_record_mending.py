@@ -1,4 +1,4 @@
-"""Runs that a killed process, a repeated request or another program left in the store."""
+"""Incomplete, duplicate and changed runs that a killed process, a repeated request or a user left in the store."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ COMMANDS = (["runs", "contest"], ["report", "contest"], ["compare", "contest", "
 
 
 def begin_nothing(store: Store, sweep_id: str, number: int = 9) -> str:
-    """Leave a run as an earlier version did when it was killed right after it had opened the run; its id."""
+    """Create a run like that of an earlier version killed right after it had created the run; its id."""
     tags = {
         "mlflow.parentRunId": sweep_id,
         "kind": "trial",
@@ -47,7 +47,7 @@ def status_of(store: Store, run_id: str) -> str:
     return str(store.client.get_run(run_id).info.status)
 
 
-def test_a_run_without_parameters_hinders_no_command(command: Run, contest: SweepResult, contest_store: Store) -> None:
+def test_commands_work_with_a_run_without_parameters(command: Run, contest: SweepResult, contest_store: Store) -> None:
     begin_nothing(contest_store, contest.sweep.run_id)
     for words in COMMANDS:
         code, _, err = command(*words)
@@ -135,7 +135,7 @@ def test_points_keep_their_exact_values(contest_store: Store, contest: SweepResu
     assert read_runs(contest_store, contest.sweep)[-1].point == point
 
 
-def test_a_run_that_somebody_nested_in_the_sweep_is_none_of_its_trials(
+def test_a_run_that_a_user_nested_in_the_sweep_is_not_a_trial(
     command: Run, contest: SweepResult, contest_store: Store, whole_npz: Path
 ) -> None:
     for tags in ({}, {"kind": "trial"}, {"kind": "trial", "trial_number": "x", "attempt": "1"}):
@@ -158,7 +158,7 @@ def test_a_run_whose_sweep_is_gone_is_still_found(contest: SweepResult, contest_
 
 
 @pytest.mark.parametrize("tag", [None, "perfect"], ids=["removed", "unknown"])
-def test_a_state_that_somebody_removed_or_changed_follows_from_what_else_is_recorded(
+def test_a_removed_or_changed_state_follows_from_status_and_stop_reason(
     command: Run, contest: SweepResult, contest_store: Store, tag: str | None
 ) -> None:
     for run in contest.runs:
@@ -171,7 +171,7 @@ def test_a_state_that_somebody_removed_or_changed_follows_from_what_else_is_reco
         assert command(*words)[0] == 0, words
 
 
-def test_a_closed_run_of_which_nothing_is_known_has_no_result(contest: SweepResult, contest_store: Store) -> None:
+def test_a_closed_run_without_metrics_has_no_result(contest: SweepResult, contest_store: Store) -> None:
     left = begin_nothing(contest_store, contest.sweep.run_id)
     contest_store.client.set_tag(left, Tag.POINT, '{"hidden_size": 8}')
     contest_store.client.delete_tag(left, Tag.STATE)
@@ -223,7 +223,7 @@ def _in_berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_in_berlin")
-def test_a_trial_in_the_hour_that_is_repeated_in_autumn_takes_as_long_as_it_took(
+def test_the_duration_of_a_trial_is_right_in_the_hour_that_autumn_repeats(
     command: Run, contest: SweepResult, contest_store: Store
 ) -> None:
     # 02:50 in summer time to 02:45 in winter time, and the sweep's own beginning before that.

@@ -1,4 +1,4 @@
-"""Credentials in the address of a store are shown nowhere: not by a command, the service, a record or an error."""
+"""Credentials in the address of a store: no command, service, record or error shows them."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ SECRET = "hunter2-of-the-store"
         ("sqlite:////home/a@b/mlruns/mlflow.db", "sqlite:////home/a@b/mlruns/mlflow.db"),
     ],
 )
-def test_an_address_is_shown_without_what_is_secret_in_it(address: str, shown: str) -> None:
+def test_an_address_is_shown_without_its_secrets(address: str, shown: str) -> None:
     assert redact(address.format(SECRET)) == shown
     assert redact(f"no answer from '{address.format(SECRET)}' (twice)") == f"no answer from '{shown}' (twice)"
 
 
-def test_a_password_is_found_in_a_message_by_itself_and_decoded() -> None:
-    said = redact_of("bad port 'p@ss', bad password 'p%40ss'", "postgresql://user:p%40ss@host/db")
-    assert said == "bad port '***', bad password '***'"
+def test_a_password_alone_or_decoded_is_removed_from_a_message() -> None:
+    messages = redact_of("bad port 'p@ss', bad password 'p%40ss'", "postgresql://user:p%40ss@host/db")
+    assert messages == "bad port '***', bad password '***'"
 
 
 @pytest.mark.parametrize("scheme", ["http", "https", "postgresql", "mysql", "postgresql+psycopg2", "nonsense", "file"])
-def test_no_error_shows_them(command: Run, monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+def test_no_error_shows_credentials(command: Run, monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"{scheme}://user:{SECRET}@127.0.0.1:1/db?token={SECRET}")
     for words in (["sweeps"], ["runs", "small"], ["ui"], ["sweep", "quick"], ["registry"]):
         code, out, err = command(*words)
@@ -72,7 +72,7 @@ def test_a_database_without_its_driver_is_one_line_with_what_to_install(
     ]
 
 
-def test_the_service_does_not_show_them_while_the_store_is_away() -> None:
+def test_the_service_does_not_show_credentials_while_the_store_is_unreachable() -> None:
     manager = ModelManager(RegistryModelSource(f"http://user:{SECRET}@127.0.0.1:1"), load_predictor)
     manager.check()
     with TestClient(create_app(manager), base_url="http://127.0.0.1") as client:
@@ -90,7 +90,7 @@ def everything_recorded(store: Store, folder: Path) -> str:
     return "".join([repr(sweep), *map(repr, read_runs(store, sweep)), *described, *files])
 
 
-def test_neither_commands_nor_records_nor_the_service_show_those_of_a_server(
+def test_neither_commands_nor_records_nor_the_service_show_credentials_of_a_server(
     server: str,
     whole_npz: Path,
     command: Run,
@@ -99,9 +99,9 @@ def test_neither_commands_nor_records_nor_the_service_show_those_of_a_server(
     tmp_path: Path,
 ) -> None:
     uri = server.replace("://", f"://user:{SECRET}@")
-    said: list[str] = []
-    run_sweep(parse_spec(CONTEST), here(whole_npz, tracking_uri=uri, on_message=said.append))
-    printed = "".join([*said, *capsys.readouterr()])
+    messages: list[str] = []
+    run_sweep(parse_spec(CONTEST), here(whole_npz, tracking_uri=uri, on_message=messages.append))
+    printed = "".join([*messages, *capsys.readouterr()])
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     for code, *words in (
         (0, "sweeps"),

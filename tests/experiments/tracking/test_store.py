@@ -29,7 +29,7 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def test_the_default_is_mlruns_in_the_working_directory_and_the_environment_wins(
+def test_the_default_store_is_mlruns_in_the_working_directory_unless_the_environment_names_one(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     assert tracking_uri() == uri_of(tmp_path / "mlruns" / "mlflow.db")
@@ -39,12 +39,12 @@ def test_the_default_is_mlruns_in_the_working_directory_and_the_environment_wins
 
 
 @pytest.mark.parametrize("uri", ["mlruns", "./mlruns", "file:///somewhere/mlruns"])
-def test_the_deprecated_file_store_is_refused_with_the_way_out(uri: str) -> None:
+def test_the_deprecated_file_store_is_refused_with_an_alternative(uri: str) -> None:
     with pytest.raises(StoreError, match=r"file store is deprecated; expected .* sqlite:///"):
         tracking_uri(uri)
 
 
-def test_a_store_is_made_only_where_that_is_asked_for(tmp_path: Path) -> None:
+def test_a_store_is_created_only_on_request(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "mlflow.db"
     with pytest.raises(NotFoundError, match="no store there yet; run a sweep first"):
         open_store(uri_of(path))
@@ -69,13 +69,13 @@ def test_a_deleted_experiment_is_one_line_that_says_how_to_restore_it(
     assert open_store(uri).experiment_id == store.experiment_id
 
 
-def test_artifacts_lie_beside_the_database(tmp_path: Path) -> None:
+def test_artifacts_are_stored_beside_the_database(tmp_path: Path) -> None:
     store = open_store(uri_of(tmp_path / "mlruns" / "mlflow.db"), create=True)
     experiment = store.client.get_experiment(store.experiment_id)
     assert experiment.artifact_location == (tmp_path / "mlruns" / "artifacts").as_uri()
 
 
-def test_a_server_that_does_not_answer_is_named_at_once(free_port: int) -> None:
+def test_a_server_that_does_not_respond_is_named_at_once(free_port: int) -> None:
     started = time.monotonic()
     with pytest.raises(StoreError, match=rf"http://127.0.0.1:{free_port}: no tracking server answers there"):
         open_store(f"http://127.0.0.1:{free_port}", create=True)
@@ -83,7 +83,7 @@ def test_a_server_that_does_not_answer_is_named_at_once(free_port: int) -> None:
     assert time.monotonic() - started < 15
 
 
-def test_a_store_of_another_mlflow_version_is_refused_with_the_way_out(tmp_path: Path) -> None:
+def test_a_store_of_another_mlflow_version_is_refused_with_the_command_to_upgrade(tmp_path: Path) -> None:
     open_store(uri_of(tmp_path / "mlflow.db"), create=True)
     # A copy, because MLflow looks at the version of a store once in a process.
     path = shutil.copy(tmp_path / "mlflow.db", tmp_path / "copy.db")
@@ -93,14 +93,14 @@ def test_a_store_of_another_mlflow_version_is_refused_with_the_way_out(tmp_path:
         open_store(uri_of(path))
 
 
-def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mlflow.db"
     path.write_text("no database\n" * 100)
     with pytest.raises(StoreError, match="file is not a database"):
         open_store(uri_of(path))
 
 
-def test_errors_of_our_own_code_are_not_taken_for_errors_of_the_store(tmp_path: Path) -> None:
+def test_errors_of_this_project_are_not_store_errors(tmp_path: Path) -> None:
     store = open_store(uri_of(tmp_path / "mlflow.db"), create=True)
     with pytest.raises(ZeroDivisionError), store.errors("dividing"):
         _ = 1 / 0
@@ -108,7 +108,7 @@ def test_errors_of_our_own_code_are_not_taken_for_errors_of_the_store(tmp_path: 
         raise OSError("No space left on device")
 
 
-def test_a_uri_that_names_the_driver_of_sqlite_is_an_embedded_store_too(tmp_path: Path) -> None:
+def test_a_uri_that_names_the_driver_of_sqlite_is_an_embedded_store(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "mlflow.db"
     with pytest.raises(NotFoundError, match="no store there yet"):
         open_store(f"sqlite+pysqlite:///{path}")
@@ -120,7 +120,7 @@ def test_a_uri_that_names_the_driver_of_sqlite_is_an_embedded_store_too(tmp_path
 
 
 @pytest.mark.parametrize("lock", [Store.exclusively, Store.naming])
-def test_of_those_who_decide_on_an_embedded_store_one_goes_at_a_time(
+def test_the_locks_of_an_embedded_store_admit_one_process_at_a_time(
     tmp_path: Path, lock: Callable[[Store], AbstractContextManager[None]]
 ) -> None:
     store = open_store(uri_of(tmp_path / "mlflow.db"), create=True)
@@ -139,7 +139,7 @@ def test_of_those_who_decide_on_an_embedded_store_one_goes_at_a_time(
         assert list(pool.map(enter, [store, same, store, same])) == [1] * 4
 
 
-def test_two_that_make_the_experiment_of_a_new_server_at_once_both_have_it(
+def test_two_processes_that_create_the_experiment_of_a_new_server_at_once_both_open_it(
     server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "raced-for")

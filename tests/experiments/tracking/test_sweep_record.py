@@ -1,4 +1,4 @@
-"""What a sweep leaves in MLflow, read by MLflow's own means."""
+"""The record of a sweep in MLflow, read through MLflow's own client."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def model_of(client: MlflowClient, run: Run) -> LoggedModel:
     return client.get_logged_model(output.model_id)
 
 
-def test_the_parent_says_what_was_run_on_what(
+def test_the_parent_run_records_the_sweep_and_its_data(
     client: MlflowClient, parent: Run, small_npz: Path, tmp_path: Path
 ) -> None:
     digest = DataSource(Origin.GIVEN, small_npz).load_training().digest
@@ -117,7 +117,7 @@ def test_curves_have_a_point_for_each_epoch(client: MlflowClient, children: list
             assert sorted(point.step for point in points) == list(range(1, epochs + 1))
 
 
-def test_the_best_epochs_figures_are_logged_once_and_are_those_of_its_point_on_the_curve(
+def test_metrics_of_the_best_epoch_are_logged_once_and_equal_its_point_on_the_curve(
     client: MlflowClient, children: list[Run]
 ) -> None:
     for run in children:
@@ -131,7 +131,7 @@ def test_the_best_epochs_figures_are_logged_once_and_are_those_of_its_point_on_t
         assert len(client.get_metric_history(run.info.run_id, "best_val_accuracy")) == 1
 
 
-def test_the_saved_model_has_the_figures_of_its_run(
+def test_the_saved_model_has_the_metrics_of_its_run(
     client: MlflowClient, children: list[Run], small_npz: Path, tmp_path: Path
 ) -> None:
     held_out = split(DataSource(Origin.GIVEN, small_npz).load_training(), 200, seed=0).validation
@@ -150,7 +150,7 @@ def load(client: MlflowClient, run: Run, folder: Path) -> keras.Model:
     return keras.saving.load_model(next(path.rglob("model.keras")), safe_mode=True)
 
 
-def test_models_are_ready_signed_and_carry_their_digest(
+def test_models_are_ready_and_have_a_signature_and_their_digest(
     client: MlflowClient, children: list[Run], tmp_path: Path
 ) -> None:
     for run in children:

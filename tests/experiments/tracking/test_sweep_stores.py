@@ -1,4 +1,4 @@
-"""Sweeps on disks that are full, stores that break, and a tracking server."""
+"""Sweeps with a full disk, a store that fails, and a tracking server."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_model_that_cannot_be_stored_fails_its_trial_and_is_never_ready(
     assert [shown.state for _, shown in watcher.ended].count(TrialState.FAILED) == 1
 
 
-def test_a_store_that_breaks_ends_the_sweep_with_one_error_and_loses_nothing_recorded(
+def test_a_store_that_fails_ends_the_sweep_with_one_error_and_loses_nothing_recorded(
     small_npz: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = Watcher(after=2, do=lambda: patch.setattr(MlflowClient, "create_run", failing))
@@ -96,7 +96,7 @@ def raising(error: Exception) -> Any:
     return method
 
 
-def test_a_tracking_server_is_as_good_as_the_embedded_store(
+def test_a_sweep_on_a_tracking_server_equals_one_in_an_embedded_store(
     small_npz: Path, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)

@@ -1,4 +1,4 @@
-"""Credentials of the store: named among all variables, and not in the hands of a worker."""
+"""Environment variables with credentials of the store, and their absence in workers."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ PASSWORDS = {
         "GOOGLE_APPLICATION_CREDENTIALS",
     ],
 )
-def test_what_a_store_asks_for_is_known_by_its_name(name: str) -> None:
+def test_a_variable_with_credentials_is_recognised_by_its_name(name: str) -> None:
     assert credential_variables({name: "x"}) == (name,)
 
 
 @pytest.mark.parametrize("uri", ["https://ada:lovelace@mlflow.example.org/x", "postgresql+psycopg2://ada@db/mlflow"])
-def test_an_address_with_a_user_in_it_is_one_too(uri: str) -> None:
+def test_a_variable_with_credentials_is_recognised_by_a_url_with_a_user(uri: str) -> None:
     assert credential_variables({"MLFLOW_TRACKING_URI": uri}) == ("MLFLOW_TRACKING_URI",)
 
 
@@ -58,7 +58,7 @@ def test_an_address_with_a_user_in_it_is_one_too(uri: str) -> None:
         ("PATH", "/bin"),
     ],
 )
-def test_all_else_is_left_to_the_workers(name: str, value: str) -> None:
+def test_workers_keep_all_other_variables(name: str, value: str) -> None:
     assert credential_variables({name: value}) == ()
 
 
@@ -73,7 +73,7 @@ space = { units = [4] }
 """
 
 
-def test_a_worker_has_none_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_has_no_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in PASSWORDS.items():
         monkeypatch.setenv(name, value)
     uri = f"sqlite:///{tmp_path}/mlflow.db"
