@@ -52,7 +52,7 @@ def confirm_sweep(name: str, top: int = 3, seeds: int = 5, options: LaunchOption
 
 
 def confirmation_of(spec: SweepSpec, best: Sequence[Configuration], seeds: Sequence[int], digest: str) -> SweepSpec:
-    """The sweep of each configuration with each seed, seed by seed, so that an early end treats all alike."""
+    """The sweep of each configuration with each seed, seed by seed: after an early end all have about equally many."""
     settings = [{name: value for name, value in one.run.point.items() if name != SEED} for one in best]
     points = tuple({**setting, SEED: seed} for seed in seeds for setting in settings)
     return replace(spec, data=replace(spec.data, digest=digest)).with_points(f"{spec.name}-confirmation", points)

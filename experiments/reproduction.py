@@ -93,7 +93,7 @@ def reproduce_run(store: Store, run: RunRecord, source: DataSource, progress: Pr
         # Without the other trials the pruner cannot decide, so the training is limited to the epochs before pruning.
         trial = replace(trial, training=replace(trial.training, epochs=len(recorded.history)))
     with tempfile.TemporaryDirectory(prefix="mnist-search-") as folder:
-        kept = fetch_model(store, run, Path(folder)) if run.model_id else None
+        recorded_model = fetch_model(store, run, Path(folder)) if run.model_id else None
         staging = Path(folder) / "again"
         staging.mkdir()
         # The sums of a convolution depend, in their last bits, on the number of threads.
@@ -111,7 +111,7 @@ def reproduce_run(store: Store, run: RunRecord, source: DataSource, progress: Pr
         )
         again = _train(trial, LocalExecutor(context, 1), progress)
         assert again.model is not None
-        largest = _largest_difference(kept, again.model.folder / again.model.file) if kept else None
+        largest = _largest_difference(recorded_model, again.model.folder / again.model.file) if recorded_model else None
     return Reproduction(run, recorded, again, version_differences(sweep), largest)
 
 

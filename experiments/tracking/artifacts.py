@@ -71,7 +71,7 @@ def fetch_model(store: Store, run: RunRecord, folder: Path) -> Path:
     """Copy a run's model file out of the store, and verify its SHA-256.
 
     Args:
-        store: where the run is.
+        store: that has the run.
         run: any; it needs a READY model.
         folder: for the copy.
 
@@ -83,9 +83,9 @@ def fetch_model(store: Store, run: RunRecord, folder: Path) -> Path:
     """
     recorded = run.tags.get(Tag.MODEL_SHA256, "none")
     if run.model_id is None:
-        kept = f"; {run.tags[Tag.MODEL_ID]}, SHA-256 {recorded}, was deleted" if Tag.MODEL_ID in run.tags else ""
+        deleted = f"; {run.tags[Tag.MODEL_ID]}, SHA-256 {recorded}, was deleted" if Tag.MODEL_ID in run.tags else ""
         raise ModelError(
-            f"run {run.title} ({run.run_id}): expected a model that is READY, found none{kept}; "
+            f"run {run.title} ({run.run_id}): expected a model that is READY, found none{deleted}; "
             f"the run is {run.state.value}"
         )
     return _fetch(store, run.model_id, recorded, f"run {run.title}", folder)

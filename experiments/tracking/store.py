@@ -92,13 +92,13 @@ class Store:
         """
         import mlflow
 
-        kept = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None  # type: ignore[no-untyped-call]
+        previous = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None  # type: ignore[no-untyped-call]
         environment = os.environ.get(URI_VARIABLE)
         mlflow.set_tracking_uri(self.uri)
         try:
             yield
         finally:
-            mlflow.set_tracking_uri(kept)  # type: ignore[arg-type]  # None unsets it
+            mlflow.set_tracking_uri(previous)  # type: ignore[arg-type]  # None unsets it
             # MLflow also sets the environment variable.
             os.environ.pop(URI_VARIABLE, None)
             if environment is not None:

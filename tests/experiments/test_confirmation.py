@@ -107,9 +107,7 @@ def test_the_command_shows_means_and_what_to_promote(command: Run, contest_store
     assert "mnist-search promote contest-confirmation" in out
 
 
-def test_a_sweep_with_a_numbered_name_is_confirmed_under_that_name(
-    contest_store: Store, whole_npz: Path
-) -> None:
+def test_a_sweep_with_a_numbered_name_is_confirmed_under_that_name(contest_store: Store, whole_npz: Path) -> None:
     line = [line for line in CONTEST.splitlines() if "able too" not in line and "nothing" not in line]
     spec = parse_spec("\n".join(line for line in line if "overflow" not in line), SHORT)
     assert run_sweep(spec, here(whole_npz)).sweep.name == "contest-2"

@@ -14,10 +14,11 @@ from mlflow import MlflowClient
 
 from experiments import parse_spec, resume_sweep, run_sweep
 from experiments.selection import tie_breaker
+from experiments.tracking import trial_results
 from experiments.tracking.provenance import Driver
 from experiments.tracking.records import SPEC_FILE, SweepState, Tag
 from experiments.tracking.store import open_store, tracking_uri
-from mnist_core.errors import DataError, NotFoundError, SpecError, SweepInUseError
+from mnist_core.errors import DataError, NotFoundError, SpecError, StoreError, SweepInUseError
 from search.sweep import EndReason
 from search.trial import TrialState
 from tests.helpers.stores import as_recorded_before_the_crossentropy
@@ -76,6 +77,25 @@ def test_a_sweep_recorded_without_crossentropies_is_resumed_and_all_its_runs_are
     assert recorded == [False, False, True]
     assert tie_breaker(more.ranked, "val_accuracy") == "val_loss"
     assert len(more.ranked) == 3
+
+
+def test_an_error_before_the_first_trial_of_a_resumed_sweep_changes_no_state_and_releases_the_lease(
+    small_npz: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise StoreError("the store cannot be read")
+
+    run_sweep(parse_spec(SMALL, ["trials=1", "training.epochs=1"]), here(small_npz))
+    with monkeypatch.context() as patch:
+        patch.setattr(trial_results, "read_resume_state", failing)
+        with pytest.raises(StoreError, match="the store cannot be read"):
+            resume_sweep("small", here(small_npz), overrides=["trials=2"])
+    sweep, _ = stored_sweep("small")
+    assert sweep.state is SweepState.FINISHED
+    messages: list[str] = []
+    resumed = resume_sweep("small", here(small_npz, on_message=messages.append), overrides=["trials=2"])
+    assert resumed.ending is EndReason.DONE
+    assert not [line for line in messages if "waiting for the lease" in line]
 
 
 def test_resuming_on_other_data_is_refused_with_both_digests_and_changes_nothing(
