@@ -55,7 +55,7 @@ def evaluated(answers: Sequence[int], labels: Sequence[int], digest: str = "d" *
 
 def candidate(number: int, wrong: Sequence[int], count: int = 100, **other: Any) -> EvaluatedRun:
     """A run that recognised all of so many images but those of these indices."""
-    labels = [index % 10 for index in range(count)]
-    answers = [(label + 1) % 10 if index in set(wrong) else label for index, label in enumerate(labels)]
+    labels, mistaken = [index % 10 for index in range(count)], set(wrong)
+    answers = [(label + 1) % 10 if index in mistaken else label for index, label in enumerate(labels)]
     tags = {Tag.SWEEP: "small", Tag.MODEL_SHA256: f"{number:064x}"}
     return EvaluatedRun(run(number, tags=tags, **other), evaluated(answers, labels))
