@@ -6,9 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from experiments.reporting.statistics import TimeSpent, accuracy_of, seconds_to_reach, time_spent
-from experiments.reporting.tables import number
-from experiments.reporting.timeline import SweepTimeline, workers_of
+from experiments.formatting import format_number
+from experiments.reporting.timeline import (
+    SweepTimeline,
+    TimeSpent,
+    accuracy_of,
+    seconds_to_reach,
+    time_spent,
+    workers_of,
+)
 from experiments.tracking.datasets import SHOWN_DIGEST
 from experiments.tracking.records import Tag
 
@@ -89,9 +95,9 @@ def _texts(each: SweepMeasures) -> list[str]:
     return [
         *(each.engine, each.sampler, each.pruner),
         *map(str, (each.workers, each.attempts, each.complete)),
-        *(number(value, ".4f") for value in (each.best, each.median)),
-        *(number(time, ",.0f") or "never" for time in each.reached),
-        *(number(time, ",.1f") or "not recorded" for time in seconds),
+        *(format_number(value, ".4f") for value in (each.best, each.median)),
+        *(format_number(time, ",.0f") or "never" for time in each.reached),
+        *(format_number(time, ",.1f") or "not recorded" for time in seconds),
     ]
 
 

@@ -65,7 +65,7 @@ def report(
     store = open_store(tracking_uri())
     sweep = find_sweep(store, name)
     made = report_sweep(store, sweep)
-    _print_pictures(console, made.pictures, FOLDER)
+    _print_pictures(console, made.plots, FOLDER)
     console.print(f"{FOLDER}/{PAGE:<26} all of them, with the numbers behind them")
     if out is not None:
         with writing("--out", out):

@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs nothing but itself."""
+"""The report as one HTML file that loads nothing else."""
 
 from __future__ import annotations
 
@@ -6,32 +6,32 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.reporting.sections import Section
-from experiments.reporting.tables import Table, trials_table
+from experiments.reporting.sections.base import Section
+from experiments.reporting.sections.trials import trials_table
 from experiments.reporting.timeline import SweepTimeline
 from mnist_core.plotting import RenderedPlot
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A chapter and what came of its picture."""
+class RenderedSection:
+    """A section and its plot, drawn or with the reason why it could not be."""
 
     section: Section
-    picture: RenderedPlot
+    plot: RenderedPlot
 
     @property
     def data_uri(self) -> str:
-        """The picture inside the page."""
-        return "data:image/png;base64," + base64.b64encode(self.picture.png).decode("ascii")
+        """The plot's PNG as a data URI, for the page."""
+        return "data:image/png;base64," + base64.b64encode(self.plot.png).decode("ascii")
 
 
-def render(timeline: SweepTimeline, facts: Sequence[tuple[str, str]], shown: Sequence[Shown]) -> str:
-    """The page's text.
+def render_page(timeline: SweepTimeline, facts: Sequence[tuple[str, str]], sections: Sequence[RenderedSection]) -> str:
+    """The page as HTML.
 
     Args:
         timeline: of the sweep.
         facts: names and values for the head of the page.
-        shown: the chapters, in their order.
+        sections: in their order.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -43,5 +43,4 @@ def render(timeline: SweepTimeline, facts: Sequence[tuple[str, str]], shown: Seq
         lstrip_blocks=True,
     )
     template = environment.get_template("page.html.jinja")
-    all_trials: Table = trials_table(timeline)
-    return template.render(name=timeline.sweep.name, facts=facts, shown=shown, all_trials=all_trials)
+    return template.render(name=timeline.sweep.name, facts=facts, sections=sections, all_trials=trials_table(timeline))

@@ -1,33 +1,75 @@
-"""Optuna's own pictures of a study, in this project's style. They need no window and leave none behind."""
+"""Optuna's own plots of a study, in this project's style. They open no window and leave no figure in pyplot."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import optuna
 from optuna.distributions import IntDistribution
 
+from experiments.formatting import pluralize
+from experiments.reporting.axes import LABELS, WIDTH
+from experiments.reporting.timeline import SweepTimeline
 from mnist_core.plotting import BLUE, ORANGE, SCORES, plain_logarithmic, whole_numbers
+from search.study import importances, to_study
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-WIDTH = 8.2
+
+class StudyPlots:
+    """The plots of one sweep as an Optuna study, which is built once.
+
+    Args:
+        timeline: of the sweep.
+    """
+
+    def __init__(self, timeline: SweepTimeline) -> None:
+        self._timeline = timeline
+
+    @cached_property
+    def study(self) -> optuna.Study:
+        """The finished trials as a study in memory."""
+        return to_study(self._timeline.spec, self._timeline.outcomes())
+
+    @cached_property
+    def importances(self) -> dict[str, float]:
+        """Share of each parameter, the largest first; empty where they cannot be computed."""
+        try:
+            return importances(self.study)
+        except ValueError:
+            return {}
+
+    def draw(self, plot: Callable[..., Figure], *arguments: object, min_trials: int = 1) -> Figure:
+        """Draw one of the functions below.
+
+        Args:
+            plot: takes the study, the label of the objective, and the arguments.
+            arguments: of the plot.
+            min_trials: complete trials that it needs.
+
+        Raises:
+            ValueError: there are fewer.
+        """
+        if (found := len(self._timeline.complete)) < min_trials:
+            raise ValueError(f"needs {pluralize(min_trials, 'complete trial')}, found {found}")
+        return plot(self.study, LABELS[self._timeline.spec.metric], *arguments)
 
 
 def draw_history(study: optuna.Study, objective: str) -> Figure:
-    """Every complete trial's value, and the best so far."""
+    """Value of every complete trial, and the best value so far."""
     with _without_windows():
         from optuna.visualization.matplotlib import plot_optimization_history
 
         axes = plot_optimization_history(study, target_name=objective)
-        axes.set(title="Every complete trial, and the best so far", xlabel="trial")
-        axes.collections[0].set(color=BLUE, label="a complete trial")
+        axes.set(title="Value by trial", xlabel="trial")
+        axes.collections[0].set(color=BLUE, label="complete trial")
         for line in axes.lines:
             line.set(color=ORANGE, alpha=1, drawstyle="steps-post", label="best so far")
         axes.legend(loc="best")
@@ -36,7 +78,7 @@ def draw_history(study: optuna.Study, objective: str) -> Figure:
 
 
 def draw_parallel_coordinates(study: optuna.Study, objective: str) -> Figure:
-    """Each trial as a line across its parameters, each on its own axis, logarithmic where it was searched so."""
+    """Each trial as a line across the axes of its parameters; searched in log scale, drawn in log scale."""
     with _without_windows():
         from matplotlib.patheffects import withStroke
         from optuna.visualization.matplotlib import plot_parallel_coordinate
@@ -55,12 +97,12 @@ def draw_parallel_coordinates(study: optuna.Study, objective: str) -> Figure:
 
 
 def draw_importances(study: optuna.Study, objective: str) -> Figure:
-    """Share of each parameter in what tells good trials from bad, by PED-ANOVA."""
+    """Share of each parameter in the difference between good and bad trials, by PED-ANOVA."""
     with _without_windows():
         from optuna.visualization.matplotlib import plot_param_importances
 
         axes = plot_param_importances(study, target_name=objective)
-        axes.set_title(f"Which parameters matter to {objective}", loc="left")
+        axes.set_title(f"Importance for {objective}", loc="left")
         axes.set(xlabel="importance (PED-ANOVA; shares of 1)", ylabel="")
         if legend := axes.get_legend():
             legend.remove()
@@ -89,7 +131,7 @@ def draw_contours(study: optuna.Study, objective: str, parameters: Sequence[str]
     Args:
         study: with two or more complete trials.
         objective: name of the value.
-        parameters: two or more of the study's; three give three fields, which is what can be read.
+        parameters: two or more of the study's.
     """
     with _without_windows():
         from optuna.visualization.matplotlib import plot_contour
@@ -108,7 +150,7 @@ def _integers(study: optuna.Study) -> set[str]:
 
 
 def _keep_lower_triangle(axes: np.ndarray[Any, Any]) -> None:
-    """Take away what is empty or shown twice, and the room for it."""
+    """Hide the empty and the repeated panels, and the space for them."""
     size = len(axes)
     for row, column in zip(*np.triu_indices(size), strict=True):
         axes[row, column].set_visible(False)
@@ -119,13 +161,13 @@ def _keep_lower_triangle(axes: np.ndarray[Any, Any]) -> None:
 
 @contextmanager
 def _without_windows() -> Iterator[None]:
-    """Let Optuna draw through pyplot without a window, in the style around this block instead of its own."""
+    """In this block, Optuna draws through pyplot without a window, in the style that is set around it."""
     import matplotlib as mpl
     import matplotlib.pyplot as plt
     from matplotlib import style
 
     before = mpl.get_backend(auto_select=False)
-    theirs = style.library["ggplot"]
+    ggplot = style.library["ggplot"]
     plt.switch_backend("agg")
     style.library["ggplot"] = mpl.RcParams()
     try:
@@ -133,13 +175,13 @@ def _without_windows() -> Iterator[None]:
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             yield
     finally:
-        style.library["ggplot"] = theirs
+        style.library["ggplot"] = ggplot
         if before:
             plt.switch_backend(before)
 
 
 def _sized(drawn: Axes | np.ndarray[Any, Any], height: float, title: str = "") -> Figure:
-    """The figure of the axes, at the size of all pictures, forgotten by pyplot."""
+    """The figure of the axes, at the size of all plots, and closed in pyplot."""
     import matplotlib.pyplot as plt
     from matplotlib.ticker import ScalarFormatter
 

@@ -1,4 +1,4 @@
-"""Making a sweep's report, and putting it where the sweep is."""
+"""Make the report of a sweep, and log it to the sweep."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from experiments.reporting.html import Shown, render
-from experiments.reporting.sections import Sections
-from experiments.reporting.summary import description, summarize
+from experiments.reporting.html import RenderedSection, render_page
+from experiments.reporting.optuna_plots import StudyPlots
+from experiments.reporting.sections import build_sections
+from experiments.reporting.summary import describe, summarize
 from experiments.reporting.timeline import SweepTimeline, read_timeline
 from experiments.tracking.records import SweepRecord
 from experiments.tracking.store import Store
@@ -27,65 +28,65 @@ def _never() -> bool:
 
 @dataclass(frozen=True)
 class SweepReport:
-    """What was made of a sweep.
+    """The report of a sweep.
 
     Args:
-        pictures: in their order; those that could not be drawn say why.
-        page: HTML with all of it.
-        summary: the same in a few lines of Markdown.
+        plots: in their order; one that could not be drawn holds the reason.
+        page: as HTML, with all plots, captions and tables.
+        summary: a few lines of Markdown.
     """
 
-    pictures: tuple[RenderedPlot, ...]
+    plots: tuple[RenderedPlot, ...]
     page: str
     summary: str
 
     @property
     def missing(self) -> list[RenderedPlot]:
-        """Pictures that could not be drawn."""
-        return [picture for picture in self.pictures if picture.problem]
+        """Plots that could not be drawn."""
+        return [plot for plot in self.plots if plot.problem]
 
 
 def make_report(timeline: SweepTimeline, stop: Callable[[], bool] = _never) -> SweepReport:
-    """Draw a sweep and write its page.
+    """Draw the plots of a sweep and write its page.
 
     Args:
         timeline: of the sweep.
-        stop: asked before each picture.
+        stop: asked before each plot.
 
     Raises:
-        InterruptedError: it was to stop.
+        InterruptedError: ``stop`` returned True.
     """
-    sections = Sections(timeline)
-    shown = []
-    for section in sections:
+    study_plots = StudyPlots(timeline)
+    sections = []
+    for section in build_sections(timeline, study_plots):
         if stop():
             raise InterruptedError("interrupted")
-        shown.append(Shown(section, render_plot(section.sketch)))
-    facts = summarize(timeline, sections.importances)
-    missing = [each.picture.title for each in shown if each.picture.problem]
-    summary = description(facts, f"{FOLDER}/{PAGE}", missing)
-    return SweepReport(tuple(each.picture for each in shown), render(timeline, facts, shown), summary)
+        sections.append(RenderedSection(section, render_plot(section.plot)))
+    facts = summarize(timeline, study_plots.importances)
+    plots = tuple(each.plot for each in sections)
+    summary = describe(facts, f"{FOLDER}/{PAGE}", [plot.title for plot in plots if plot.problem])
+    return SweepReport(plots, render_page(timeline, facts, sections), summary)
 
 
 def report_sweep(store: Store, sweep: SweepRecord, stop: Callable[[], bool] = _never) -> SweepReport:
-    """Make the report of a sweep and log it to its parent run: pictures, page, description.
+    """Make the report of a sweep and log it to its parent run: plots, page, description.
 
     Args:
-        store: where the sweep is, open for writing.
+        store: that holds the sweep, open for writing.
         sweep: its parent run.
-        stop: asked before each picture; nothing is logged where it says so.
+        stop: asked before each plot; where it returns True, nothing is logged.
 
     Raises:
-        InterruptedError: it was to stop.
+        InterruptedError: ``stop`` returned True.
         StoreError: the store cannot be read or written.
-        SpecError: the sweep's file in the store is not one.
+        SpecError: the sweep's file in the store is no valid one.
     """
     report = make_report(read_timeline(store, sweep), stop)
-    with TemporaryDirectory(prefix="mnist-search-") as place, store.errors(f"logging the report of {sweep.name}"):
-        for picture in report.pictures:
-            if picture.png:
-                Path(place, picture.file).write_bytes(picture.png)
-        Path(place, PAGE).write_text(report.page, encoding="utf-8")
-        store.client.log_artifacts(sweep.run_id, place, FOLDER)
+    with TemporaryDirectory(prefix="mnist-search-") as folder, store.errors(f"logging the report of {sweep.name}"):
+        for plot in report.plots:
+            if plot.png:
+                Path(folder, plot.file).write_bytes(plot.png)
+        Path(folder, PAGE).write_text(report.page, encoding="utf-8")
+        store.client.log_artifacts(sweep.run_id, folder, FOLDER)
         store.client.set_tag(sweep.run_id, DESCRIPTION, report.summary)
     return report

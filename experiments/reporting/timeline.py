@@ -1,4 +1,4 @@
-"""A sweep from its first trial to its last, read from MLflow once and told in seconds of its own time."""
+"""The timeline of a sweep: its trials on one clock, read from MLflow once, and the numbers that follow from it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from datetime import UTC, datetime
 
 from experiments import selection
 from experiments.tracking.queries import read_recorded_spec, read_runs
-from experiments.tracking.records import CurvePoint, RunRecord, SweepRecord, Tag
+from experiments.tracking.records import TRACKING_SECONDS, CurvePoint, RunRecord, SweepRecord, Tag
 from experiments.tracking.store import Store
 from experiments.tracking.trial_results import read_curve
+from mnist_core.metrics import Metric
 from search.space import Point
 from search.spec import SweepSpec
 from search.trial import Outcome, TrialState
 
-# No trial open for longer than this: the sweep was left, and resumed later.
+# Seconds without an open trial after which the sweep counts as left and resumed later.
 MAX_PAUSE_SECONDS = 30.0
 
 
@@ -27,8 +28,8 @@ class TrialTimeline:
         run: as recorded.
         point: the searched parameters.
         curve: the objective after each epoch.
-        began: seconds into the sweep at which it was handed to a worker.
-        ended: seconds into the sweep at which it was closed, or last heard of.
+        began: seconds into the sweep at which a worker received it.
+        ended: seconds into the sweep at which it was closed; of a lost attempt, at which it last logged something.
     """
 
     run: RunRecord
@@ -39,17 +40,17 @@ class TrialTimeline:
 
     @property
     def seconds(self) -> float:
-        """From its beginning to its end."""
+        """Duration."""
         return self.ended - self.began
 
 
 @dataclass(frozen=True)
 class SweepTimeline:
-    """All that a report is made from.
+    """All data of a report.
 
     Args:
         sweep: the parent run.
-        spec: what was searched.
+        spec: as recorded with the sweep.
         trials: every attempt, by trial number.
         pauses: seconds into the sweep at which it was left and resumed.
         seconds: wall time in which it ran, pauses left out.
@@ -63,20 +64,20 @@ class SweepTimeline:
 
     @property
     def ranked(self) -> list[RunRecord]:
-        """The runs that may win, best first."""
+        """The selectable runs, best first."""
         return selection.rank((trial.run for trial in self.trials), self.spec.objective)
 
     @property
     def complete(self) -> list[TrialTimeline]:
-        """Trials that may win, by number."""
+        """The selectable trials, by number."""
         return [trial for trial in self.trials if selection.selectable(trial.run)]
 
     def values(self) -> list[float]:
-        """The objective of the runs that may win, in the order of :attr:`ranked`."""
+        """The objective of the selectable runs, in the order of :attr:`ranked`."""
         return [value for run in self.ranked if (value := run.value(self.spec.objective)) is not None]
 
     def best_configuration(self) -> selection.Configuration | None:
-        """The one whose mean is best, which :attr:`ranked` begins with; None where no trial completed."""
+        """The configuration of the best mean, the first of :attr:`ranked`; None where no trial completed."""
         found = selection.configurations((trial.run for trial in self.trials), self.spec.objective)
         return found[0] if found else None
 
@@ -90,11 +91,11 @@ class SweepTimeline:
         return next(trial.point for trial in self.trials if trial.run.run_id == best)
 
     def of_state(self, state: TrialState) -> list[TrialTimeline]:
-        """Attempts that ended so."""
+        """Attempts in that state."""
         return [trial for trial in self.trials if trial.run.state is state]
 
     def outcomes(self) -> dict[int, tuple[Point, Outcome]]:
-        """Finished trials in the terms of a searcher, by number."""
+        """Points and outcomes of the finished trials, by number."""
         return {
             trial.run.number: (
                 trial.point,
@@ -106,11 +107,11 @@ class SweepTimeline:
 
 
 def read_timeline(store: Store, sweep: SweepRecord) -> SweepTimeline:
-    """Read all of a sweep.
+    """Read the runs and curves of a sweep.
 
     Raises:
         StoreError: the store cannot be read, or lacks the sweep's file.
-        SpecError: that file is not one.
+        SpecError: that file is no valid sweep file.
     """
     spec, runs = read_recorded_spec(store, sweep), read_runs(store, sweep)
     return build_timeline(sweep, spec, runs, {run.run_id: read_curve(store, run, spec.metric) for run in runs})
@@ -119,11 +120,11 @@ def read_timeline(store: Store, sweep: SweepRecord) -> SweepTimeline:
 def build_timeline(
     sweep: SweepRecord, spec: SweepSpec, runs: Sequence[RunRecord], curves: Mapping[str, Sequence[CurvePoint]]
 ) -> SweepTimeline:
-    """Put runs and their curves on one clock that stands still while the sweep does not run.
+    """Put runs and their curves on one clock, which leaves out the pauses of the sweep.
 
     Args:
         sweep: the parent run.
-        spec: what was searched.
+        spec: as recorded with the sweep.
         runs: every attempt.
         curves: the objective by epoch, by run id.
     """
@@ -149,18 +150,64 @@ def build_timeline(
 
 
 def workers_of(timeline: SweepTimeline) -> int:
-    """How many trials ran at a time."""
+    """Number of trials that ran at a time."""
     return max(1, int(timeline.sweep.tags.get(Tag.WORKERS, "1")))
 
 
+def accuracy_of(run: RunRecord) -> float:
+    """Validation accuracy of the saved weights; 0 where there is none."""
+    return run.value(Metric.VAL_ACCURACY.value) or 0.0
+
+
+def seconds_to_reach(timeline: SweepTimeline, accuracy: float) -> float | None:
+    """Seconds until the end of the first trial of that validation accuracy; None where no trial reached it."""
+    ends = [trial.ended for trial in timeline.complete if accuracy_of(trial.run) >= accuracy]
+    return min(ends, default=None)
+
+
+@dataclass(frozen=True)
+class TimeSpent:
+    """Seconds of the workers, by activity.
+
+    Args:
+        training: building and training models.
+        saving: writing model files.
+        tracking: writing to MLflow, by the driver, for which workers may wait; None where it was not recorded.
+        lost: attempts without a result.
+        waiting: the rest of workers × wall time: starting up, waiting for the driver or for the last trial's end.
+    """
+
+    training: float
+    saving: float
+    tracking: float | None
+    lost: float
+    waiting: float
+
+    @property
+    def total(self) -> float:
+        """Sum of all activities, in seconds."""
+        return self.training + self.saving + (self.tracking or 0.0) + self.lost + self.waiting
+
+
+def time_spent(timeline: SweepTimeline) -> TimeSpent:
+    """Add up the seconds of a sweep's workers by activity."""
+    training = sum(trial.run.metrics.get("training_seconds", 0.0) for trial in timeline.trials)
+    saving = sum(trial.run.metrics.get("saving_seconds", 0.0) for trial in timeline.trials)
+    tracking = timeline.sweep.metrics.get(TRACKING_SECONDS)
+    lost = sum(trial.seconds for trial in timeline.of_state(TrialState.KILLED))
+    rest = workers_of(timeline) * timeline.seconds - training - saving - (tracking or 0.0) - lost
+    return TimeSpent(training, saving, tracking, lost, max(0.0, rest))
+
+
 def _span(run: RunRecord, curve: Sequence[CurvePoint]) -> tuple[datetime, datetime]:
-    """From its start to its end; a lost run, which may have been closed days later, ends where it was last heard of."""
+    """Start and end of a run. A lost run may be closed days later: it ends with its last logged epoch."""
     started = run.started or datetime.fromtimestamp(0, UTC)
-    heard = max([started, *(point.time for point in curve)])
-    return started, max(started, run.ended) if run.ended and run.state.is_finished else heard
+    last_logged = max([started, *(point.time for point in curve)])
+    return started, max(started, run.ended) if run.ended and run.state.is_finished else last_logged
 
 
 def _sessions(spans: Iterable[tuple[datetime, datetime]]) -> list[tuple[datetime, datetime]]:
+    """Periods in which the sweep ran, oldest first."""
     sessions: list[tuple[datetime, datetime]] = []
     for start, end in sorted(spans):
         if sessions and (start - sessions[-1][1]).total_seconds() <= MAX_PAUSE_SECONDS:

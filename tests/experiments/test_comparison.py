@@ -11,9 +11,9 @@ import pytest
 
 from experiments.comparison import comparability_warnings, comparison_rows, measure_sweep
 from experiments.reporting import reports
-from experiments.reporting.captions import of_history
+from experiments.reporting.sections.history import history_caption
+from experiments.reporting.sections.trials import trials_table
 from experiments.reporting.summary import summarize
-from experiments.reporting.tables import trials_table
 from experiments.selection import SelectionRule, select
 from search.trial import TrialState
 from tests.helpers.synthetic_sweeps import POINT, run, timeline
@@ -50,7 +50,7 @@ def test_comparison_and_report_name_the_run_that_would_be_promoted_as_the_best()
     assert trials_table(sweep).rows[0][0] == "trial-005"
     facts = dict(summarize(sweep, {}))
     assert facts["best"] == "trial-005, val_accuracy 0.9800 at epoch 1; mean of its 3 seeds 0.9750"
-    assert "0.9800, is trial-005, by the mean of its 3 seeds, 0.9750" in of_history(sweep)
+    assert "0.9800, is trial-005, by the mean of its 3 seeds, 0.9750" in history_caption(sweep)
 
 
 def test_each_sweep_has_a_column_and_each_measure_a_row() -> None:

@@ -1,4 +1,4 @@
-"""The numbers behind a report, on sweeps that were made up."""
+"""The numbers of a report, on synthetic sweeps."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from experiments.reporting import statistics
-from experiments.reporting.plots import focus_limits
-from experiments.reporting.statistics import best_so_far, lanes, pareto_front, seconds_to_reach, time_spent, weights_of
-from experiments.reporting.timeline import SweepTimeline
+from experiments.reporting.axes import focus_limits
+from experiments.reporting.sections.history import best_so_far
+from experiments.reporting.sections.timeline import lanes
+from experiments.reporting.sections.tradeoffs import accuracy_front, weights_of
+from experiments.reporting.timeline import SweepTimeline, accuracy_of, seconds_to_reach, time_spent
 from mnist_core.metrics import Direction
 from search.trial import TrialState
 from tests.helpers.synthetic_sweeps import many_trials, run, timeline
@@ -19,12 +20,12 @@ DAY = 86_400.0
 
 
 def front(*points: tuple[float, float]) -> list[int]:
-    """Numbers of the runs on the front of (weights, accuracy)."""
+    """Numbers of the runs on the front of these points: weights and accuracy."""
     runs = [run(number, accuracy, weights=int(weights)) for number, (weights, accuracy) in enumerate(points)]
-    return [each.number for each in pareto_front(runs, weights_of)]
+    return [each.number for each in accuracy_front(runs, weights_of)]
 
 
-def test_the_pareto_front_holds_what_nothing_cheaper_beats() -> None:
+def test_the_pareto_front_holds_each_run_that_no_cheaper_one_beats() -> None:
     assert front((100, 0.90), (200, 0.95), (300, 0.94), (400, 0.97)) == [0, 1, 3]
 
 
@@ -43,55 +44,54 @@ def test_the_pareto_front_of_ties(points: list[tuple[float, float]], expected: l
     assert front(*points) == expected
 
 
-def test_no_run_of_many_beats_one_on_the_front() -> None:
+def test_no_run_of_a_large_sweep_beats_one_on_the_front() -> None:
     runs = many_trials(80).ranked
-    chosen = pareto_front(runs, weights_of)
-    for one in chosen:
+    on_front = accuracy_front(runs, weights_of)
+    for one in on_front:
         assert not [
             other
             for other in runs
-            if (weights_of(other) or 0) <= (weights_of(one) or 0)
-            and statistics.accuracy_of(other) > statistics.accuracy_of(one)
+            if (weights_of(other) or 0) <= (weights_of(one) or 0) and accuracy_of(other) > accuracy_of(one)
         ]
-    assert statistics.accuracy_of(chosen[-1]) == max(map(statistics.accuracy_of, runs))
+    assert accuracy_of(on_front[-1]) == max(map(accuracy_of, runs))
 
 
-def test_the_best_so_far_leaves_out_what_cannot_win() -> None:
-    told = timeline([run(0, 0.95), run(1, 0.99, state=TrialState.PRUNED), run(2, 0.94), run(3, 0.97)])
-    assert best_so_far(told) == [(0, 0.95, 0.95), (2, 0.94, 0.95), (3, 0.97, 0.97)]
+def test_the_best_value_so_far_ignores_pruned_trials() -> None:
+    sweep = timeline([run(0, 0.95), run(1, 0.99, state=TrialState.PRUNED), run(2, 0.94), run(3, 0.97)])
+    assert best_so_far(sweep) == [(0, 0.95, 0.95), (2, 0.94, 0.95), (3, 0.97, 0.97)]
 
 
-def test_a_night_between_two_calls_is_cut_out() -> None:
-    told = timeline(
+def test_a_pause_of_a_day_is_cut_out() -> None:
+    sweep = timeline(
         [run(0, began=0, ended=10), run(1, began=DAY, ended=DAY + 30), run(2, began=DAY + 5, ended=DAY + 20)]
     )
-    assert [(trial.began, trial.ended) for trial in told.trials] == [(0, 10), (10, 40), (15, 30)]
-    assert told.pauses == (10,)
-    assert told.seconds == 40
+    assert [(trial.began, trial.ended) for trial in sweep.trials] == [(0, 10), (10, 40), (15, 30)]
+    assert sweep.pauses == (10,)
+    assert sweep.seconds == 40
 
 
-def test_a_lost_attempt_ends_where_it_was_last_heard_of() -> None:
+def test_a_lost_attempt_ends_with_its_last_logged_epoch() -> None:
     lost = run(0, None, began=0, ended=DAY, state=TrialState.KILLED)
-    told = timeline([lost, run(1, began=DAY, ended=DAY + 10)], curves={0: [(0.8, 4.0), (0.9, 9.0)]})
-    assert (told.trials[0].began, told.trials[0].ended) == (0, 9)
-    assert told.seconds == 19
+    sweep = timeline([lost, run(1, began=DAY, ended=DAY + 10)], curves={0: [(0.8, 4.0), (0.9, 9.0)]})
+    assert (sweep.trials[0].began, sweep.trials[0].ended) == (0, 9)
+    assert sweep.seconds == 19
 
 
-def test_lanes_hold_trials_that_do_not_overlap() -> None:
-    told = many_trials(60)
-    rows = lanes(told.trials)
+def test_trials_of_one_lane_do_not_overlap() -> None:
+    sweep = many_trials(60)
+    rows = lanes(sweep.trials)
     for row in set(rows):
-        mine = [trial for trial, lane in zip(told.trials, rows, strict=True) if lane == row]
-        assert all(before.ended <= after.began for before, after in pairwise(mine))
+        trials = [trial for trial, lane in zip(sweep.trials, rows, strict=True) if lane == row]
+        assert all(before.ended <= after.began for before, after in pairwise(trials))
 
 
-def test_lanes_are_as_few_as_there_were_workers() -> None:
+def test_there_are_no_more_lanes_than_workers() -> None:
     spans = [(0, 10), (0, 4), (4, 12), (10, 11)]
-    told = timeline([run(number, began=began, ended=ended) for number, (began, ended) in enumerate(spans)])
-    assert lanes(told.trials) == [0, 1, 1, 0]
+    sweep = timeline([run(number, began=began, ended=ended) for number, (began, ended) in enumerate(spans)])
+    assert lanes(sweep.trials) == [0, 1, 1, 0]
 
 
-def test_every_second_of_the_workers_goes_somewhere() -> None:
+def test_the_activities_add_up_to_the_time_of_all_workers() -> None:
     runs = [
         run(0, began=0, ended=10, training_seconds=7.0, saving_seconds=1.0),
         run(1, None, began=0, ended=99, state=TrialState.KILLED),
@@ -102,29 +102,29 @@ def test_every_second_of_the_workers_goes_somewhere() -> None:
     assert spent.total == 20
 
 
-def test_tracking_that_was_not_recorded_is_unknown_and_not_zero() -> None:
+def test_tracking_time_that_was_not_recorded_is_none_and_not_zero() -> None:
     assert time_spent(timeline([run(0)])).tracking is None
 
 
-def test_seconds_to_reach_an_accuracy_are_those_of_the_first_trial_that_ended_with_it() -> None:
+def test_seconds_to_reach_an_accuracy_end_with_the_first_trial_that_has_it() -> None:
     pruned = run(3, 0.99, 5, 8, TrialState.PRUNED)
-    told = timeline([run(0, 0.96, 0, 5), run(1, 0.985, 0, 30), run(2, 0.981, 5, 20), pruned])
-    assert seconds_to_reach(told, 0.98) == 20
-    assert seconds_to_reach(told, 0.983) == 30
-    assert seconds_to_reach(told, 0.99) is None
+    sweep = timeline([run(0, 0.96, 0, 5), run(1, 0.985, 0, 30), run(2, 0.981, 5, 20), pruned])
+    assert seconds_to_reach(sweep, 0.98) == 20
+    assert seconds_to_reach(sweep, 0.983) == 30
+    assert seconds_to_reach(sweep, 0.99) is None
 
 
 @pytest.mark.parametrize(
-    "told", [timeline([]), timeline([run(0, None, state=TrialState.FAILED)])], ids=["empty", "failed"]
+    "sweep", [timeline([]), timeline([run(0, None, state=TrialState.FAILED)])], ids=["empty", "failed"]
 )
-def test_a_sweep_that_came_to_nothing_has_its_numbers(told: SweepTimeline) -> None:
-    assert best_so_far(told) == []
-    assert told.ranked == []
-    assert seconds_to_reach(told, 0.1) is None
-    assert time_spent(told).training == 0
+def test_a_sweep_without_a_complete_trial_has_numbers(sweep: SweepTimeline) -> None:
+    assert best_so_far(sweep) == []
+    assert sweep.ranked == []
+    assert seconds_to_reach(sweep, 0.1) is None
+    assert time_spent(sweep).training == 0
 
 
-def test_an_axis_looks_at_the_good_end() -> None:
+def test_an_axis_shows_the_good_values() -> None:
     values = np.array([0.1, 0.96, 0.97, 0.97, 0.98, 0.98, 0.98, 0.98, 0.98, 0.98])
     low, high = focus_limits(values, Direction.MAXIMIZE)
     assert 0.9 < low < 0.96

@@ -1,0 +1,88 @@
+"""Section "Learning curves": the objective of every finished trial by epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from mnist_core.interpretation.rendering import PlotSpec
+
+from experiments.reporting.axes import LABELS, STATE_COLOURS, WIDTH, focus
+from experiments.reporting.sections.base import Section, Table
+from experiments.reporting.timeline import SweepTimeline, TrialTimeline
+from mnist_core.plotting import GREEN, ORANGE, new_figure, whole_numbers
+from search.trial import TrialState
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def curves_section(timeline: SweepTimeline) -> Section:
+    """The section, its plot not drawn yet."""
+    plot = PlotSpec("curves", "Learning curves", partial(draw_curves, timeline))
+    return Section(plot, curves_caption(timeline), curves_table(timeline))
+
+
+def curves_caption(timeline: SweepTimeline) -> str:
+    """The number of complete and of pruned trials."""
+    complete, pruned = (len(timeline.of_state(state)) for state in (TrialState.COMPLETE, TrialState.PRUNED))
+    return f"{complete} trials ran to their last epoch; {pruned} were pruned, each at the cross that ends its line."
+
+
+def curves_table(timeline: SweepTimeline) -> Table:
+    """The objective of each finished trial by epoch."""
+    trials = finished_curves(timeline)
+    longest = max((len(trial.curve) for trial in trials), default=0)
+    rows = [
+        (trial.run.name, trial.run.state.value, *(f"{value:.4f}" for value in trial.curve))
+        + ("",) * (longest - len(trial.curve))
+        for trial in trials
+    ]
+    columns = ("run", "state", *(str(epoch) for epoch in range(1, longest + 1)))
+    return Table(f"{timeline.spec.objective} by epoch", columns, rows)
+
+
+def finished_curves(timeline: SweepTimeline) -> list[TrialTimeline]:
+    """Finished trials that ended an epoch or more."""
+    return [trial for trial in timeline.trials if trial.curve and trial.run.state.is_finished]
+
+
+def draw_curves(timeline: SweepTimeline) -> Figure:
+    """The objective by epoch: complete trials, the best one, and pruned ones to the epoch that was their last.
+
+    Raises:
+        ValueError: no trial has a curve.
+    """
+    trials = finished_curves(timeline)
+    if not trials:
+        raise ValueError("no trial ended an epoch")
+    figure = new_figure(WIDTH, 4.6)
+    axes = figure.subplots()
+    best = timeline.ranked[0].run_id if timeline.ranked else ""
+    alpha = max(0.1, min(0.5, 25 / len(trials)))
+    for trial in trials:
+        _draw_curve(axes, trial, alpha, trial.run.run_id == best)
+    _add_legend(axes, trials)
+    focus(axes, (value for trial in trials for value in trial.curve), timeline.spec.metric.direction)
+    axes.set(title="Every trial by epoch", xlabel="epoch", ylabel=LABELS[timeline.spec.metric])
+    whole_numbers(axes.xaxis)
+    return figure
+
+
+def _draw_curve(axes: Axes, trial: TrialTimeline, alpha: float, is_best: bool) -> None:
+    epochs, state = range(1, len(trial.curve) + 1), trial.run.state
+    if is_best:
+        axes.plot(epochs, trial.curve, ".-", color=GREEN, linewidth=2.2, zorder=4, label=f"best: {trial.run.name}")
+    else:
+        axes.plot(epochs, trial.curve, color=STATE_COLOURS[state], alpha=alpha, linewidth=1)
+    if state is TrialState.PRUNED:
+        axes.plot(len(trial.curve), trial.curve[-1], "x", color=ORANGE, alpha=min(1.0, 2 * alpha), zorder=3)
+
+
+def _add_legend(axes: Axes, trials: Sequence[TrialTimeline]) -> None:
+    for state, marker in ((TrialState.COMPLETE, ""), (TrialState.PRUNED, "x")):
+        if count := sum(trial.run.state is state for trial in trials):
+            axes.plot([], [], color=STATE_COLOURS[state], marker=marker, label=f"{state.value}: {count}")
+    axes.legend(loc="best")
