@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from experiments.registry import versions
 from experiments.tracking.artifacts import fetch_version
 from experiments.tracking.queries import find_run
-from experiments.tracking.records import REGISTERED_MODEL, Alias, Tag, VersionRecord, VersionTag
+from experiments.tracking.records import REGISTERED_MODEL, Tag, VersionRecord, VersionTag
 from experiments.tracking.store import Store, open_store
 from mnist_core.errors import NotFoundError
 from serving.model_manager import ModelArtifact, ModelInfo
-
-if TYPE_CHECKING:
-    from mlflow.exceptions import MlflowException
 
 LOCAL_UI = "http://127.0.0.1:5000"
 """Where ``mnist-search ui`` shows a store that has no server of its own."""
@@ -36,25 +32,17 @@ class RegistryModelSource:
     def current(self) -> str | None:
         """Number of the version that is champion now; None where there is none, or no store yet.
 
-        One call of the store, however many versions there are: this is asked every few seconds.
+        The service asks every few seconds, so this is one call of the store.
 
         Raises:
             StoreError: the store cannot be read.
         """
-        from mlflow.exceptions import MlflowException
-
         try:
             store = self._store()
         except NotFoundError:
             return None
-        with store.errors(f"reading the champion of {self._name}"):
-            try:
-                version = store.client.get_model_version_by_alias(self._name, Alias.CHAMPION)
-            except MlflowException as error:
-                if _says_none(error):
-                    return None
-                raise
-        return str(version.version)
+        version = versions.champion(store, self._name)
+        return str(version.version) if version else None
 
     def fetch(self, identity: str, folder: Path) -> ModelArtifact:
         """Copy a version's model file into the folder and see that it is the one that was logged.
@@ -89,13 +77,6 @@ class RegistryModelSource:
 def ui_of(store: Store) -> str:
     """Address of the UI that shows the store, without credentials: its server's own, or that of ``mnist-search ui``."""
     return store.shown.rstrip("/") if store.uri.startswith(("http://", "https://")) else LOCAL_UI
-
-
-def _says_none(error: MlflowException) -> bool:
-    """Whether it says that there is no such registered model, or none of its versions has the alias."""
-    no_model = error.error_code == "RESOURCE_DOES_NOT_EXIST"
-    no_alias = error.error_code == "INVALID_PARAMETER_VALUE" and "alias" in str(error) and "not found" in str(error)
-    return no_model or no_alias
 
 
 def _number(version: VersionRecord, tag: VersionTag) -> float | None:

@@ -25,6 +25,7 @@ from mnist_core.errors import NotFoundError, SpecError, StoreError
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+    from mlflow.exceptions import MlflowException
 
 # Tags of the registered model, one for each time that its champion changed; the rest of the key is the moment.
 HISTORY_PREFIX = "champion."
@@ -73,12 +74,29 @@ def read_version(store: Store, name: str, number: int) -> VersionRecord:
 
 
 def champion(store: Store, name: str = REGISTERED_MODEL) -> VersionRecord | None:
-    """The version with the alias ``champion``, if there is one; asked for by its alias, in one call.
+    """The version with the alias ``champion``; see :func:`read_version_by_alias`."""
+    return read_version_by_alias(store, name, Alias.CHAMPION)
+
+
+def read_version_by_alias(store: Store, name: str, alias: Alias) -> VersionRecord | None:
+    """The version with this alias, read in one call of the store, however many versions there are.
+
+    Returns:
+        None where there is no such registered model, or none of its versions has the alias.
 
     Raises:
         StoreError: the store cannot be read.
     """
-    return _called(store, name, Alias.CHAMPION)
+    from mlflow.exceptions import MlflowException
+
+    with store.errors(f"reading the version {alias} of {name}"):
+        try:
+            version = store.client.get_model_version_by_alias(name, alias)
+        except MlflowException as error:
+            if _is_missing(error):
+                return None
+            raise
+    return _version(version, {other: int(version.version) for other in version.aliases})
 
 
 def read_changes(store: Store, name: str) -> list[ChampionChange]:
@@ -193,8 +211,8 @@ def rollback_champion(store: Store, name: str, reason: str = "") -> tuple[Versio
         if completed is not None and completed.act is ChangeKind.REINSTATED:
             before = champion_stack(read_changes(store, name)[:-1])[-1]
             return read_version(store, name, completed.version), read_version(store, name, before)
-        now = _called(store, name, Alias.CHAMPION)
-        then = _called(store, name, Alias.PREVIOUS)
+        now = champion(store, name)
+        then = read_version_by_alias(store, name, Alias.PREVIOUS)
         if now is None:
             raise NotFoundError(f"{name}: no champion in {store.shown}; promote one first (mnist-search promote SWEEP)")
         if then is None or then.version == now.version:
@@ -253,17 +271,11 @@ def _carry_out(store: Store, name: str, change: ChampionChange) -> None:
     settle(store, name)
 
 
-def _called(store: Store, name: str, alias: Alias) -> VersionRecord | None:
-    from mlflow.exceptions import MlflowException
-
-    with store.errors(f"reading the version {alias} of {name}"):
-        try:
-            version = store.client.get_model_version_by_alias(name, alias)
-        except MlflowException as error:
-            if error.error_code == "RESOURCE_DOES_NOT_EXIST" or f"alias {alias} not found" in str(error):
-                return None
-            raise
-    return _version(version, {other: int(version.version) for other in version.aliases})
+def _is_missing(error: MlflowException) -> bool:
+    """MLflow found no such registered model, or no version of it with the alias."""
+    no_model = error.error_code == "RESOURCE_DOES_NOT_EXIST"
+    no_alias = error.error_code == "INVALID_PARAMETER_VALUE" and "alias" in str(error) and "not found" in str(error)
+    return no_model or no_alias
 
 
 def _point(store: Store, name: str, alias: Alias, version: int) -> None:
