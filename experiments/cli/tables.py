@@ -129,7 +129,7 @@ def checks_table(checks: Iterable[Check]) -> Table:
     table = Table(box=None, pad_edge=False, show_header=False)
     for check in checks:
         word = Text("passed", "green") if check.passed else Text("FAILED", "red")
-        table.add_row(word, check.name, check.figure)
+        table.add_row(word, check.name, check.detail)
     return table
 
 

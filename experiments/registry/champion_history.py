@@ -1,4 +1,4 @@
-"""The history of the champion: how each came to be it, and who would follow whom back. Pure values."""
+"""The history of the champion, and the versions that rollbacks would return to. Pure values."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from experiments.tracking import provenance
 
 
 def utc_now() -> str:
-    """UTC, ISO 8601 with microseconds, so that texts sort as the moments do."""
+    """The current time as text: UTC, ISO 8601 with microseconds, so that texts sort as the times do."""
     return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
 class ChangeKind(Enum):
-    """How the champion changed."""
+    """Kinds of changes of the champion."""
 
     PROMOTED = "promoted"
     FORCED = "promoted by force"
@@ -29,32 +29,32 @@ class ChampionChange:
 
     Args:
         version: the champion from then on.
-        act: how it came.
+        kind: of the change.
         by: name of the user.
-        at: when, as :func:`utc_now` writes it.
-        reason: the user's, where one was given.
+        at: time, as :func:`utc_now` writes it.
+        reason: of the user; may be empty.
     """
 
     version: int
-    act: ChangeKind
+    kind: ChangeKind
     by: str
     at: str
     reason: str = ""
 
     @classmethod
-    def now(cls, version: int, act: ChangeKind, reason: str = "") -> ChampionChange:
-        """A change that this user makes at this moment."""
-        return cls(version, act, provenance.user(), utc_now(), reason)
+    def now(cls, version: int, kind: ChangeKind, reason: str = "") -> ChampionChange:
+        """A change by this user at the current time."""
+        return cls(version, kind, provenance.user(), utc_now(), reason)
 
 
 def champion_stack(changes: Iterable[ChampionChange]) -> list[int]:
-    """Who would follow whom if the champions stepped back one by one: the last is the reigning one.
+    """The champions as a stack: the last is the current one, and each rollback returns to the one below.
 
-    A promotion puts a version on top; a rollback takes what is above its version away.
+    A promotion pushes a version; a rollback pops all versions above its own.
     """
     stack: list[int] = []
     for change in changes:
-        if change.act is ChangeKind.REINSTATED and change.version in stack:
+        if change.kind is ChangeKind.REINSTATED and change.version in stack:
             del stack[len(stack) - stack[::-1].index(change.version) :]
         elif stack[-1:] != [change.version]:
             stack.append(change.version)
@@ -62,7 +62,12 @@ def champion_stack(changes: Iterable[ChampionChange]) -> list[int]:
 
 
 def champions_left(changes: Iterable[ChampionChange], known: Collection[int]) -> list[int]:
-    """:func:`champion_stack`, of the versions that there still are."""
+    """The :func:`champion_stack` without versions that were deleted.
+
+    Args:
+        changes: oldest first.
+        known: numbers of the versions that exist.
+    """
     stack: list[int] = []
     for version in champion_stack(changes):
         if version in known and stack[-1:] != [version]:

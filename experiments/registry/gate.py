@@ -1,4 +1,4 @@
-"""The gate before the alias ``champion``: pure checks over figures that were read, each with what it saw."""
+"""The gate before the alias ``champion``: pure checks of recorded metrics, each with its detail."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ from experiments.tracking.records import FLOOR, RunRecord
 from mnist_core.classification import mcnemar, paired_lower_bound
 
 MARGIN = 0.003
-"""How much less accurate than a champion a candidate may be, as a share, where the images are enough to tell."""
+"""Accuracy that a candidate may lack against a champion, as a share, where the images are enough to measure it."""
 POWER = 0.8
-"""How probably a candidate that is as good as the champion passes :func:`needed_margin`."""
-OWN_MISTAKES = 2 / 3
-"""Images on which two equally good networks differ, for each mistake of one: of 10,000 images, two champions with 184
-and 198 mistakes differed on 126."""
+"""Probability that a candidate as good as the champion passes with the margin of :func:`needed_margin`."""
+DIFFERING_SHARE = 2 / 3
+"""Images on which two equally good networks differ, per mistake of one of them. Measured: two champions with 184 and
+198 mistakes on 10,000 images differed on 126."""
 
 
 class Verdict(Enum):
-    """What the gate says of a candidate."""
+    """Decision of the gate on a candidate."""
 
     PASSED = "passed"
     REFUSED = "refused"
     FORCED = "forced"
-    """It would be refused, but for the reason that the user gave."""
+    """A check failed, but the user gave a reason to promote the candidate all the same."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One condition.
+    """The outcome of one condition.
 
     Args:
-        name: what was looked at.
-        passed: whether it holds.
-        figure: what was seen, and what was expected.
+        name: of the condition.
+        passed: True where it holds.
+        detail: the measured and the required values, in a line.
     """
 
     name: str
     passed: bool
-    figure: str
+    detail: str
 
 
 @dataclass(frozen=True)
 class EvaluatedRun:
-    """A run whose model was fetched and found to be the one that was logged, and what it did on the test set."""
+    """A run with its recorded evaluation on the test set."""
 
     run: RunRecord
     evaluation: EvaluationRecord
@@ -55,10 +55,10 @@ class EvaluatedRun:
 
 @dataclass(frozen=True)
 class FormerChampions:
-    """Those that were champion before the current one and were not rolled back.
+    """The champions before the current one that were not rolled back.
 
     Args:
-        evaluated: recorded on the images of the candidate.
+        evaluated: those with an evaluation on the images of the candidate.
         skipped: titles of the others, which cannot be compared.
     """
 
@@ -76,27 +76,22 @@ def run_checks(
     floor: float = FLOOR,
     margin: float | None = None,
 ) -> list[Check]:
-    """Every check. That the candidate's model is there and is the one that was logged was a condition to come here.
+    """Run every check. The caller has verified the candidate's model file.
 
     The candidate has to be no worse than the champion by more than the margin, with a confidence of 95%: the bound of
     :func:`mnist_core.classification.paired_lower_bound` lies above ``-margin``. The same holds against the most
-    accurate of the former champions, or one champion after the other could each be a little worse.
+    accurate of the former champions; otherwise each new champion could be a little worse than the one before.
 
     Args:
-        candidate: that wants to be champion.
-        champion: that is, evaluated on the same images; None where there is none.
-        former: those before it.
-        floor: least test accuracy, in [0, 1].
+        candidate: for the alias ``champion``.
+        champion: the current one, evaluated on the same images; None where there is none.
+        former: the champions before it.
+        floor: minimum test accuracy, in [0, 1].
         margin: as a share, in [0, 1]; None takes ``MARGIN``, or :func:`needed_margin` where that is more.
     """
-    accuracy = candidate.evaluation.metrics.accuracy
     return [
         _finite(candidate),
-        Check(
-            "accuracy",
-            accuracy.value >= floor,
-            f"{accuracy.value:.4f} [{accuracy.low:.4f}, {accuracy.high:.4f}] on the test set, at least {floor:g} asked",
-        ),
+        _above_floor(candidate, floor),
         _against_champion(candidate, champion, margin),
         _against_former(candidate, former, margin),
     ]
@@ -105,59 +100,64 @@ def run_checks(
 def needed_margin(images: int, mistakes: int) -> float:
     """The margin that a candidate as good as its champion passes with a probability of ``POWER`` or more.
 
-    Taken are two networks that differ on ``OWN_MISTAKES`` images for each mistake of the champion, each recognising
-    as many of them as chance gives: with ``POWER``, the candidate gets at least the quantile of the binomial
-    distribution that this margin lets pass. Where there are no mistakes, it lets an equal one pass.
+    Two equally good networks are assumed to differ on ``DIFFERING_SHARE`` images for each mistake of the champion; the
+    number that only the candidate recognises is binomial with p = 0.5. The margin is the bound at the quantile of that
+    distribution which is reached with probability ``POWER``. Without mistakes, an equal candidate passes.
 
     Args:
-        images: of the test set, 1 or more.
-        mistakes: of the champion.
+        images: number of test images, 1 or more.
+        mistakes: number of the champion's.
 
     Returns:
         A share, in [0, 1].
     """
     from scipy.stats import binom
 
-    differing = math.ceil(OWN_MISTAKES * mistakes)
+    differing = math.ceil(DIFFERING_SHARE * mistakes)
     candidate_only = int(binom.ppf(1 - POWER, differing, 0.5)) if differing else 0
     return -paired_lower_bound(candidate_only, differing - candidate_only, images)
 
 
 def verdict(checks: Sequence[Check], force: str | None) -> Verdict:
-    """What follows from the checks, and from the user's reason to override them."""
+    """The decision from the checks, and from the user's reason to override them."""
     if all(check.passed for check in checks):
         return Verdict.PASSED
     return Verdict.FORCED if force else Verdict.REFUSED
 
 
 def _finite(candidate: EvaluatedRun) -> Check:
-    figures = {
+    metrics = {
         **{name: value for name, value in candidate.run.metrics.items() if name.startswith("best_")},
         **{name: estimate.value for name, estimate in candidate.evaluation.metrics.headline().items()},
     }
-    odd = [name for name, value in figures.items() if not abs(value) < STORED_INFINITY]
-    seen = f"not finite: {', '.join(odd)}" if odd else f"all {len(figures)} figures of validation and test"
-    return Check("finite", not odd, seen)
+    infinite = [name for name, value in metrics.items() if not abs(value) < STORED_INFINITY]
+    detail = f"not finite: {', '.join(infinite)}" if infinite else f"all {len(metrics)} validation and test metrics"
+    return Check("finite", not infinite, detail)
+
+
+def _above_floor(candidate: EvaluatedRun, floor: float) -> Check:
+    accuracy = candidate.evaluation.metrics.accuracy
+    interval = f"{accuracy.value:.4f} [{accuracy.low:.4f}, {accuracy.high:.4f}]"
+    return Check("accuracy", accuracy.value >= floor, f"{interval} on the test set, at least {floor:g} required")
 
 
 def _against_champion(candidate: EvaluatedRun, champion: EvaluatedRun | None, margin: float | None) -> Check:
     if champion is None:
-        return Check("champion", True, "there is none yet")
+        return Check("champion", True, "no champion yet")
     if champion.run.run_id == candidate.run.run_id:
-        return Check("champion", True, "it is the champion")
+        return Check("champion", True, "this run is the champion")
     return _no_worse("champion", candidate, champion, margin)
 
 
 def _against_former(candidate: EvaluatedRun, former: FormerChampions, margin: float | None) -> Check:
-    skipped = f"; not compared, for want of a record on these images: {', '.join(former.skipped)}"
-    note = skipped if former.skipped else ""
+    note = f"; not evaluated on these images: {', '.join(former.skipped)}" if former.skipped else ""
     if not former.evaluated:
         return Check("former", True, f"no former champion to compare with{note}")
-    best = max(former.evaluated, key=lambda one: -_mistakes(one))
+    best = max(former.evaluated, key=lambda evaluated: -_mistakes(evaluated))
     if best.run.run_id == candidate.run.run_id:
-        return Check("former", True, f"it is the best former champion{note}")
+        return Check("former", True, f"this run is the best former champion{note}")
     check = _no_worse("former", candidate, best, margin)
-    return replace(check, figure=f"{check.figure}{note}")
+    return replace(check, detail=f"{check.detail}{note}")
 
 
 def _no_worse(name: str, candidate: EvaluatedRun, reference: EvaluatedRun, margin: float | None) -> Check:
@@ -166,17 +166,17 @@ def _no_worse(name: str, candidate: EvaluatedRun, reference: EvaluatedRun, margi
     test = mcnemar(candidate.evaluation.predicted, reference.evaluation.predicted, labels)
     bound = paired_lower_bound(test.first_only, test.second_only, images)
     allowed = max(MARGIN, needed_margin(images, _mistakes(reference))) if margin is None else margin
-    # The least margin for equal networks is such a bound itself.
+    # The margin may be such a bound itself: rounding decides nothing.
     passed = bound >= -allowed - 1e-9
-    word = "no worse than" if passed else "not shown to be no worse than"
+    text = "no worse than" if passed else "not shown to be no worse than"
     return Check(
         name,
         passed,
-        f"{word} {reference.run.title}: accuracy {(test.first_only - test.second_only) / images:+.4f}, at least "
-        f"{bound:+.4f} with 95% confidence, {-allowed:+.4f} allowed; of {images:,} images {test.first_only} recognised "
-        f"by it alone, {test.second_only} by the other alone (McNemar p = {test.p_value:.2g})",
+        f"{text} {reference.run.title}: accuracy {(test.first_only - test.second_only) / images:+.4f}, at least "
+        f"{bound:+.4f} with 95% confidence, {-allowed:+.4f} allowed; of {images:,} images, {test.first_only} "
+        f"recognised by this run only, {test.second_only} by the other only (McNemar p = {test.p_value:.2g})",
     )
 
 
-def _mistakes(one: EvaluatedRun) -> int:
-    return int((one.evaluation.predicted != one.evaluation.labels).sum())
+def _mistakes(evaluated: EvaluatedRun) -> int:
+    return int((evaluated.evaluation.predicted != evaluated.evaluation.labels).sum())

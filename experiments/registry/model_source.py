@@ -1,4 +1,4 @@
-"""The registry's champion for the service: who it is, its checked file, what is shown of it."""
+"""The registry's champion for the service: its version, its verified file, its description."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from mnist_core.errors import NotFoundError
 from serving.model_manager import ModelArtifact, ModelInfo
 
 LOCAL_UI = "http://127.0.0.1:5000"
-"""Where ``mnist-search ui`` shows a store that has no server of its own."""
+"""Address of ``mnist-search ui``, for stores without a server."""
 
 
 class RegistryModelSource:
     """The registered model's champion. A :class:`serving.model_manager.ModelSource`.
 
     Args:
-        uri: of the store, which need not be there yet.
+        uri: of the store, which may not exist yet.
         name: of the registered model.
     """
 
@@ -30,7 +30,7 @@ class RegistryModelSource:
         self._opened: Store | None = None
 
     def current(self) -> str | None:
-        """Number of the version that is champion now; None where there is none, or no store yet.
+        """Number of the champion's version; None where there is no champion, or no store yet.
 
         The service asks every few seconds, so this is one call of the store.
 
@@ -45,10 +45,10 @@ class RegistryModelSource:
         return str(version.version) if version else None
 
     def fetch(self, identity: str, folder: Path) -> ModelArtifact:
-        """Copy a version's model file into the folder and see that it is the one that was logged.
+        """Copy a version's model file into the folder and verify its digest.
 
         Raises:
-            ModelError: it is missing, or another.
+            ModelError: the file is missing, or not the one that was logged.
             NotFoundError: the version or its run was deleted meanwhile.
             StoreError: the store cannot be read.
         """
@@ -56,7 +56,7 @@ class RegistryModelSource:
         version = versions.read_version(store, self._name, int(identity))
         run = find_run(store, version.run_id)
         path = fetch_version(store, version, folder)
-        facts = ModelInfo(
+        info = ModelInfo(
             name=version.name,
             version=identity,
             run=run.title,
@@ -67,7 +67,7 @@ class RegistryModelSource:
             val_accuracy=_number(version, VersionTag.VAL_ACCURACY),
             run_url=f"{ui_of(store)}/#/experiments/{store.experiment_id}/runs/{run.run_id}",
         )
-        return ModelArtifact(path, facts)
+        return ModelArtifact(path, info)
 
     def _store(self) -> Store:
         self._opened = self._opened or open_store(self._uri)
@@ -75,7 +75,7 @@ class RegistryModelSource:
 
 
 def ui_of(store: Store) -> str:
-    """Address of the UI that shows the store, without credentials: its server's own, or that of ``mnist-search ui``."""
+    """Address of MLflow's UI for the store, without credentials: of its server, or of ``mnist-search ui``."""
     return store.shown.rstrip("/") if store.uri.startswith(("http://", "https://")) else LOCAL_UI
 
 

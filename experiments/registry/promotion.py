@@ -1,4 +1,4 @@
-"""A run on its way to champion: checked, evaluated, registered, compared, and if the gate opens, crowned."""
+"""Promotion of a run: evaluate it, check it against the champion, register it, and set its alias."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from experiments.formatting import format_number, format_params, short_text
 from experiments.registry import gate, versions
 from experiments.registry.champion_history import ChampionChange, ChangeKind, champion_stack, utc_now
 from experiments.registry.gate import Check, EvaluatedRun, FormerChampions, Verdict
-from experiments.registry.model_card import Subject, model_card
+from experiments.registry.model_card import CardContent, model_card
 from experiments.tracking import provenance, queries
 from experiments.tracking.artifacts import fetch_model
 from experiments.tracking.records import FLOOR, REGISTERED_MODEL, Tag, VersionRecord, VersionTag
@@ -27,18 +27,18 @@ MAX_TRIES = 5
 
 @dataclass(frozen=True)
 class PromotionPolicy:
-    """On what terms a run is promoted.
+    """The conditions of a promotion.
 
     Args:
         name: of the registered model.
-        floor: least test accuracy, in [0, 1].
-        force: the user's reason to promote what the gate refuses; None lets the gate decide.
-        margin: how much less accurate than a champion the run may be, as a share, in [0, 1]; None takes the default of
+        floor: minimum test accuracy, in [0, 1].
+        force: the user's reason to promote a run that the gate refuses; None leaves the decision to the gate.
+        margin: accuracy that the run may lack against a champion, as a share, in [0, 1]; None takes the default of
             :func:`experiments.registry.gate.run_checks`.
 
     Raises:
-        ParameterError: the floor or the margin is no share.
-        SpecError: the name cannot be one.
+        ParameterError: the floor or the margin is no share, or the reason is empty.
+        SpecError: the name is not valid.
     """
 
     name: str = REGISTERED_MODEL
@@ -58,12 +58,12 @@ class PromotionPolicy:
 
 @dataclass(frozen=True)
 class Promotion:
-    """What came of a promotion.
+    """The result of a promotion.
 
     Args:
         version: of the candidate.
         verdict: of the gate.
-        checks: that it made.
+        checks: of the gate.
         before: the champion until then.
         evaluation: of the candidate.
     """
@@ -76,46 +76,45 @@ class Promotion:
 
     @property
     def already_champion(self) -> bool:
-        """Whether there was nothing to do."""
+        """True where the run was the champion before."""
         return self.before is not None and self.before.version == self.version.version
 
 
-def promote(store: Store, chosen: Candidate, test: TestSet, terms: PromotionPolicy) -> Promotion:
-    """Promote a run if the gate lets it pass; a refused one stays as a version with the alias ``challenger``.
+def promote(store: Store, candidate: Candidate, test: TestSet, policy: PromotionPolicy) -> Promotion:
+    """Promote a run if it passes the gate; a refused one is registered with the alias ``challenger``.
 
-    The test set is read for this run once: where it is recorded on these images already, that record counts.
+    A run is evaluated on the same images once: a recorded evaluation is used again.
 
     Raises:
         ModelError: the run's model is missing or not the one that was logged; nothing was changed.
         DataError: the test set is not that of the run, or the champion was not evaluated on it.
         StoreError: the store cannot be written.
     """
-    run = chosen.run
+    run = candidate.run
     test.check_belongs_to(run)
     with tempfile.TemporaryDirectory(prefix="mnist-search-") as folder:
         path = fetch_model(store, run, Path(folder))
-        _evaluated_champion(
-            store, versions.champion(store, terms.name), test
-        )  # what would refuse it in the end does so first
+        # Fails early where the comparison below would fail, before the test set is used.
+        _evaluated_champion(store, versions.champion(store, policy.name), test)
         evaluation = read_evaluation(store, run, test.data.digest) or evaluate_model_file(store, run, path, test)
-    candidate = EvaluatedRun(run, evaluation)
-    former_of = _former(store, terms.name, test)
+    evaluated = EvaluatedRun(run, evaluation)
+    read_former = _former_reader(store, policy.name, test)
     with store.exclusively():
         for _ in range(MAX_TRIES):
-            versions.settle(store, terms.name)
-            current = versions.champion(store, terms.name)
-            rival, former = _evaluated_champion(store, current, test), former_of(current)
-            checks = gate.run_checks(candidate, rival, former, terms.floor, terms.margin)
-            verdict = gate.verdict(checks, terms.force)
+            versions.settle(store, policy.name)
+            current = versions.champion(store, policy.name)
+            champion, former = _evaluated_champion(store, current, test), read_former(current)
+            checks = gate.run_checks(evaluated, champion, former, policy.floor, policy.margin)
+            verdict = gate.verdict(checks, policy.force)
             if current is not None and current.run_id == run.run_id:
                 return Promotion(current, verdict, checks, current, evaluation)
-            version = _register(store, chosen, candidate, checks, terms)
-            # A server's registry cannot be locked: who finds another champion than was compared with compares again.
-            if _version_of(versions.champion(store, terms.name)) == _version_of(current):
-                _set_alias(store, version, verdict, terms)
-                version = versions.read_version(store, terms.name, version.version)
+            version = _register(store, candidate, evaluated, checks, policy)
+            # A server's registry cannot be locked: if another process changed the champion meanwhile, compare again.
+            if _version_of(versions.champion(store, policy.name)) == _version_of(current):
+                _set_alias(store, version, verdict, policy)
+                version = versions.read_version(store, policy.name, version.version)
                 return Promotion(version, verdict, checks, current, evaluation)
-    raise StoreError(f"{terms.name}: its champion changed {MAX_TRIES} times meanwhile; try again")
+    raise StoreError(f"{policy.name}: its champion changed {MAX_TRIES} times during the promotion; try again")
 
 
 def _version_of(record: VersionRecord | None) -> int | None:
@@ -123,10 +122,11 @@ def _version_of(record: VersionRecord | None) -> int | None:
 
 
 def _evaluated_champion(store: Store, current: VersionRecord | None, test: TestSet) -> EvaluatedRun | None:
-    """The champion with its record on these images.
+    """The champion with its evaluation on these images.
 
     Raises:
-        DataError: it has none.
+        NotFoundError: its run was deleted.
+        DataError: it was not evaluated on these images.
     """
     if current is None:
         return None
@@ -134,8 +134,8 @@ def _evaluated_champion(store: Store, current: VersionRecord | None, test: TestS
         run = queries.find_run(store, current.run_id)
     except NotFoundError as error:
         raise NotFoundError(
-            f"champion {current.title}: its run {current.run_id} is gone, so nothing can be compared with it. "
-            "Promote under another name (--as NAME), or take the alias from it"
+            f"champion {current.title}: its run {current.run_id} was deleted, so no run can be compared with it. "
+            "Promote under another name (--as NAME), or delete its alias"
         ) from error
     evaluation = read_evaluation(store, run, test.data.digest)
     if evaluation is None:
@@ -148,11 +148,11 @@ def _evaluated_champion(store: Store, current: VersionRecord | None, test: TestS
     return EvaluatedRun(run, evaluation)
 
 
-def _former(store: Store, name: str, test: TestSet) -> Callable[[VersionRecord | None], FormerChampions]:
-    """Reads the champions before a given one with their records on these images, each once."""
+def _former_reader(store: Store, name: str, test: TestSet) -> Callable[[VersionRecord | None], FormerChampions]:
+    """A function that reads the champions before a given one with their evaluations; each run is read once."""
 
     @cache
-    def recorded(run_id: str) -> EvaluatedRun | None:
+    def read(run_id: str) -> EvaluatedRun | None:
         try:
             run = queries.find_run(store, run_id)
         except NotFoundError:
@@ -163,9 +163,9 @@ def _former(store: Store, name: str, test: TestSet) -> Callable[[VersionRecord |
     def former(current: VersionRecord | None) -> FormerChampions:
         known = {version.version: version for version in versions.read_versions(store, name)}
         changes = versions.read_changes(store, name)
-        # Those that were deleted or whose runs are gone are named all the same.
+        # Deleted versions, and versions of deleted runs, are listed as skipped.
         numbers = [number for number in dict.fromkeys(champion_stack(changes)) if number != _version_of(current)]
-        found = {number: recorded(known[number].run_id) if number in known else None for number in numbers}
+        found = {number: read(known[number].run_id) if number in known else None for number in numbers}
         return FormerChampions(
             [one for one in found.values() if one],
             [f"version {number}" for number, one in found.items() if one is None],
@@ -175,14 +175,14 @@ def _former(store: Store, name: str, test: TestSet) -> Callable[[VersionRecord |
 
 
 def _register(
-    store: Store, chosen: Candidate, candidate: EvaluatedRun, checks: Sequence[Check], terms: PromotionPolicy
+    store: Store, candidate: Candidate, evaluated: EvaluatedRun, checks: Sequence[Check], policy: PromotionPolicy
 ) -> VersionRecord:
-    run, evaluation = candidate.run, candidate.evaluation
+    run, evaluation = evaluated.run, evaluated.evaluation
     sweep = queries.find_sweep(store, run.tags["mlflow.parentRunId"])
-    spec, verdict = queries.read_recorded_spec(store, sweep), gate.verdict(checks, terms.force)
+    spec, verdict = queries.read_recorded_spec(store, sweep), gate.verdict(checks, policy.force)
     trials = sum(one.state.is_finished for one in queries.read_runs(store, sweep))
     others = count_evaluated(store, run, evaluation.digest)
-    card = model_card(Subject(run, sweep, spec, trials, evaluation, checks, others))
+    card = model_card(CardContent(run, sweep, spec, trials, evaluation, checks, others))
     searched = {name: short_text(run.params[name]) for name in spec.space.domains if name in run.params}
     tags: dict[str, str] = {
         VersionTag.RUN: run.title,
@@ -196,26 +196,26 @@ def _register(
         VersionTag.TEST_DATASET: evaluation.dataset,
         VersionTag.TEST_DIGEST: evaluation.digest,
         VersionTag.GATE: verdict.value,
-        VersionTag.REASON: chosen.reason,
-        VersionTag.FORCED_BECAUSE: (terms.force or "") if verdict is Verdict.FORCED else "",
+        VersionTag.REASON: candidate.reason,
+        VersionTag.FORCED_BECAUSE: (policy.force or "") if verdict is Verdict.FORCED else "",
         VersionTag.BY: provenance.user(),
         VersionTag.AT: utc_now(),
-        **{f"{VersionTag.CHECK}.{check.name}": _outcome(check) for check in checks},
+        **{f"{VersionTag.CHECK}.{check.name}": _format_outcome(check) for check in checks},
     }
     with store.errors(f"recording the model card of {run.title}"):
         store.client.log_text(run.run_id, card, CARD_FILE)
-    return versions.register(store, terms.name, run.run_id, run.model_id or "", tags, card)
+    return versions.register(store, policy.name, run.run_id, run.model_id or "", tags, card)
 
 
-def _outcome(check: Check) -> str:
-    return f"{'passed' if check.passed else 'failed'}: {check.figure}"
+def _format_outcome(check: Check) -> str:
+    return f"{'passed' if check.passed else 'failed'}: {check.detail}"
 
 
-def _set_alias(store: Store, version: VersionRecord, verdict: Verdict, terms: PromotionPolicy) -> None:
+def _set_alias(store: Store, version: VersionRecord, verdict: Verdict, policy: PromotionPolicy) -> None:
     if verdict is Verdict.REFUSED:
         versions.set_challenger(store, version)
         return
     change = ChampionChange.now(version.version, ChangeKind.PROMOTED)
     if verdict is Verdict.FORCED:
-        change = ChampionChange.now(version.version, ChangeKind.FORCED, terms.force or "")
+        change = ChampionChange.now(version.version, ChangeKind.FORCED, policy.force or "")
     versions.set_champion(store, version, change)

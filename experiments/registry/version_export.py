@@ -1,4 +1,4 @@
-"""A registered version in another format: fetched, exported, checked, and noted with the version."""
+"""Export of a registered version to another format, with a check that is recorded with the version."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ CHECK_IMAGES, CALIBRATION_IMAGES = 1000, 500
 
 
 @dataclass(frozen=True)
-class Exported:
-    """What was written.
+class ExportedModel:
+    """The exported file or folder.
 
     Args:
         path: of the file, or of the folder of a SavedModel.
@@ -39,7 +39,7 @@ class Exported:
 
 
 def find_version(store: Store, name: str, text: str) -> VersionRecord:
-    """The version of that number, or of that alias.
+    """The version with that number or alias.
 
     Raises:
         NotFoundError: there is none.
@@ -55,15 +55,15 @@ def find_version(store: Store, name: str, text: str) -> VersionRecord:
 
 def export_version(
     store: Store, version: VersionRecord, wanted: ExportFormat, int8: bool, folder: Path, source: DataSource
-) -> Exported:
-    """Export a version into the folder, keep a copy with its run, and note the check with the version.
+) -> ExportedModel:
+    """Export a version into the folder, log a copy to its run, and record the check with the version.
 
-    The check asks both models about test images, whose labels are not read: nothing is chosen by it. The ranges of
-    8-bit numbers are taken from training images.
+    The check compares the predictions of both models on test images. Their labels are not read, and nothing is selected
+    by it. The ranges of 8-bit numbers are taken from training images.
 
     Raises:
         MissingLibraryError: the format needs a library that is not installed.
-        ModelError: the version's file is missing or altered, or the export answers otherwise.
+        ModelError: the version's file is missing or altered, or the exported model predicts differently.
     """
     with tensorflow_import():
         from mnist_core.models.exporters import export_model
@@ -80,8 +80,8 @@ def export_version(
         check_on=source.load_test().images[:CHECK_IMAGES],
         calibration=source.load_training().images[:CALIBRATION_IMAGES] if int8 else None,
     )
-    exported = Exported(target, agreement, _size(target))
-    _note(store, version, exported, f"{wanted.value}{'-int8' * int8}")
+    exported = ExportedModel(target, agreement, _size(target))
+    _record(store, version, exported, f"{wanted.value}{'-int8' * int8}")
     return exported
 
 
@@ -89,14 +89,14 @@ def _size(path: Path) -> int:
     return sum(file.stat().st_size for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file())
 
 
-def _note(store: Store, version: VersionRecord, exported: Exported, kind: str) -> None:
+def _record(store: Store, version: VersionRecord, exported: ExportedModel, kind: str) -> None:
     agreement, path = exported.agreement, exported.path
     digest = f", SHA-256 {sha256_of(path)}" if path.is_file() else ""
     text = (
-        f"{exported.size:,} bytes, same answer for {agreement.share:.2%} of {agreement.images} images, largest "
+        f"{exported.size:,} bytes, same prediction for {agreement.share:.2%} of {agreement.images} images, largest "
         f"difference {agreement.largest_difference:.2g}{digest}"
     )
-    with store.errors(f"noting the export of {version.title}"):
+    with store.errors(f"recording the export of {version.title}"):
         if path.is_file():
             store.client.log_artifact(version.run_id, str(path), FOLDER)
         else:

@@ -1,8 +1,8 @@
-"""The MLflow model registry: versions, the aliases on them, and the history of the champion.
+"""Versions of a registered model in MLflow, their aliases, and the history of the champion.
 
-A change of champion is written into the history first. The aliases follow from it by :func:`settle`, which may be
-repeated: what was interrupted between the two is completed by the next ``promote`` or ``rollback``. An alias is moved,
-never removed and set again, so there is no moment at which ``champion`` points to nothing.
+A change of the champion is written into the history first. :func:`settle` derives the aliases from the history and may
+be repeated: a change that was interrupted between the two is completed by the next ``promote`` or ``rollback``. An
+alias is moved, never deleted and set again, so ``champion`` always points to a version.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
     from mlflow.exceptions import MlflowException
 
-# Tags of the registered model, one for each time that its champion changed; the rest of the key is the moment.
+# Tags of the registered model, one for each change of its champion; the rest of the key is the time.
 HISTORY_PREFIX = "champion."
-# Tag of the registered model: key of the last change that the aliases show. Registries of before have none.
+# Tag of the registered model: key of the last change that the aliases show. Older registries have none.
 SHOWN = "aliases_show"
 NO_CHANGE = "none"
 MOVED_BY_OTHERS = "the alias was found moved"
-# Verdicts of the gate after which a version is a challenger no longer.
+# Verdicts of the gate that end the alias ``challenger``.
 ACCEPTED = ("passed", "forced")
 
 
 def check_name(name: str) -> str:
-    """The name itself, if a registered model may have it.
+    """Return the name if it is valid for a registered model.
 
     Raises:
-        SpecError: it may not.
+        SpecError: it is not.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise SpecError(f"--as: expected letters, digits, '.', '-' and '_', received {name!r}")
@@ -49,23 +49,23 @@ def check_name(name: str) -> str:
 
 
 def read_versions(store: Store, name: str) -> list[VersionRecord]:
-    """Every version, newest first; none where there is no such registered model."""
+    """Every version, newest first; empty where there is no such registered model."""
     with store.errors(f"reading the versions of {name}"):
         registered = _registered(store, name)
         if registered is None:
             return []
         found = all_pages(lambda token: store.client.search_model_versions(f"name = '{name}'", page_token=token))
-    # A search may leave aliases out; the registered model has them all.
+    # Versions that a search finds may lack aliases; the registered model has them all.
     aliases = {alias: int(version) for alias, version in registered.aliases.items()}
     versions = [_version(version, aliases) for version in found]
     return sorted(versions, key=lambda version: -version.version)
 
 
 def read_version(store: Store, name: str, number: int) -> VersionRecord:
-    """One version as it is now.
+    """One version in its current state.
 
     Raises:
-        NotFoundError: there is none of that number.
+        NotFoundError: there is no version of that number.
     """
     for version in read_versions(store, name):
         if version.version == number:
@@ -103,13 +103,13 @@ def read_changes(store: Store, name: str) -> list[ChampionChange]:
     """The history of the champion, oldest first.
 
     Raises:
-        StoreError: it cannot be read, or was altered.
+        StoreError: the history cannot be read, or was altered.
     """
     return list(_read_history(store, name).changes.values())
 
 
 def read_pending(store: Store, name: str) -> ChampionChange | None:
-    """The change that was noted last, where the aliases do not show it yet; None where they do.
+    """The newest change in the history if the aliases do not show it yet; otherwise None.
 
     Raises:
         StoreError: the history cannot be read, or was altered.
@@ -120,11 +120,11 @@ def read_pending(store: Store, name: str) -> ChampionChange | None:
 def register(
     store: Store, name: str, run_id: str, model_id: str, tags: Mapping[str, str], description: str
 ) -> VersionRecord:
-    """A version of this model with these tags: the one there is, or a new one."""
+    """Create a version of this model, or update the one that exists, with these tags and this description."""
     with store.errors(f"registering a version of {name}"):
         if _registered(store, name) is None:
             _create_registered(store, name)
-    # By run: an answer that was lost, or a challenger that comes again, is no second version.
+    # A lost reply of the server, or a challenger that is promoted later, must not give a second version.
     known = [version for version in read_versions(store, name) if version.tags.get(VersionTag.MODEL_ID) == model_id]
     with store.errors(f"registering a version of {name}"):
         if known:
@@ -142,26 +142,26 @@ def register(
 
 
 def set_champion(store: Store, version: VersionRecord, change: ChampionChange) -> None:
-    """Make a version the champion and the one until then ``previous``.
+    """Make a version the champion and the champion until then ``previous``.
 
     Args:
-        store: to be written.
-        version: that the change names.
+        store: open for writing.
+        version: of the change.
         change: a promotion.
     """
-    # A change that was left incomplete could not be told from this one any more.
+    # First, as an incomplete change is recognised only while it is the newest.
     settle(store, version.name)
-    _carry_out(store, version.name, change)
+    _apply_change(store, version.name, change)
 
 
 def settle(store: Store, name: str) -> ChampionChange | None:
-    """Make the aliases what the history says; repeated, it changes nothing. Needs :meth:`Store.exclusively`.
+    """Set the aliases by the history; a second call changes nothing. Needs :meth:`Store.exclusively`.
 
-    ``champion`` that was moved by other means, as by hand in MLflow's UI, is right: it is noted in the history. One
-    that was taken away stays away.
+    An alias ``champion`` that was moved by other means, as by hand in MLflow's UI, is valid: it is added to the
+    history. One that was deleted stays deleted.
 
     Returns:
-        The change whose aliases had not been moved, if it was completed here.
+        The change that was pending until this call; None where there was none.
 
     Raises:
         StoreError: the store cannot be written, or its history was altered.
@@ -170,15 +170,16 @@ def settle(store: Store, name: str) -> ChampionChange | None:
     if not history.exists:
         return None
     versions = {version.version: version for version in read_versions(store, name)}
-    pending, now = history.pending, history.aliases.get(Alias.CHAMPION)
+    pending, current = history.pending, history.aliases.get(Alias.CHAMPION)
     left = champions_left(history.changes.values(), versions)
     with store.errors(f"moving the aliases of {name}"):
-        if pending is None and now is not None and left[-1:] != [now]:
-            act = ChangeKind.REINSTATED if now in left else ChangeKind.PROMOTED
-            history = history.with_change(_note(store, name, ChampionChange.now(now, act, MOVED_BY_OTHERS)))
+        if pending is None and current is not None and left[-1:] != [current]:
+            kind = ChangeKind.REINSTATED if current in left else ChangeKind.PROMOTED
+            change = ChampionChange.now(current, kind, MOVED_BY_OTHERS)
+            history = history.with_change(_write_change(store, name, change))
             left = champions_left(history.changes.values(), versions)
-        if left and (pending or now is not None):
-            _move(store, name, Alias.CHAMPION, now, left[-1])
+        if left and (pending or current is not None):
+            _move(store, name, Alias.CHAMPION, current, left[-1])
             _move(store, name, Alias.PREVIOUS, history.aliases.get(Alias.PREVIOUS), left[-2] if len(left) > 1 else None)
         challenger = versions.get(history.aliases.get(Alias.CHALLENGER, 0))
         if challenger and challenger.tags.get(VersionTag.GATE) in ACCEPTED:
@@ -189,49 +190,49 @@ def settle(store: Store, name: str) -> ChampionChange | None:
 
 
 def set_challenger(store: Store, version: VersionRecord) -> None:
-    """Call a refused version ``challenger``; the champion stays."""
+    """Give a refused version the alias ``challenger``; the champion stays."""
     with store.errors(f"moving the alias {Alias.CHALLENGER} of {version.name}"):
-        _point(store, version.name, Alias.CHALLENGER, version.version)
+        _set_alias(store, version.name, Alias.CHALLENGER, version.version)
 
 
 def rollback_champion(store: Store, name: str, reason: str = "") -> tuple[VersionRecord, VersionRecord]:
-    """Give ``champion`` back to ``previous``, and ``previous`` to the one before that if there was one.
+    """Make the version ``previous`` the champion, and the champion before it ``previous``, if there is one.
 
-    Where an earlier call was interrupted, this one completes it and goes no further back.
+    A call that was interrupted is completed by the next one, which goes no further back.
 
     Returns:
-        The new champion and the one that stepped down.
+        The new champion and the replaced one.
 
     Raises:
-        NotFoundError: no champion, or none before it.
-        ModelError: the model of the one before is missing or not the one that was logged; the champion stays.
+        NotFoundError: there is no champion, or none before it.
+        ModelError: the model of the previous champion is missing or not the one that was logged; the champion stays.
     """
     with store.exclusively():
         completed = settle(store, name)
-        if completed is not None and completed.act is ChangeKind.REINSTATED:
-            before = champion_stack(read_changes(store, name)[:-1])[-1]
-            return read_version(store, name, completed.version), read_version(store, name, before)
-        now = champion(store, name)
-        then = read_version_by_alias(store, name, Alias.PREVIOUS)
-        if now is None:
+        if completed is not None and completed.kind is ChangeKind.REINSTATED:
+            replaced = champion_stack(read_changes(store, name)[:-1])[-1]
+            return read_version(store, name, completed.version), read_version(store, name, replaced)
+        current = champion(store, name)
+        previous = read_version_by_alias(store, name, Alias.PREVIOUS)
+        if current is None:
             raise NotFoundError(f"{name}: no champion in {store.shown}; promote one first (mnist-search promote SWEEP)")
-        if then is None or then.version == now.version:
-            raise NotFoundError(f"{name}: no previous champion to go back to; version {now.version} stays")
+        if previous is None or previous.version == current.version:
+            raise NotFoundError(f"{name}: no previous champion to go back to; version {current.version} stays")
         with tempfile.TemporaryDirectory(prefix="mnist-search-") as folder:
-            fetch_version(store, then, Path(folder))
-        _carry_out(store, name, ChampionChange.now(then.version, ChangeKind.REINSTATED, reason))
-    return then, now
+            fetch_version(store, previous, Path(folder))
+        _apply_change(store, name, ChampionChange.now(previous.version, ChangeKind.REINSTATED, reason))
+    return previous, current
 
 
 @dataclass(frozen=True)
 class _History:
-    """What a registered model says of its champions.
+    """The champions of a registered model, as recorded in its tags and aliases.
 
     Args:
-        exists: whether there is such a registered model.
+        exists: False where there is no such registered model.
         changes: by the key of their tag, oldest first.
-        aliases: the version that each names.
-        shown: key of the last change that the aliases show; None in a registry of before.
+        aliases: version number of each alias.
+        shown: key of the last change that the aliases show; None in an older registry.
     """
 
     exists: bool
@@ -246,11 +247,11 @@ class _History:
 
     @property
     def pending(self) -> ChampionChange | None:
-        """The newest change, if the aliases do not show it."""
+        """The newest change if the aliases do not show it, otherwise None."""
         return self.changes.get(self.last) if self.shown not in (None, self.last) else None
 
     def with_change(self, change: ChampionChange) -> _History:
-        """The same and one change more."""
+        """This history with one more change."""
         return replace(self, changes={**self.changes, _key(change): change})
 
 
@@ -260,14 +261,14 @@ def _read_history(store: Store, name: str) -> _History:
     if registered is None:
         return _History(False, {}, {}, None)
     tags = registered.tags
-    changes = {key: _change(name, key, tags[key]) for key in sorted(tags) if key.startswith(HISTORY_PREFIX)}
+    changes = {key: _parse_change(name, key, tags[key]) for key in sorted(tags) if key.startswith(HISTORY_PREFIX)}
     aliases = {alias: int(version) for alias, version in registered.aliases.items()}
     return _History(True, changes, aliases, tags.get(SHOWN))
 
 
-def _carry_out(store: Store, name: str, change: ChampionChange) -> None:
-    with store.errors(f"noting the change of champion of {name}"):
-        _note(store, name, change)
+def _apply_change(store: Store, name: str, change: ChampionChange) -> None:
+    with store.errors(f"recording the change of champion of {name}"):
+        _write_change(store, name, change)
     settle(store, name)
 
 
@@ -278,32 +279,33 @@ def _is_missing(error: MlflowException) -> bool:
     return no_model or no_alias
 
 
-def _point(store: Store, name: str, alias: Alias, version: int) -> None:
+def _set_alias(store: Store, name: str, alias: Alias, version: int) -> None:
     store.client.set_registered_model_alias(name, alias, str(version))
 
 
-def _move(store: Store, name: str, alias: Alias, now: int | None, then: int | None) -> None:
-    if then is None:
-        if now is not None:
+def _move(store: Store, name: str, alias: Alias, current: int | None, wanted: int | None) -> None:
+    if wanted is None:
+        if current is not None:
             store.client.delete_registered_model_alias(name, alias)
-    elif now != then:
-        _point(store, name, alias, then)
+    elif current != wanted:
+        _set_alias(store, name, alias, wanted)
 
 
 def _key(change: ChampionChange) -> str:
     return f"{HISTORY_PREFIX}{change.at.replace(':', '.')}"
 
 
-def _note(store: Store, name: str, change: ChampionChange) -> ChampionChange:
-    text = json.dumps({**asdict(change), "act": change.act.value})
-    store.client.set_registered_model_tag(name, _key(change), text)
+def _write_change(store: Store, name: str, change: ChampionChange) -> ChampionChange:
+    fields = asdict(change)
+    fields["act"] = fields.pop("kind").value
+    store.client.set_registered_model_tag(name, _key(change), json.dumps(fields))
     return change
 
 
-def _change(name: str, key: str, text: str) -> ChampionChange:
+def _parse_change(name: str, key: str, text: str) -> ChampionChange:
     try:
-        fields = json.loads(text)
-        return ChampionChange(**{**fields, "act": ChangeKind(fields["act"])})
+        fields = {**json.loads(text)}
+        return ChampionChange(kind=ChangeKind(fields.pop("act")), **fields)
     except (ValueError, TypeError, KeyError) as error:
         raise StoreError(f"{name}: tag {key!r}: expected a change of champion, received {text}") from error
 
@@ -324,7 +326,7 @@ def _create_registered(store: Store, name: str) -> None:
 
     try:
         store.client.create_registered_model(name)
-    except MlflowException as error:  # another process was quicker
+    except MlflowException as error:  # another process created it meanwhile
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
 

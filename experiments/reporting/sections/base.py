@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mnist_core.interpretation.rendering import PlotSpec
+from mnist_core.plotting import PlotSpec
 
 NO_TRIAL = "No trial completed."
 """Caption where there is nothing to describe."""

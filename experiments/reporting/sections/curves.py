@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mnist_core.interpretation.rendering import PlotSpec
+from mnist_core.plotting import PlotSpec
 
 from experiments.reporting.axes import LABELS, STATE_COLOURS, WIDTH, focus
 from experiments.reporting.sections.base import Section, Table

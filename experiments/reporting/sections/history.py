@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import median
 from typing import TYPE_CHECKING
 
-from mnist_core.interpretation.rendering import PlotSpec
+from mnist_core.plotting import PlotSpec
 
 from experiments.reporting.axes import focus
 from experiments.reporting.optuna_plots import StudyPlots, draw_history

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from mnist_core.interpretation.rendering import PlotSpec
+from mnist_core.plotting import PlotSpec
 
 from experiments.reporting.optuna_plots import StudyPlots, draw_importances
 from experiments.reporting.sections.base import Section, Table

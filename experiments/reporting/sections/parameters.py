@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mnist_core.interpretation.rendering import PlotSpec
+from mnist_core.plotting import PlotSpec
 
 from experiments.formatting import format_params
 from experiments.reporting.optuna_plots import StudyPlots, draw_contours, draw_parallel_coordinates, draw_slices

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mnist_core.interpretation.rendering import PlotSpec
+from mnist_core.plotting import PlotSpec
 
 from experiments.formatting import pluralize
 from experiments.reporting.axes import STATE_COLOURS, WIDTH

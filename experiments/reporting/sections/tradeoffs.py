@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mnist_core.interpretation.rendering import PlotSpec
+from mnist_core.plotting import PlotSpec
 
 from experiments.formatting import format_number
 from experiments.reporting.axes import WIDTH, focus

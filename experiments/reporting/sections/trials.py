@@ -12,7 +12,7 @@ from experiments.reporting.timeline import SweepTimeline, TrialTimeline
 
 def trials_table(timeline: SweepTimeline) -> Table:
     """Every attempt, best first."""
-    runs = timeline.ranked + selection.others((trial.run for trial in timeline.trials), timeline.spec.objective)
+    runs = timeline.ranked + selection.unranked((trial.run for trial in timeline.trials), timeline.spec.objective)
     trials = {trial.run.run_id: trial for trial in timeline.trials}
     searched = list(timeline.spec.space.domains)
     columns = ("run", "state", *searched, "best epoch", "val accuracy", "val loss", "weights", "seconds", "note")

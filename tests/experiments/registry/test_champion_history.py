@@ -1,4 +1,4 @@
-"""Who would follow whom back, from the history of the champion alone."""
+"""The stack of champions that follows from their history."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ PROMOTED, FORCED, REINSTATED = ChangeKind.PROMOTED, ChangeKind.FORCED, ChangeKin
 
 
 def history(*changes: tuple[ChangeKind, int]) -> list[ChampionChange]:
-    return [ChampionChange(version, act, "somebody", f"{number:06d}") for number, (act, version) in enumerate(changes)]
+    return [
+        ChampionChange(version, kind, "somebody", f"{number:06d}") for number, (kind, version) in enumerate(changes)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -33,26 +35,26 @@ def history(*changes: tuple[ChangeKind, int]) -> list[ChampionChange]:
         ([(PROMOTED, 1), (PROMOTED, 2), (PROMOTED, 1), (REINSTATED, 2), (REINSTATED, 1)], [1]),
     ],
 )
-def test_promotions_put_a_version_on_top_and_rollbacks_take_what_is_above_away(
+def test_a_promotion_pushes_a_version_and_a_rollback_pops_those_above_its_own(
     changes: list[tuple[ChangeKind, int]], stack: list[int]
 ) -> None:
     assert champion_stack(history(*changes)) == stack
 
 
-def test_the_same_champion_twice_in_a_row_reigns_once() -> None:
+def test_a_champion_that_is_promoted_again_is_on_the_stack_once() -> None:
     assert champion_stack(history((PROMOTED, 1), (PROMOTED, 1), (FORCED, 2), (FORCED, 2))) == [1, 2]
 
 
-def test_a_champion_of_whom_no_history_tells_reigns_all_the_same() -> None:
+def test_a_rollback_to_a_version_without_a_promotion_pushes_it() -> None:
     assert champion_stack(history((PROMOTED, 2), (REINSTATED, 1))) == [2, 1]
 
 
-acts = st.lists(st.tuples(st.sampled_from([PROMOTED, FORCED]), st.integers(1, 4)), min_size=1, max_size=12)
+promotion_lists = st.lists(st.tuples(st.sampled_from([PROMOTED, FORCED]), st.integers(1, 4)), min_size=1, max_size=12)
 
 
 @settings(derandomize=True, database=None, deadline=None, max_examples=100)
-@given(acts, st.integers(0, 20))
-def test_however_often_one_goes_back_the_first_champion_is_never_lost(
+@given(promotion_lists, st.integers(0, 20))
+def test_no_number_of_rollbacks_removes_the_first_champion(
     promotions: list[tuple[ChangeKind, int]], steps: int
 ) -> None:
     changes = history(*promotions)
@@ -65,7 +67,7 @@ def test_however_often_one_goes_back_the_first_champion_is_never_lost(
     assert champion_stack(changes)[0] == promotions[0][1]
 
 
-def test_a_change_knows_its_moment_to_the_microsecond_so_that_moments_sort() -> None:
+def test_changes_have_times_in_microseconds_that_sort_as_text() -> None:
     before = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
     changes = [ChampionChange.now(1, PROMOTED), ChampionChange.now(2, FORCED, "a reason")]
     assert [before, *(change.at for change in changes)] == sorted([before, *(change.at for change in changes)])

@@ -1,4 +1,4 @@
-"""The gate before the champion: every check passing and failing, over values made by hand."""
+"""The gate before the champion: every check passing and failing, on made values."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def check(
     floor: float = 0.9,
     margin: float | None = None,
 ) -> Check:
-    """The check of that name, which there is once."""
+    """The one check of that name."""
     (found,) = (one for one in run_checks(new, champion, former, floor, margin) if one.name == name)
     return found
 
@@ -52,31 +52,31 @@ def test_a_good_first_champion_passes_every_check() -> None:
     assert [one.name for one in checks] == ["finite", "accuracy", "champion", "former"]
     assert all(one.passed for one in checks)
     assert verdict(checks, force=None) is Verdict.PASSED
-    assert check("champion", candidate(0, wrong=[3])).figure == "there is none yet"
-    assert check("former", candidate(0, wrong=[3])).figure == "no former champion to compare with"
+    assert check("champion", candidate(0, wrong=[3])).detail == "no champion yet"
+    assert check("former", candidate(0, wrong=[3])).detail == "no former champion to compare with"
 
 
 @pytest.mark.parametrize(
     ("mistakes", "floor", "passed"), [(10, 0.9, True), (11, 0.9, False), (0, 1.0, True), (100, 0.0, True)]
 )
-def test_the_accuracy_has_to_reach_the_floor(mistakes: int, floor: float, passed: bool) -> None:
+def test_the_accuracy_must_reach_the_floor(mistakes: int, floor: float, passed: bool) -> None:
     found = check("accuracy", candidate(0, range(mistakes)), floor=floor)
     assert found.passed is passed
-    assert found.figure.startswith(f"{1 - mistakes / 100:.4f} [")
-    assert f"at least {floor:g} asked" in found.figure
+    assert found.detail.startswith(f"{1 - mistakes / 100:.4f} [")
+    assert f"at least {floor:g} required" in found.detail
 
 
 # An infinity comes back from MLflow as the largest double.
-@pytest.mark.parametrize("odd", [math.inf, -math.inf, math.nan, sys.float_info.max, -sys.float_info.max])
-def test_a_validation_figure_that_is_no_number_fails_and_is_named(odd: float) -> None:
-    new = candidate(0, NO_MISTAKES, metrics={"best_val_accuracy": 0.9, "best_val_loss": odd, "seconds": math.inf})
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan, sys.float_info.max, -sys.float_info.max])
+def test_a_validation_metric_that_is_not_finite_fails_and_is_named(value: float) -> None:
+    new = candidate(0, NO_MISTAKES, metrics={"best_val_accuracy": 0.9, "best_val_loss": value, "seconds": math.inf})
     found = check("finite", new)
     assert not found.passed
-    assert found.figure == "not finite: best_val_loss"
+    assert found.detail == "not finite: best_val_loss"
 
 
-def test_finite_figures_are_counted() -> None:
-    assert check("finite", candidate(0, NO_MISTAKES)).figure == "all 8 figures of validation and test"
+def test_finite_metrics_are_counted() -> None:
+    assert check("finite", candidate(0, NO_MISTAKES)).detail == "all 8 validation and test metrics"
 
 
 # Of 10,000 images, 21 lost ones give a bound of -0.0029995, 22 one of -0.0031169.
@@ -85,47 +85,49 @@ def test_a_candidate_must_not_be_worse_than_the_champion_by_more_than_the_margin
     images = 10_000
     found = check("champion", candidate(1, range(lost), images), candidate(0, NO_MISTAKES, images))
     assert found.passed is passed
-    assert found.figure.startswith("no worse than" if passed else "not shown to be no worse than")
+    assert found.detail.startswith("no worse than" if passed else "not shown to be no worse than")
     bound = paired_lower_bound(0, lost, images)
     assert (bound >= -0.003) is passed
     for part in (
         f"small/trial-000: accuracy {-lost / images:+.4f}, at least {bound:+.4f} with 95% confidence",
         f"{-MARGIN:+.4f} allowed; of 10,000 images",
-        f"0 recognised by it alone, {lost} by the other alone (McNemar p = {2 / 2**lost:.2g})",
+        f"0 recognised by this run only, {lost} by the other only (McNemar p = {2 / 2**lost:.2g})",
     ):
-        assert part in found.figure
+        assert part in found.detail
 
 
 @pytest.mark.parametrize(("margin", "passed"), [(0.0, False), (0.05, False), (0.1, True), (1.0, True)])
 def test_the_margin_is_the_users_where_one_is_given(margin: float, passed: bool) -> None:
     found = check("champion", candidate(1, range(5)), candidate(0, NO_MISTAKES), margin=margin)
     assert found.passed is passed
-    assert f"{-margin:+.4f} allowed" in found.figure
+    assert f"{-margin:+.4f} allowed" in found.detail
 
 
-def test_one_that_is_better_passes_whatever_the_margin() -> None:
+def test_a_better_candidate_passes_with_any_margin() -> None:
     found = check("champion", candidate(1, NO_MISTAKES), candidate(0, range(6)), margin=0)
     assert found.passed
-    assert "accuracy +0.0600" in found.figure
-    assert "6 recognised by it alone, 0 by the other alone" in found.figure
+    assert "accuracy +0.0600" in found.detail
+    assert "6 recognised by this run only, 0 by the other only" in found.detail
 
 
-def test_as_many_mistakes_on_other_images_pass_where_the_two_differ_as_equal_networks_do() -> None:
+def test_a_candidate_with_as_many_mistakes_on_other_images_passes() -> None:
     count = 10_000
     new, champion = candidate(1, range(60, 260), count), candidate(0, range(200), count)
     assert check("champion", new, champion).passed
 
 
 @pytest.mark.parametrize("images", [1, 20, 1000, 60_000])
-def test_an_equal_of_a_champion_without_mistakes_passes_on_however_few_images(images: int) -> None:
+def test_a_candidate_equal_to_a_champion_without_mistakes_passes_on_any_number_of_images(images: int) -> None:
     assert check("champion", candidate(1, NO_MISTAKES, images), candidate(0, NO_MISTAKES, images)).passed
 
 
 @pytest.mark.parametrize(("images", "mistakes"), [(250, 30), (1000, 20), (1000, 100), (10_000, 200), (10_000, 1000)])
-def test_the_margin_is_what_equal_networks_pass_with_a_probability_of_four_fifths(images: int, mistakes: int) -> None:
+def test_equal_networks_pass_the_needed_margin_with_a_probability_of_four_fifths(images: int, mistakes: int) -> None:
     margin, differing = needed_margin(images, mistakes), math.ceil(2 * mistakes / 3)
     passing = [
-        won for won in range(differing + 1) if paired_lower_bound(won, differing - won, images) >= -margin - 1e-9
+        count
+        for count in range(differing + 1)
+        if paired_lower_bound(count, differing - count, images) >= -margin - 1e-9
     ]
     probability = stats.binom.sf(passing[0] - 1, differing, 0.5)
     assert 0.8 <= probability <= 0.92
@@ -133,66 +135,66 @@ def test_the_margin_is_what_equal_networks_pass_with_a_probability_of_four_fifth
     assert stats.binom.sf(passing[0], differing, 0.5) < 0.8
 
 
-def test_on_ten_thousand_images_of_mnist_the_margin_of_a_third_of_a_point_is_enough() -> None:
+def test_the_default_margin_is_enough_on_ten_thousand_images_and_not_on_a_thousand() -> None:
     assert needed_margin(10_000, 198) < MARGIN < needed_margin(1000, 20)
 
 
-def worse_by(count: int, than: set[int], rng: np.random.Generator, images: int) -> set[int]:
-    """Mistakes of another network: a third of its own, and so many more than that one."""
+def worse_mistakes(count: int, than: set[int], rng: np.random.Generator, images: int) -> set[int]:
+    """Mistakes of another network: two thirds of the given ones, and ``count`` more than those in all."""
     kept = set(rng.choice(sorted(than), size=2 * len(than) // 3, replace=False).tolist())
     others = sorted(set(range(images)) - than)
     return kept | set(rng.choice(others, size=len(than) - len(kept) + count, replace=False).tolist())
 
 
-def test_one_champion_after_the_other_cannot_decay_below_the_best_by_more_than_the_margin() -> None:
+def test_successive_champions_cannot_fall_below_the_best_by_more_than_the_margin() -> None:
     images, rng = 10_000, np.random.default_rng(0)
     mistakes = [set(range(200))]
     champions = [candidate(0, sorted(mistakes[0]), images)]
     promoted = 0
     for number in range(1, 25):
-        wrong = worse_by(8, mistakes[-1], rng, images)
+        wrong = worse_mistakes(8, mistakes[-1], rng, images)
         new = candidate(number, sorted(wrong), images)
         if all(one.passed for one in run_checks(new, champions[-1], FormerChampions(champions[:-1]))):
             champions.append(new)
             mistakes.append(wrong)
             promoted += 1
     allowed = max(MARGIN, needed_margin(images, min(map(len, mistakes))))
-    assert promoted  # a little worse is let pass, once
+    assert promoted  # one that is a little worse passes
     assert max(map(len, mistakes)) - min(map(len, mistakes)) <= allowed * images
     # Against the newest champion alone, each of so many steps would pass.
     chain = [set(range(200))]
     for number in range(1, 9):
-        chain.append(worse_by(8, chain[-1], rng, images))
+        chain.append(worse_mistakes(8, chain[-1], rng, images))
         before, after = (candidate(number, sorted(wrong), images) for wrong in chain[-2:])
         assert check("champion", replace(after, run=run(99)), before).passed
     assert len(chain[-1]) - len(chain[0]) > allowed * images
 
 
-def test_the_most_accurate_of_the_former_champions_is_compared_with() -> None:
+def test_a_candidate_is_compared_with_the_most_accurate_former_champion() -> None:
     count = 1000
     former = FormerChampions([candidate(0, range(90), count), candidate(1, range(3), count)])
     found = check("former", candidate(3, range(60), count), candidate(2, range(60), count), former)
     assert not found.passed
-    assert found.figure.startswith("not shown to be no worse than small/trial-001: accuracy -0.0570")
+    assert found.detail.startswith("not shown to be no worse than small/trial-001: accuracy -0.0570")
 
 
 def test_former_champions_that_cannot_be_compared_are_named() -> None:
     skipped = FormerChampions([], ["version 1", "version 4"])
-    note = "; not compared, for want of a record on these images: version 1, version 4"
-    assert check("former", candidate(0, [1]), former=skipped).figure == f"no former champion to compare with{note}"
+    note = "; not evaluated on these images: version 1, version 4"
+    assert check("former", candidate(0, [1]), former=skipped).detail == f"no former champion to compare with{note}"
     some = FormerChampions([candidate(1, [2])], ["version 4"])
-    assert check("former", candidate(0, [1]), former=some).figure.endswith("images: version 4")
+    assert check("former", candidate(0, [1]), former=some).detail.endswith("images: version 4")
 
 
-def test_the_best_former_champion_may_come_back() -> None:
+def test_the_best_former_champion_passes_against_itself() -> None:
     best = candidate(1, NO_MISTAKES)
     found = check("former", best, candidate(2, range(5)), FormerChampions([best, candidate(0, range(50))]))
-    assert (found.passed, found.figure) == (True, "it is the best former champion")
+    assert (found.passed, found.detail) == (True, "this run is the best former champion")
 
 
-def test_the_champion_itself_is_not_compared_with_itself() -> None:
+def test_the_champion_is_not_compared_with_itself() -> None:
     current = candidate(0, range(3))
-    assert check("champion", current, current).figure == "it is the champion"
+    assert check("champion", current, current).detail == "this run is the champion"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A promotion or rollback that ends at any of its calls to MLflow: the next command puts the registry in order."""
+"""Promotions and rollbacks that end at any of their calls to MLflow: the next command completes them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.helpers.sweeps import Run
 
 FIRST, SECOND, THIRD = "contest/trial-002", "contest/trial-001", "contest/trial-000"
 NAME = "mnist-classifier"
-TERMS = PromotionPolicy(floor=0)
+POLICY = PromotionPolicy(floor=0)
 
 
 class ProcessEnd(KeyboardInterrupt):
@@ -35,16 +35,16 @@ WRITES = ("set_", "delete_", "create_", "update_", "log_")
 
 
 class Failing:
-    """A client whose process ends just before its nth call of those whose names begin so."""
+    """A client whose process ends before the nth call whose name begins with one of the prefixes."""
 
-    def __init__(self, client: Any, calls: int, of: tuple[str, ...] = ("",)) -> None:
-        self._client, self._left, self._of = client, calls, of
+    def __init__(self, client: Any, calls: int, prefixes: tuple[str, ...] = ("",)) -> None:
+        self._client, self._left, self._prefixes = client, calls, prefixes
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._client, name)
 
         def call(*given: Any, **named: Any) -> Any:
-            self._left -= name.startswith(self._of)
+            self._left -= name.startswith(self._prefixes)
             if self._left <= 0:
                 raise ProcessEnd
             return method(*given, **named)
@@ -53,24 +53,24 @@ class Failing:
 
 
 def interrupt_at_each_call(store: Store, do: Callable[[Store], object], undo: Callable[[], None]) -> Iterator[None]:
-    """Does it again and again, ended before its first call that writes, its second, and so on, to its own end.
+    """Run ``do`` repeatedly, ended before its first call that writes, its second, and so on, until it completes.
 
-    A call that reads leaves the store as the last one that wrote: an end there is the same as before the next write.
+    Reading changes nothing: an end at a call that reads is the same as before the next write.
     """
     for calls in range(1, 100):
-        over = False
+        completed = False
         with suppress(ProcessEnd):
             do(replace(store, client=Failing(store.client, calls, WRITES)))  # type: ignore[arg-type]
-            over = True
+            completed = True
         yield
         undo()
-        if over:
+        if completed:
             return
-    pytest.fail("never came to its end")
+    pytest.fail("it never completed")
 
 
 def check_consistent(store: Store) -> None:
-    """Aliases and history say the same, and nothing is left to be completed."""
+    """Assert that aliases and history agree, and no change is pending."""
     left = champions_left(read_changes(store, NAME), {one.version for one in read_versions(store, NAME)})
     aliases = aliases_of(store)
     assert aliases["champion"] == left[-1]
@@ -80,7 +80,7 @@ def check_consistent(store: Store) -> None:
 
 
 def registry_state(store: Store) -> Callable[[], None]:
-    """A function that brings aliases and history back to what they are now."""
+    """A function that restores the current aliases and history."""
     registered = store.client.get_registered_model(NAME)
     versions = {one.version for one in read_versions(store, NAME)}
 
@@ -115,17 +115,17 @@ def test_a_rollback_interrupted_anywhere_is_completed_by_the_next_one(command: R
             rollback_champion(judged_store, NAME)
         check_consistent(judged_store)
         assert aliases_of(judged_store)["champion"] in (1, 2)
-    assert count == 5  # four calls that write, and the whole of it
+    assert count == 5  # four calls that write, and the completed one
 
 
-def test_an_interrupted_rollback_that_was_noted_goes_one_step_and_no_further(command: Run, judged_store: Store) -> None:
+def test_a_recorded_interrupted_rollback_goes_back_one_version_only(command: Run, judged_store: Store) -> None:
     promoted(command, FIRST, SECOND, THIRD)
     restore = registry_state(judged_store)
     for _ in interrupt_at_each_call(judged_store, lambda store: rollback_champion(store, NAME, "why"), restore):
         if read_pending(judged_store, NAME) is None:
             continue
-        then, now = rollback_champion(judged_store, NAME)
-        assert (then.version, now.version) == (2, 3)
+        current, replaced = rollback_champion(judged_store, NAME)
+        assert (current.version, replaced.version) == (2, 3)
         assert aliases_of(judged_store) == {"champion": 2, "previous": 1}
         assert [change.reason for change in read_changes(judged_store, NAME)][3:] == ["why"]
 
@@ -134,13 +134,13 @@ def test_a_promotion_interrupted_anywhere_is_completed_by_the_next_one(
     command: Run, judged_store: Store, whole_test: TestSet
 ) -> None:
     promoted(command, FIRST, SECOND)
-    chosen = Candidate(find_run(judged_store, THIRD), "to be interrupted")
+    candidate = Candidate(find_run(judged_store, THIRD), "to be interrupted")
     restore = registry_state(judged_store)
-    for _ in interrupt_at_each_call(judged_store, lambda store: promote(store, chosen, whole_test, TERMS), restore):
-        promote(judged_store, chosen, whole_test, TERMS)
+    for _ in interrupt_at_each_call(judged_store, lambda store: promote(store, candidate, whole_test, POLICY), restore):
+        promote(judged_store, candidate, whole_test, POLICY)
         check_consistent(judged_store)
         aliases = aliases_of(judged_store)
-        assert (champion_run(judged_store), aliases["previous"]) == (chosen.run.run_id, 2)
+        assert (champion_run(judged_store), aliases["previous"]) == (candidate.run.run_id, 2)
 
 
 def champion_run(store: Store) -> str:
@@ -149,62 +149,62 @@ def champion_run(store: Store) -> str:
     return found.run_id
 
 
-def test_the_list_says_what_was_interrupted_and_changes_nothing(command: Run, judged_store: Store) -> None:
+def test_the_registry_command_shows_an_interrupted_change_and_keeps_it(command: Run, judged_store: Store) -> None:
     promoted(command, FIRST, SECOND)
-    change = judged_store.client.get_registered_model(NAME).tags
-    newest = max(key for key in change if key.startswith("champion."))
+    tags = judged_store.client.get_registered_model(NAME).tags
+    newest = max(key for key in tags if key.startswith("champion."))
     judged_store.client.set_registered_model_tag(
-        NAME, "champion.9999", json.dumps({**json.loads(change[newest]), "version": 1, "act": "reinstated"})
+        NAME, "champion.9999", json.dumps({**json.loads(tags[newest]), "version": 1, "act": "reinstated"})
     )
     _, out, _ = command("registry")
     assert out.splitlines()[-1] == "interrupted: version 1 reinstated; the next promote or rollback completes it"
     assert aliases_of(judged_store) == {"champion": 2, "previous": 1}
 
 
-def test_a_champion_that_was_rolled_back_is_no_challenger(command: Run, judged_store: Store) -> None:
+def test_a_champion_that_was_rolled_back_loses_the_alias_challenger(command: Run, judged_store: Store) -> None:
     promoted(command, FIRST)
     assert command("promote", SECOND, "--yes", "--no-explain", "--floor", "1")[0] == 1
     promoted(command, SECOND)
-    # As an earlier version left it where it was interrupted.
+    # The state that older releases left after an interruption.
     judged_store.client.set_registered_model_alias(NAME, "challenger", "2")
     assert command("rollback")[0] == 0
     assert aliases_of(judged_store) == {"champion": 1}
 
 
-def test_a_refused_version_stays_challenger_whatever_else_changes(command: Run, judged_store: Store) -> None:
+def test_a_refused_version_stays_challenger_after_a_rollback(command: Run, judged_store: Store) -> None:
     promoted(command, FIRST, SECOND)
     assert command("promote", THIRD, "--yes", "--no-explain", "--floor", "1")[0] == 1
     assert command("rollback")[0] == 0
     assert aliases_of(judged_store) == {"champion": 1, "challenger": 3}
 
 
-def of_before(store: Store) -> None:
-    """Takes away what registries of before did not have."""
+def make_older(store: Store) -> None:
+    """Delete the tag that older registries do not have."""
     store.client.delete_registered_model_tag(NAME, "aliases_show")
 
 
-def test_a_registry_of_before_is_read_and_gone_on_with(command: Run, judged_store: Store) -> None:
+def test_an_older_registry_can_be_used_further(command: Run, judged_store: Store) -> None:
     promoted(command, FIRST, SECOND, THIRD)
-    of_before(judged_store)
+    make_older(judged_store)
     assert command("rollback")[0] == 0
     assert aliases_of(judged_store) == {"champion": 2, "previous": 1}
     check_consistent(judged_store)
 
 
-def test_a_rollback_that_an_earlier_version_left_without_history_is_noted(command: Run, judged_store: Store) -> None:
+def test_an_alias_that_was_moved_by_an_older_release_is_added_to_the_history(command: Run, judged_store: Store) -> None:
     promoted(command, FIRST, SECOND)
-    of_before(judged_store)
+    make_older(judged_store)
     judged_store.client.set_registered_model_alias(NAME, "champion", "1")
     code, _, err = command("rollback")
     assert (code, err) == (2, f"mnist-search: {NAME}: no previous champion to go back to; version 1 stays\n")
     check_consistent(judged_store)
     last = read_changes(judged_store, NAME)[-1]
-    assert (last.version, last.act, last.reason) == (1, ChangeKind.REINSTATED, "the alias was found moved")
+    assert (last.version, last.kind, last.reason) == (1, ChangeKind.REINSTATED, "the alias was found moved")
     promoted(command, SECOND)
     assert aliases_of(judged_store) == {"champion": 2, "previous": 1}
 
 
-def test_an_alias_that_was_taken_away_by_hand_stays_away(command: Run, judged_store: Store) -> None:
+def test_an_alias_that_was_deleted_by_hand_stays_deleted(command: Run, judged_store: Store) -> None:
     promoted(command, FIRST, SECOND)
     judged_store.client.delete_registered_model_alias(NAME, "champion")
     assert settle(judged_store, NAME) is None
@@ -213,11 +213,11 @@ def test_an_alias_that_was_taken_away_by_hand_stays_away(command: Run, judged_st
 
 def test_the_champion_is_found_in_one_call_with_all_its_aliases(command: Run, judged_store: Store) -> None:
     promoted(command, FIRST)
-    judged_store.client.set_registered_model_alias(NAME, "of_mine", "1")
+    judged_store.client.set_registered_model_alias(NAME, "another", "1")
     client = Failing(judged_store.client, 2)
     found = champion(replace(judged_store, client=client), NAME)  # type: ignore[arg-type]
     assert found is not None
-    assert (found.version, found.aliases) == (1, (Alias.CHAMPION, "of_mine"))
+    assert (found.version, found.aliases) == (1, (Alias.CHAMPION, "another"))
     assert found == read_versions(judged_store, NAME)[0]
     assert found.tags[VersionTag.RUN] == FIRST
     assert champion(judged_store, "nobody") is None

@@ -1,4 +1,4 @@
-"""The model card: it tells of everything that it should, and fits where it has to."""
+"""The content and the length of the model card."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from experiments.registry.gate import Check
-from experiments.registry.model_card import MAX_CARD_LENGTH, Subject, model_card
+from experiments.registry.model_card import MAX_CARD_LENGTH, CardContent, model_card
 from experiments.tracking.records import SweepRecord, SweepState, Tag
 from search.spec_file import parse_spec
 from tests.helpers.factories import evaluated, run
@@ -31,7 +31,7 @@ TRAINING, TEST = "a" * 64, "b" * 64
 
 
 @pytest.fixture
-def subject() -> Subject:
+def content() -> CardContent:
     labels = [index % 10 for index in range(200)]
     answers = list(labels)
     for index in (4, 14, 24, 34, 44, 54):
@@ -53,7 +53,7 @@ def subject() -> Subject:
         "version.tensorflow": "2.21.0",
         "mlflow.source.git.commit": "0123456789abcdef",
     }
-    return Subject(
+    return CardContent(
         run=run(4, run_id="f" * 32, metrics=metrics, tags=tags, params=params),
         sweep=SweepRecord("e" * 32, "small", SweepState.FINISHED, datetime(2026, 1, 1, tzinfo=UTC), sweep_tags),
         spec=SPEC,
@@ -64,7 +64,7 @@ def subject() -> Subject:
 
 
 PARTS = {
-    "data": ["mnist (given)", "54,000 images to train", "6,000 to choose by", "200 of the test set"],
+    "data": ["mnist (given)", "54,000 images for training", "6,000 for validation", "200 for the test"],
     "digests": [TRAINING, TEST],
     "split": ["stratified, seed 3"],
     "space": ["learning_rate: 0.0001 to 0.01 (log)", "dropout: 0 to 0.5", "hidden_size: 32, 64"],
@@ -72,7 +72,12 @@ PARTS = {
     "parameters": ["hidden_size 64", "learning_rate 0.001235", "dropout 0.25", "seed 11"],
     "validation": ["at epoch 7: accuracy 0.9812, loss 0.0654"],
     "test": ["| accuracy | 0.9650 | 0.9295–0.9829 |", "| macro f1 |", "| log loss |", "Wilson", "bootstrap"],
-    "weak points": ["7 of 200 test images", "4 (recall 0.700", "4 predicted as 9 (6)", "3 predicted as 5 (1)"],
+    "weak points": [
+        "7 of 200 test images",
+        "4 (recall 0.700",
+        "4 predicted as 9 (6)",
+        "3 predicted as 5 (1)",
+    ],
     "calibration": ["| calibration error |", "15 bins"],
     "size and latency": ["101,770 weights", "0.12 MB", "0.25 ms for one image"],
     "limits": ["## Limits", "Gate: accuracy: passed; champion: FAILED."],
@@ -81,41 +86,41 @@ PARTS = {
 
 
 @pytest.mark.parametrize("parts", PARTS.values(), ids=PARTS.keys())
-def test_the_card_tells_of(subject: Subject, parts: list[str]) -> None:
-    card = model_card(subject)
+def test_the_card_holds(content: CardContent, parts: list[str]) -> None:
+    card = model_card(content)
     assert [part for part in parts if part not in card] == []
 
 
-def test_the_intervals_are_those_of_the_evaluation(subject: Subject) -> None:
-    card = model_card(subject)
-    for one in subject.evaluation.metrics.headline().values():
+def test_the_intervals_are_those_of_the_evaluation(content: CardContent) -> None:
+    card = model_card(content)
+    for one in content.evaluation.metrics.headline().values():
         assert f"| {one.value:.4f} | {one.low:.4f}–{one.high:.4f} |" in card
 
 
-def test_it_is_markdown_with_one_title(subject: Subject) -> None:
-    lines = model_card(subject).splitlines()
+def test_the_card_is_markdown_with_one_title(content: CardContent) -> None:
+    lines = model_card(content).splitlines()
     assert lines[0] == "# small/trial-004"
     assert [line for line in lines if line.startswith("# ")] == lines[:1]
     assert sum(line.startswith("## ") for line in lines) == 6
 
 
-def test_a_model_without_mistakes_has_none_to_tell_of(subject: Subject) -> None:
+def test_the_card_of_a_model_without_mistakes_names_none(content: CardContent) -> None:
     labels = [index % 10 for index in range(50)]
-    card = model_card(replace(subject, evaluation=evaluated(labels, labels)))
-    assert "0 of 50 test images are not recognised" in card
-    assert "Commonest mistakes: none." in card
+    card = model_card(replace(content, evaluation=evaluated(labels, labels)))
+    assert "0 of 50 test images are misclassified" in card
+    assert "Most frequent mistakes: none." in card
 
 
-def test_a_checkout_that_is_none_is_not_named(subject: Subject) -> None:
-    card = model_card(replace(subject, sweep=replace(subject.sweep, tags={"version.keras": "3.15.1"})))
+def test_the_card_of_a_run_without_a_git_commit_names_none(content: CardContent) -> None:
+    card = model_card(replace(content, sweep=replace(content.sweep, tags={"version.keras": "3.15.1"})))
     assert card.endswith("keras 3.15.1.\n")
 
 
-def test_a_long_list_of_values_does_not_make_it_longer_than_the_registry_holds(subject: Subject) -> None:
+def test_a_long_list_of_values_is_cut_so_that_the_registry_holds_the_card(content: CardContent) -> None:
     values = ", ".join(str(number) for number in range(1, 3000))
     spec = parse_spec(f'name = "long"\ntrials = 1\n[space]\nhidden_size = [{values}]')
-    card = model_card(replace(subject, spec=spec))
+    card = model_card(replace(content, spec=spec))
     assert len(card) <= MAX_CARD_LENGTH
     assert "and 2987 more" in card
-    assert card.rstrip().splitlines()[-3] == "## Again"
-    assert len(model_card(subject)) < MAX_CARD_LENGTH
+    assert card.rstrip().splitlines()[-3] == "## Reproduction"
+    assert len(model_card(content)) < MAX_CARD_LENGTH

@@ -1,4 +1,4 @@
-"""The registry's champion on its way to the service, and out as a file."""
+"""The champion of the registry as the service reads it, and its export to a file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from mnist_core.errors import ModelError, NotFoundError
 from mnist_core.models.export_formats import ExportFormat
 from serving.model_manager import ModelManager, load_predictor
 
-NAME = "served"  # a registered model of these tests' own in the store that all share
+NAME = "served"  # a registered model of these tests, in the shared store
 
 Promote = Callable[[int], int]
 
@@ -39,7 +39,7 @@ def store(swept: SweepResult) -> Store:
 
 @pytest.fixture
 def promote(swept: SweepResult, store: Store) -> Promote:
-    """Makes the run of that rank the champion; its version."""
+    """A function that makes the run of a rank the champion and returns its version."""
 
     def promote(rank: int) -> int:
         run = swept.ranked[rank]
@@ -60,7 +60,7 @@ def test_without_a_promotion_there_is_no_champion(store: Store) -> None:
     assert RegistryModelSource(store.uri, "never-promoted").current() is None
 
 
-def test_the_champion_of_the_registry_is_served_and_followed(
+def test_the_champion_of_the_registry_is_served_and_replaced_by_the_next_one(
     swept: SweepResult, store: Store, promote: Promote
 ) -> None:
     manager = ModelManager(RegistryModelSource(store.uri, NAME), load_predictor)
@@ -78,24 +78,24 @@ def test_the_champion_of_the_registry_is_served_and_followed(
 
 
 def test_without_the_alias_there_is_no_champion(store: Store, promote: Promote) -> None:
-    champions = RegistryModelSource(store.uri, NAME)
+    source = RegistryModelSource(store.uri, NAME)
     version = str(promote(0))
-    assert champions.current() == version
+    assert source.current() == version
     store.client.delete_registered_model_alias(NAME, Alias.CHAMPION)
-    assert champions.current() is None
+    assert source.current() is None
     store.client.set_registered_model_alias(NAME, Alias.CHAMPION, version)
-    assert champions.current() == version
+    assert source.current() == version
 
 
 def test_a_tracking_server_without_the_model_or_the_alias_has_no_champion(server: str) -> None:
     client = open_store(server, create=True).client
-    champions = RegistryModelSource(server, "of-nobody")
-    assert champions.current() is None
+    source = RegistryModelSource(server, "of-nobody")
+    assert source.current() is None
     client.create_registered_model("of-nobody")
-    assert champions.current() is None
+    assert source.current() is None
 
 
-def test_while_nothing_changes_the_store_is_asked_once_at_each_check(
+def test_each_check_without_a_change_is_one_call_of_the_store(
     store: Store, promote: Promote, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     promote(0)
@@ -109,10 +109,10 @@ def test_while_nothing_changes_the_store_is_asked_once_at_each_check(
 
 
 def count_calls(client: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Filled with the names of what is asked of any client of MLflow."""
+    """A list that grows by the name of each reading call of any MLflow client."""
     calls: list[str] = []
 
-    def pluralize(name: str, method: Callable[..., object]) -> Callable[..., object]:
+    def counted(name: str, method: Callable[..., object]) -> Callable[..., object]:
         def call(self: MlflowClient, *args: object, **keywords: object) -> object:
             calls.append(name)
             return method(self, *args, **keywords)
@@ -121,7 +121,7 @@ def count_calls(client: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> list[s
 
     for name, method in vars(type(client)).items():
         if name.startswith(("get_", "search_", "list_")) and callable(method):
-            monkeypatch.setattr(type(client), name, pluralize(name, method))
+            monkeypatch.setattr(type(client), name, counted(name, method))
     return calls
 
 
@@ -138,7 +138,7 @@ def test_an_altered_file_is_refused(swept: SweepResult, store: Store, promote: P
         file.write_bytes(content)
 
 
-def test_a_version_is_served_with_its_own_model_whatever_its_run_names_by_now(
+def test_a_version_is_served_with_its_own_model_after_the_tags_of_its_run_changed(
     swept: SweepResult, swept_store: Store, tmp_path: Path
 ) -> None:
     run, other = swept.ranked[:2]
@@ -147,17 +147,17 @@ def test_a_version_is_served_with_its_own_model_whatever_its_run_names_by_now(
     register(swept_store, NAME, run.run_id, run.model_id or "", tags, "")
     for tag in (Tag.MODEL_ID, Tag.MODEL_SHA256):
         swept_store.client.set_tag(run.run_id, tag, other.tags[tag])
-    candidate = RegistryModelSource(swept_store.uri, NAME).fetch("1", tmp_path)
-    assert candidate.info.sha256 == sha256_of(candidate.file) == own
+    artifact = RegistryModelSource(swept_store.uri, NAME).fetch("1", tmp_path)
+    assert artifact.info.sha256 == sha256_of(artifact.file) == own
 
 
-def test_a_version_that_is_gone_is_said_to_be(store: Store, promote: Promote, tmp_path: Path) -> None:
+def test_an_unknown_version_cannot_be_fetched(store: Store, promote: Promote, tmp_path: Path) -> None:
     promote(0)
     with pytest.raises(NotFoundError, match="served: no version 99 in"):
         RegistryModelSource(store.uri, NAME).fetch("99", tmp_path)
 
 
-def test_an_export_is_noted_with_its_version_and_kept_with_its_run(
+def test_an_export_is_recorded_with_its_version_and_logged_to_its_run(
     store: Store, promote: Promote, tmp_path: Path
 ) -> None:
     number = promote(0)
@@ -168,13 +168,13 @@ def test_an_export_is_noted_with_its_version_and_kept_with_its_run(
     assert done.path == tmp_path / "out" / f"served-{number}.keras"
     assert done.agreement.images == 1000
     assert done.size == done.path.stat().st_size
-    noted = store.client.get_model_version(NAME, str(number)).tags["export.keras"]
-    assert "same answer for 100.00% of 1000 images" in noted
+    recorded = store.client.get_model_version(NAME, str(number)).tags["export.keras"]
+    assert "same prediction for 100.00% of 1000 images" in recorded
     kept = [file.path for file in store.client.list_artifacts(version.run_id, "exports")]
     assert kept == [f"exports/served-{number}.keras"]
 
 
-def test_an_unknown_version_is_named_with_those_there_are(store: Store, promote: Promote) -> None:
+def test_the_error_for_an_unknown_version_lists_the_known_ones(store: Store, promote: Promote) -> None:
     promote(0)
     with pytest.raises(NotFoundError, match=r"no version '99' in .*it has: .*1"):
         find_version(store, NAME, "99")
@@ -182,7 +182,7 @@ def test_an_unknown_version_is_named_with_those_there_are(store: Store, promote:
         find_version(store, "never-promoted", "champion")
 
 
-def test_the_command_serves_until_it_is_told_to_end(swept_uri: str, promote: Promote) -> None:
+def test_the_command_serves_until_it_is_interrupted(swept_uri: str, promote: Promote) -> None:
     version = promote(0)
     words = ["serve", "--port", "0", "--as", NAME]
     process = subprocess.Popen(

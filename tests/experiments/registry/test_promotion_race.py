@@ -1,4 +1,4 @@
-"""Two processes promote at once while a third looks on."""
+"""Two processes that promote at the same time, while a third reads the aliases."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from experiments.tracking.store import Store, open_store
 from tests.helpers.stores import aliases_of
 from tests.helpers.sweeps import Run
 
-# Everything is imported and read before the word is given, so that both decide at the same time.
+# Imports and reads before the signal, so that both processes decide at the same time.
 PROMOTER = """
 import sys
 from pathlib import Path
@@ -23,10 +23,10 @@ from experiments.tracking.store import open_store
 from mnist_core.data.sources import DataSource, Origin
 uri, name, data = sys.argv[1:]
 store = open_store(uri)
-chosen, test = Candidate(find_run(store, name), "in a race"), TestSet.load(DataSource(Origin.GIVEN, Path(data)))
+candidate, test = Candidate(find_run(store, name), "in a race"), TestSet.load(DataSource(Origin.GIVEN, Path(data)))
 print("ready", flush=True)
 sys.stdin.readline()
-print(promote(store, chosen, test, PromotionPolicy(floor=0, margin=1)).verdict.value)
+print(promote(store, candidate, test, PromotionPolicy(floor=0, margin=1)).verdict.value)
 """
 
 
@@ -35,7 +35,7 @@ def test_the_champion_is_never_missing_and_every_run_has_one_version(
 ) -> None:
     assert command("promote", "contest/2", "--yes", "--no-explain", "--floor", "0")[0] == 0
     uri = judged_store.uri
-    racers = [
+    processes = [
         subprocess.Popen(
             [sys.executable, "-c", PROMOTER, uri, f"contest/{number}", str(whole_npz)],
             stdin=subprocess.PIPE,
@@ -45,17 +45,17 @@ def test_the_champion_is_never_missing_and_every_run_has_one_version(
         )
         for number in (0, 1)
     ]
-    for racer in racers:
-        assert racer.stdout is not None
-        assert racer.stdout.readline() == "ready\n"
-    for racer in racers:
-        assert racer.stdin is not None
-        racer.stdin.write("go\n")
-        racer.stdin.flush()
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
     seen, store = [], open_store(uri)
-    while any(racer.poll() is None for racer in racers):
+    while any(process.poll() is None for process in processes):
         seen.append(aliases_of(store).get("champion"))
-    assert [racer.communicate()[0] for racer in racers] == ["passed\n"] * 2
+    assert [process.communicate()[0] for process in processes] == ["passed\n"] * 2
 
     assert {1} < set(seen) <= {1, 2, 3}
     assert seen == sorted(seen)
@@ -63,6 +63,6 @@ def test_the_champion_is_never_missing_and_every_run_has_one_version(
     versions = read_versions(store, "mnist-classifier")
     assert sorted(version.tags["run"] for version in versions) == [f"contest/trial-00{number}" for number in range(3)]
     assert [change.version for change in read_changes(store, "mnist-classifier")] == [1, 2, 3]
-    # The second one in was compared with the first one in, not with the champion that both had found.
+    # The second promotion was compared with the first one, not with the champion that both processes read at first.
     second, first, _ = versions
     assert first.tags["run"] in second.tags["check.champion"]

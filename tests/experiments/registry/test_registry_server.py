@@ -1,4 +1,4 @@
-"""The way from a sweep to the champion and back, on a real tracking server."""
+"""Promotion and rollback on a real tracking server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.helpers.sweep_texts import CONTEST
 from tests.helpers.sweeps import Run, here
 
 
-def test_a_tracking_server_has_champions_too(
+def test_runs_are_promoted_and_rolled_back_on_a_tracking_server(
     command: Run, server: str, whole_npz: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)

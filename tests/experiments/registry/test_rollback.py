@@ -1,4 +1,4 @@
-"""The way back, and the lists that show how it came to that."""
+"""Rollbacks, and the list of the versions and of the history."""
 
 from __future__ import annotations
 
@@ -10,63 +10,63 @@ from experiments.tracking.store import Store
 from tests.helpers.stores import aliases_of, registry_of
 from tests.helpers.sweeps import Run
 
-ABLE, ABLE_TOO, POOR = "contest/trial-000", "contest/trial-001", "contest/trial-002"
+BEST, SECOND, WORST = "contest/trial-000", "contest/trial-001", "contest/trial-002"
 NAME = "mnist-classifier"
 
 
 @pytest.fixture
-def reigned(command: Run, judged_store: Store) -> Store:
-    """A store in which three versions were champion, one after the other."""
-    for run in (POOR, ABLE_TOO, ABLE):
+def three_champions(command: Run, judged_store: Store) -> Store:
+    """A store in which three versions were champion in turn."""
+    for run in (WORST, SECOND, BEST):
         assert command("promote", run, "--yes", "--no-explain", "--floor", "0")[0] == 0
     return judged_store
 
 
-def test_rolling_back_makes_the_previous_champion_champion_again(command: Run, reigned: Store) -> None:
+def test_rolling_back_makes_the_previous_champion_champion_again(command: Run, three_champions: Store) -> None:
     code, out, _ = command("rollback", "--reason", "fives look like sixes")
     assert code == 0
     assert out == f"{NAME} version 2 is champion again; version 3 stepped down\n"
-    assert aliases_of(reigned) == {"champion": 2, "previous": 1}
-    change = read_changes(reigned, NAME)[-1]
-    assert (change.version, change.act, change.reason) == (2, ChangeKind.REINSTATED, "fives look like sixes")
+    assert aliases_of(three_champions) == {"champion": 2, "previous": 1}
+    change = read_changes(three_champions, NAME)[-1]
+    assert (change.version, change.kind, change.reason) == (2, ChangeKind.REINSTATED, "fives look like sixes")
     assert change.by
 
 
-def test_one_can_go_back_as_far_as_the_first_champion_and_no_further(command: Run, reigned: Store) -> None:
+def test_rollbacks_end_at_the_first_champion(command: Run, three_champions: Store) -> None:
     assert [command("rollback")[0] for _ in range(2)] == [0, 0]
-    assert aliases_of(reigned) == {"champion": 1}
-    before = registry_of(reigned)
+    assert aliases_of(three_champions) == {"champion": 1}
+    before = registry_of(three_champions)
     code, _, err = command("rollback")
     assert code == 2
     assert err == f"mnist-search: {NAME}: no previous champion to go back to; version 1 stays\n"
-    assert registry_of(reigned) == before
+    assert registry_of(three_champions) == before
 
 
-def test_who_was_rolled_back_can_be_promoted_again(command: Run, reigned: Store) -> None:
+def test_a_version_that_was_rolled_back_can_be_promoted_again(command: Run, three_champions: Store) -> None:
     command("rollback")
-    assert command("promote", ABLE, "--yes", "--no-explain", "--floor", "0")[0] == 0
-    assert aliases_of(reigned) == {"champion": 3, "previous": 2}
+    assert command("promote", BEST, "--yes", "--no-explain", "--floor", "0")[0] == 0
+    assert aliases_of(three_champions) == {"champion": 3, "previous": 2}
     assert command("rollback")[0] == 0
-    assert aliases_of(reigned) == {"champion": 2, "previous": 1}
+    assert aliases_of(three_champions) == {"champion": 2, "previous": 1}
 
 
-def test_an_older_version_that_is_promoted_again_is_followed_back_by_the_one_it_replaced(
-    command: Run, reigned: Store
+def test_a_rollback_of_an_older_version_that_was_promoted_again_returns_to_the_one_it_replaced(
+    command: Run, three_champions: Store
 ) -> None:
-    assert command("promote", ABLE_TOO, "--yes", "--no-explain", "--floor", "0", "--margin", "1")[0] == 0
-    assert aliases_of(reigned) == {"champion": 2, "previous": 3}
+    assert command("promote", SECOND, "--yes", "--no-explain", "--floor", "0", "--margin", "1")[0] == 0
+    assert aliases_of(three_champions) == {"champion": 2, "previous": 3}
     assert command("rollback")[0] == 0
-    assert aliases_of(reigned) == {"champion": 3, "previous": 2}
+    assert aliases_of(three_champions) == {"champion": 3, "previous": 2}
 
 
-def test_a_version_that_was_deleted_is_passed_over(command: Run, reigned: Store) -> None:
-    reigned.client.delete_model_version(NAME, "1")
+def test_a_deleted_version_is_skipped(command: Run, three_champions: Store) -> None:
+    three_champions.client.delete_model_version(NAME, "1")
     assert command("rollback")[0] == 0
-    assert aliases_of(reigned) == {"champion": 2}
+    assert aliases_of(three_champions) == {"champion": 2}
 
 
-def test_where_nobody_reigned_nobody_can_come_back(command: Run, judged_store: Store) -> None:
-    a_challenger_alone = ["promote", ABLE, "--yes", "--no-explain", "--floor", "1"]
+def test_without_a_champion_there_is_no_rollback(command: Run, judged_store: Store) -> None:
+    a_challenger_alone = ["promote", BEST, "--yes", "--no-explain", "--floor", "1"]
     for prepare in ([], a_challenger_alone):
         if prepare:
             assert command(*prepare)[0] == 1
@@ -76,7 +76,7 @@ def test_where_nobody_reigned_nobody_can_come_back(command: Run, judged_store: S
         assert "mnist-search promote" in err
 
 
-def test_the_registry_lists_versions_and_the_history_of_the_champion(command: Run, reigned: Store) -> None:
+def test_the_registry_lists_versions_and_the_history_of_the_champion(command: Run, three_champions: Store) -> None:
     command("rollback", "--reason", "by mistake")
     code, out, _ = command("registry")
     assert code == 0
@@ -84,11 +84,11 @@ def test_the_registry_lists_versions_and_the_history_of_the_champion(command: Ru
     header, *rows = [line.split() for line in table.splitlines() if line.strip()]
     assert header[:3] == ["version", "aliases", "run"]
     assert [row[0] for row in rows] == ["3", "2", "1"]
-    for row, run, alias in zip(rows, (ABLE, ABLE_TOO, POOR), (None, "champion", "previous"), strict=True):
+    for row, run, alias in zip(rows, (BEST, SECOND, WORST), (None, "champion", "previous"), strict=True):
         assert run in row
         assert alias is None or row[1] == alias
         assert "passed" in row
     lines = history.splitlines()
-    acts = ["version 1 promoted by", "version 2 promoted by", "version 3 promoted by", "version 2 reinstated by"]
-    assert [act in line for act, line in zip(acts, lines, strict=True)] == [True] * 4
+    changes = ["version 1 promoted by", "version 2 promoted by", "version 3 promoted by", "version 2 reinstated by"]
+    assert [change in line for change, line in zip(changes, lines, strict=True)] == [True] * 4
     assert lines[-1].endswith(": by mistake")
