@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from experiments.reporting.html import RenderedSection, render_page
 from experiments.reporting.optuna_plots import StudyPlots
 from experiments.reporting.sections import build_sections
-from experiments.reporting.summary import describe, summarize
+from experiments.reporting.summary import format_summary, summarize
 from experiments.reporting.timeline import SweepTimeline, read_timeline
 from experiments.tracking.records import SweepRecord
 from experiments.tracking.store import Store
@@ -64,7 +64,7 @@ def make_report(timeline: SweepTimeline, stop: Callable[[], bool] = _never) -> S
         sections.append(RenderedSection(section, render_plot(section.plot)))
     facts = summarize(timeline, study_plots.importances)
     plots = tuple(each.plot for each in sections)
-    summary = describe(facts, f"{FOLDER}/{PAGE}", [plot.title for plot in plots if plot.problem])
+    summary = format_summary(facts, f"{FOLDER}/{PAGE}", [plot.title for plot in plots if plot.problem])
     return SweepReport(plots, render_page(timeline, facts, sections), summary)
 
 

@@ -39,7 +39,7 @@ def summarize(timeline: SweepTimeline, importances: Mapping[str, float]) -> Summ
     return facts
 
 
-def describe(facts: Summary, page: str, missing: Sequence[str]) -> str:
+def format_summary(facts: Summary, page: str, missing: Sequence[str]) -> str:
     """The facts as Markdown, with the place of the plots.
 
     Args:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,19 @@ if TYPE_CHECKING:
 Cost = Callable[[RunRecord], float | None]
 
 
+@dataclass(frozen=True)
+class Fronts:
+    """The Pareto fronts of a sweep, each with the cheapest run first.
+
+    Args:
+        weights: of accuracy and number of weights.
+        seconds: of accuracy and time.
+    """
+
+    weights: Sequence[RunRecord]
+    seconds: Sequence[RunRecord]
+
+
 def weights_of(run: RunRecord) -> float | None:
     """Number of weights of the run's model; None where it was not recorded."""
     return run.metrics.get("weights")
@@ -36,13 +50,14 @@ def seconds_of(run: RunRecord) -> float | None:
 
 def tradeoffs_section(timeline: SweepTimeline) -> Section:
     """The section, its plot not drawn yet."""
-    plot = PlotSpec("tradeoffs", "Accuracy against cost", partial(draw_tradeoffs, timeline))
-    return Section(plot, tradeoffs_caption(timeline), tradeoffs_table(timeline))
+    fronts = Fronts(accuracy_front(timeline.ranked, weights_of), accuracy_front(timeline.ranked, seconds_of))
+    plot = PlotSpec("tradeoffs", "Accuracy against cost", partial(draw_tradeoffs, timeline, fronts))
+    return Section(plot, tradeoffs_caption(fronts), tradeoffs_table(fronts))
 
 
-def tradeoffs_caption(timeline: SweepTimeline) -> str:
+def tradeoffs_caption(fronts: Fronts) -> str:
     """The two ends of the Pareto front of accuracy and weights."""
-    front = accuracy_front(timeline.ranked, weights_of)
+    front = fronts.weights
     if not front:
         return NO_TRIAL
     smallest, best = (f"{weights_of(run):,.0f} weights and {accuracy_of(run):.4f}" for run in (front[0], front[-1]))
@@ -52,18 +67,17 @@ def tradeoffs_caption(timeline: SweepTimeline) -> str:
     )
 
 
-def tradeoffs_table(timeline: SweepTimeline) -> Table:
+def tradeoffs_table(fronts: Fronts) -> Table:
     """The runs on one or both of the Pareto fronts."""
-    fronts = {"weights": accuracy_front(timeline.ranked, weights_of)}
-    fronts["seconds"] = accuracy_front(timeline.ranked, seconds_of)
-    runs = {run.run_id: run for front in fronts.values() for run in front}
+    by_name = {"weights": fronts.weights, "seconds": fronts.seconds}
+    runs = {run.run_id: run for run in (*fronts.weights, *fronts.seconds)}
     rows = [
         (
             run.name,
             f"{accuracy_of(run):.4f}",
             format_number(weights_of(run), ",.0f"),
             format_number(run.seconds, ".1f"),
-            " and ".join(name for name, front in fronts.items() if run in front),
+            " and ".join(name for name, front in by_name.items() if run in front),
         )
         for run in sorted(runs.values(), key=accuracy_of)
     ]
@@ -82,7 +96,7 @@ def accuracy_front(runs: Iterable[RunRecord], cost: Cost) -> list[RunRecord]:
     return [run for _, run in sorted(front, key=lambda point: point[0])]
 
 
-def draw_tradeoffs(timeline: SweepTimeline) -> Figure:
+def draw_tradeoffs(timeline: SweepTimeline, fronts: Fronts) -> Figure:
     """Validation accuracy against the number of weights and against seconds, with the Pareto front of each.
 
     Raises:
@@ -93,8 +107,8 @@ def draw_tradeoffs(timeline: SweepTimeline) -> Figure:
         raise ValueError("no trial completed")
     figure = new_figure(WIDTH, 4.0)
     left, right = figure.subplots(1, 2, sharey=True)
-    _draw_front(left, runs, weights_of, "weights of the model (log)")
-    _draw_front(right, runs, seconds_of, "seconds of training and saving")
+    _draw_front(left, runs, fronts.weights, weights_of, "weights of the model (log)")
+    _draw_front(right, runs, fronts.seconds, seconds_of, "seconds of training and saving")
     left.set(xscale="log", ylabel="validation accuracy")
     plain_logarithmic(left.xaxis)
     left.legend(loc="lower right")
@@ -103,10 +117,9 @@ def draw_tradeoffs(timeline: SweepTimeline) -> Figure:
     return figure
 
 
-def _draw_front(axes: Axes, runs: Iterable[RunRecord], cost: Cost, label: str) -> None:
+def _draw_front(axes: Axes, runs: Iterable[RunRecord], front: Iterable[RunRecord], cost: Cost, label: str) -> None:
     points = [(spent, accuracy_of(run)) for run in runs if (spent := cost(run)) is not None]
-    front = [(cost(run) or 0.0, accuracy_of(run)) for run in accuracy_front(runs, cost)]
     axes.scatter([spent for spent, _ in points], [accuracy for _, accuracy in points], s=22, alpha=0.6)
-    steps = [spent for spent, _ in front], [accuracy for _, accuracy in front]
+    steps = [cost(run) or 0.0 for run in front], [accuracy_of(run) for run in front]
     axes.step(*steps, "o-", where="post", color=ORANGE, markersize=5, label="Pareto front")
     axes.set_xlabel(label)

@@ -213,11 +213,11 @@ def test_an_alias_that_was_deleted_by_hand_stays_deleted(command: Run, judged_st
 
 def test_the_champion_is_found_in_one_call_with_all_its_aliases(command: Run, judged_store: Store) -> None:
     promoted(command, FIRST)
-    judged_store.client.set_registered_model_alias(NAME, "another", "1")
+    judged_store.client.set_registered_model_alias(NAME, "reference", "1")
     client = Failing(judged_store.client, 2)
     found = champion(replace(judged_store, client=client), NAME)  # type: ignore[arg-type]
     assert found is not None
-    assert (found.version, found.aliases) == (1, (Alias.CHAMPION, "another"))
+    assert (found.version, found.aliases) == (1, (Alias.CHAMPION, "reference"))
     assert found == read_versions(judged_store, NAME)[0]
     assert found.tags[VersionTag.RUN] == FIRST
     assert champion(judged_store, "nobody") is None

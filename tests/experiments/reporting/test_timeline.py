@@ -34,11 +34,12 @@ def test_the_pareto_front_holds_each_run_that_no_cheaper_one_beats() -> None:
     [
         ([(100, 0.9), (100, 0.95)], [1]),
         ([(100, 0.9), (200, 0.9)], [0]),
+        ([(100, 0.9), (100, 0.9)], [0, 1]),
         ([(300, 0.9)], [0]),
         ([], []),
         ([(300, 0.99), (200, 0.98), (100, 0.97)], [2, 1, 0]),
     ],
-    ids=["same cost", "same accuracy", "one", "none", "all"],
+    ids=["same cost", "same accuracy", "same of both", "one", "none", "all"],
 )
 def test_the_pareto_front_of_ties(points: list[tuple[float, float]], expected: list[int]) -> None:
     assert front(*points) == expected
