@@ -70,7 +70,7 @@ def test_the_card_is_the_description_of_the_version_and_an_artifact_of_the_run(
     with open(card, encoding="utf-8") as file:  # noqa: PTH123  # MLflow gives a text
         assert file.read() == version.description
     assert version.description.startswith(f"# {BEST}\n")
-    assert "whole (given): 800 images to train, 200 to choose by" in version.description
+    assert "whole (given): 800 images for training, 200 for validation" in version.description
 
 
 def test_the_next_champion_makes_the_one_before_it_previous(command: Run, judged_store: Store) -> None:
