@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mnist_core.plotting import PlotSpec
-
 from experiments.reporting.axes import LABELS, STATE_COLOURS, WIDTH, focus
 from experiments.reporting.sections.base import Section, Table
 from experiments.reporting.timeline import SweepTimeline, TrialTimeline
-from mnist_core.plotting import GREEN, ORANGE, new_figure, whole_numbers
+from mnist_core.plotting import GREEN, ORANGE, PlotSpec, new_figure, whole_numbers
 from search.trial import TrialState
 
 if TYPE_CHECKING:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from statistics import median
 from typing import TYPE_CHECKING
 
-from mnist_core.plotting import PlotSpec
-
 from experiments.reporting.axes import focus
 from experiments.reporting.optuna_plots import StudyPlots, draw_history
 from experiments.reporting.sections.base import NO_TRIAL, Section, Table
 from experiments.reporting.timeline import SweepTimeline
+from mnist_core.plotting import PlotSpec
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from mnist_core.plotting import PlotSpec
-
 from experiments.reporting.optuna_plots import StudyPlots, draw_importances
 from experiments.reporting.sections.base import Section, Table
 from experiments.reporting.timeline import SweepTimeline
+from mnist_core.plotting import PlotSpec
 
 # Complete trials from which importances are stable.
 ENOUGH_TRIALS = 20

@@ -5,12 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mnist_core.plotting import PlotSpec
-
 from experiments.formatting import format_params
 from experiments.reporting.optuna_plots import StudyPlots, draw_contours, draw_parallel_coordinates, draw_slices
 from experiments.reporting.sections.base import NO_TRIAL, Section
 from experiments.reporting.timeline import SweepTimeline
+from mnist_core.plotting import PlotSpec
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,13 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mnist_core.plotting import PlotSpec
-
 from experiments.formatting import format_number
 from experiments.reporting.axes import GREY, WIDTH
 from experiments.reporting.sections.base import Section, Table
 from experiments.reporting.timeline import SweepTimeline, time_spent
-from mnist_core.plotting import BLUE, GREEN, ORANGE, RED, new_figure
+from mnist_core.plotting import BLUE, GREEN, ORANGE, RED, PlotSpec, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mnist_core.plotting import PlotSpec
-
 from experiments.formatting import pluralize
 from experiments.reporting.axes import STATE_COLOURS, WIDTH
 from experiments.reporting.sections.base import Section, Table
 from experiments.reporting.timeline import SweepTimeline, TrialTimeline, workers_of
-from mnist_core.plotting import BLACK, new_figure, whole_numbers
+from mnist_core.plotting import BLACK, PlotSpec, new_figure, whole_numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

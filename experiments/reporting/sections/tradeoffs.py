@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mnist_core.plotting import PlotSpec
-
 from experiments.formatting import format_number
 from experiments.reporting.axes import WIDTH, focus
 from experiments.reporting.sections.base import NO_TRIAL, Section, Table
 from experiments.reporting.timeline import SweepTimeline, accuracy_of
 from experiments.tracking.records import RunRecord
 from mnist_core.metrics import Direction
-from mnist_core.plotting import ORANGE, new_figure, plain_logarithmic
+from mnist_core.plotting import ORANGE, PlotSpec, new_figure, plain_logarithmic
 from search.objectives import pareto_front
 
 if TYPE_CHECKING:
@@ -92,7 +90,9 @@ def accuracy_front(runs: Iterable[RunRecord], cost: Cost) -> list[RunRecord]:
         cost: of a run, the less the better; runs without one are left out.
     """
     points = [(spent, run) for run in runs if (spent := cost(run)) is not None]
-    front = pareto_front(points, ("cost:min", "accuracy:max"), lambda point: (point[0], accuracy_of(point[1])))
+    front = pareto_front(
+        points, (Direction.MINIMIZE, Direction.MAXIMIZE), lambda point: (point[0], accuracy_of(point[1]))
+    )
     return [run for _, run in sorted(front, key=lambda point: point[0])]
 
 
