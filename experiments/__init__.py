@@ -1,27 +1,17 @@
-"""What is recorded and decided, and the commands.
+"""Experiments on record: the calls behind the commands, for scripts and notebooks.
 
-For notebooks, the calls behind the commands::
+::
 
-    from experiments import LaunchOptions, load_spec, resume_sweep, run_sweep
+    from experiments import best, evaluate, promote, run_sweep
 
-    result = run_sweep(load_spec("quick"), LaunchOptions(workers=2))   # mnist-search sweep quick --workers 2
-    result.best      # the best early-stopped run
-    result.trials    # all runs as a pandas DataFrame
-    resume_sweep("quick", overrides=["trials=12"])               # mnist-search sweep --resume quick --trials 12
+    result = run_sweep("quick", workers=2)   # mnist-search sweep quick --workers 2
+    result.trials                            # all runs as a pandas DataFrame
+    chosen = best(result, rule="one-se")     # mnist-search best quick --rule one-se
+    evaluate(chosen)                         # mnist-search evaluate RUN
+    promote(chosen)                          # mnist-search promote RUN --yes
 
-    from experiments import find_sweep, list_sweeps, open_store, read_runs, report_sweep, tracking_uri
-
-    store = open_store(tracking_uri())
-    list_sweeps(store)                                           # mnist-search sweeps
-    read_runs(store, find_sweep(store, "quick"))                 # mnist-search runs quick
-    report_sweep(store, find_sweep(store, "quick"))              # mnist-search report quick
-
-    from experiments import PromotionPolicy, TestSet, confirm_sweep, find_candidate, locate, promote
-
-    confirm_sweep("quick", top=3, seeds=5)                       # mnist-search confirm quick --top 3 --seeds 5
-    chosen = find_candidate(store, "quick-confirmation")
-    test = TestSet.load(locate(None, print, chosen.run.tags))
-    promote(store, chosen, test, PromotionPolicy())              # mnist-search promote quick-confirmation --yes
+Each call takes names, or the values that other calls returned; :mod:`experiments.api` describes the arguments that
+they have in common.
 
 In a script, call them below ``if __name__ == "__main__":``, as for all of Python's process pools: workers are
 processes that import the script.
@@ -29,90 +19,61 @@ processes that import the script.
 
 from __future__ import annotations
 
+import ast
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+# The public names. They are imported when they are first used, so that `mnist-search --help` does not pay for what
+# it does not use; `_homes` reads this list.
 if TYPE_CHECKING:
-    from experiments.candidates import find_candidate
-    from experiments.confirmation import confirm_sweep
-    from experiments.ensembling import combine, record_ensemble
-    from experiments.evaluation import TestSet, evaluate_run
-    from experiments.explanation import explain_run
-    from experiments.launch import LaunchOptions, resume_sweep, run_sweep
-    from experiments.registry.promotion import PromotionPolicy, promote
-    from experiments.registry.versions import champion, read_versions, rollback_champion
-    from experiments.reporting.reports import report_sweep
-    from experiments.reproduction import reproduce_run
-    from experiments.sweep_files import load_spec
-    from experiments.sweep_result import SweepResult
-    from experiments.tracking.datasets import locate
-    from experiments.tracking.queries import find_run, find_sweep, list_sweeps, read_runs
-    from experiments.tracking.store import open_store, tracking_uri
-    from search.spec_file import parse_spec
+    from experiments.api.registry import choose_candidate as choose_candidate
+    from experiments.api.registry import explain_champion as explain_champion
+    from experiments.api.registry import export as export
+    from experiments.api.registry import list_versions as list_versions
+    from experiments.api.registry import promote as promote
+    from experiments.api.registry import rollback as rollback
+    from experiments.api.runs import best as best
+    from experiments.api.runs import evaluate as evaluate
+    from experiments.api.runs import explain as explain
+    from experiments.api.runs import reproduce as reproduce
+    from experiments.api.service import inspect_data as inspect_data
+    from experiments.api.service import serve as serve
+    from experiments.api.sweeps import compare as compare
+    from experiments.api.sweeps import confirm as confirm
+    from experiments.api.sweeps import ensemble as ensemble
+    from experiments.api.sweeps import list_runs as list_runs
+    from experiments.api.sweeps import list_sweeps as list_sweeps
+    from experiments.api.sweeps import report as report
+    from experiments.api.sweeps import resume_sweep as resume_sweep
+    from experiments.api.sweeps import run_sweep as run_sweep
+    from experiments.launch import LaunchOptions as LaunchOptions
+    from experiments.sweep_files import load_spec as load_spec
+    from experiments.sweep_result import SweepResult as SweepResult
+    from experiments.tracking.queries import find_run as find_run
+    from experiments.tracking.queries import find_sweep as find_sweep
+    from experiments.tracking.queries import read_runs as read_runs
+    from experiments.tracking.store import open_store as open_store
+    from experiments.tracking.store import tracking_uri as tracking_uri
+    from search.spec_file import parse_spec as parse_spec
 
-__all__ = [
-    "LaunchOptions",
-    "PromotionPolicy",
-    "SweepResult",
-    "TestSet",
-    "champion",
-    "combine",
-    "confirm_sweep",
-    "evaluate_run",
-    "explain_run",
-    "find_candidate",
-    "find_run",
-    "find_sweep",
-    "list_sweeps",
-    "load_spec",
-    "locate",
-    "open_store",
-    "parse_spec",
-    "promote",
-    "read_runs",
-    "read_versions",
-    "record_ensemble",
-    "report_sweep",
-    "reproduce_run",
-    "resume_sweep",
-    "rollback_champion",
-    "run_sweep",
-    "tracking_uri",
-]
 
-_HOMES = {
-    "LaunchOptions": "experiments.launch",
-    "SweepResult": "experiments.sweep_result",
-    "PromotionPolicy": "experiments.registry.promotion",
-    "TestSet": "experiments.evaluation",
-    "champion": "experiments.registry.versions",
-    "combine": "experiments.ensembling",
-    "confirm_sweep": "experiments.confirmation",
-    "evaluate_run": "experiments.evaluation",
-    "explain_run": "experiments.explanation",
-    "find_candidate": "experiments.candidates",
-    "find_run": "experiments.tracking.queries",
-    "find_sweep": "experiments.tracking.queries",
-    "list_sweeps": "experiments.tracking.queries",
-    "locate": "experiments.tracking.datasets",
-    "open_store": "experiments.tracking.store",
-    "parse_spec": "search.spec_file",
-    "promote": "experiments.registry.promotion",
-    "read_runs": "experiments.tracking.queries",
-    "load_spec": "experiments.sweep_files",
-    "read_versions": "experiments.registry.versions",
-    "record_ensemble": "experiments.ensembling",
-    "report_sweep": "experiments.reporting.reports",
-    "reproduce_run": "experiments.reproduction",
-    "resume_sweep": "experiments.launch",
-    "rollback_champion": "experiments.registry.versions",
-    "run_sweep": "experiments.launch",
-    "tracking_uri": "experiments.tracking.store",
-}
+def _homes() -> dict[str, str]:
+    """Public names and the modules that define them, from the imports for type checkers above."""
+    (block,) = (node for node in ast.parse(Path(__file__).read_text(encoding="utf-8")).body if isinstance(node, ast.If))
+    imports = (node for node in block.body if isinstance(node, ast.ImportFrom))
+    return {alias.name: node.module or "" for node in imports for alias in node.names}
+
+
+_HOMES = _homes()
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
-    # Late, so that `mnist-search --help` does not pay for what it does not use.
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

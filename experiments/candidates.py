@@ -57,7 +57,7 @@ def find_candidate(store: Store, target: str | None, rule: SelectionRule = Selec
 
 def _sweep(store: Store, target: str | None) -> SweepRecord | None:
     if target is None:
-        ended = [sweep for sweep in queries.list_sweeps(store) if sweep.state is not SweepState.RUNNING]
+        ended = [sweep for sweep in queries.read_sweeps(store) if sweep.state is not SweepState.RUNNING]
         if not ended:
             raise NotFoundError(f"no sweep in {store.shown} has ended yet; name a sweep or a run")
         return ended[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
-from experiments.launch import LaunchOptions, run_sweep
+from experiments.launch import LaunchOptions, launch_sweep
 from experiments.selection import Configuration, configurations
 from experiments.sweep_result import SweepResult
 from experiments.tracking import queries
@@ -48,7 +48,7 @@ def confirm_sweep(name: str, top: int = 3, seeds: int = 5, options: LaunchOption
         raise NotFoundError(f"sweep {sweep.name}: no trial that may win, so there is nothing to confirm")
     digest = sweep.tags[Tag.DATASET_DIGEST]
     fresh = fresh_seeds(runs, seeds, planned_seeds(store, sweep))
-    return run_sweep(confirmation_of(spec, best, fresh, digest), options, confirms=sweep)
+    return launch_sweep(confirmation_of(spec, best, fresh, digest), options, confirms=sweep)
 
 
 def confirmation_of(spec: SweepSpec, best: Sequence[Configuration], seeds: Sequence[int], digest: str) -> SweepSpec:
@@ -64,7 +64,7 @@ def planned_seeds(store: Store, sweep: SweepRecord) -> set[int]:
     Raises:
         StoreError: the store cannot be read.
     """
-    confirmations = [one for one in queries.list_sweeps(store) if Tag.CONFIRMS in one.tags]
+    confirmations = [one for one in queries.read_sweeps(store) if Tag.CONFIRMS in one.tags]
     related = {sweep.run_id}
     # As often as there are confirmations, for one may confirm another.
     for _ in confirmations:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from experiments.formatting import Displayed, TextTable
+from experiments.result_tables import plots_table
 from experiments.tracking.artifacts import fetch_model
 from experiments.tracking.datasets import load_validation
 from experiments.tracking.records import RunRecord
@@ -18,8 +21,8 @@ from mnist_core.runtime import tensorflow_import
 FOLDER = "insight"
 
 
-@dataclass(frozen=True)
-class RunExplanation:
+@dataclass(frozen=True, repr=False)
+class RunExplanation(Displayed):
     """The plots that explain a run.
 
     Args:
@@ -39,6 +42,12 @@ class RunExplanation:
     def missing(self) -> list[RenderedPlot]:
         """The plots that could not be drawn."""
         return [plot for plot in self.plots if plot.problem]
+
+    def _title(self) -> str:
+        return f"{self.run.title}: {len(self.drawn)} plots in {FOLDER}/ of the run"
+
+    def _tables(self) -> Sequence[TextTable]:
+        return (plots_table(self.plots),)
 
 
 def explain_run(store: Store, run: RunRecord, source: DataSource) -> RunExplanation:

@@ -81,12 +81,12 @@ class LaunchOptions:
             raise SpecError(f"timeout: expected more than 0 seconds, received {self.timeout!r}")
 
 
-def run_sweep(
+def launch_sweep(
     spec: SweepSpec, options: LaunchOptions = LaunchOptions(), confirms: SweepRecord | None = None
 ) -> SweepResult:
     """Run a sweep from its first trial to its last and record all of it in MLflow.
 
-    Ctrl-C or SIGTERM ends it cleanly; what was recorded stays, and :func:`resume_sweep` goes on from there.
+    Ctrl-C or SIGTERM ends it cleanly; what was recorded stays, and :func:`continue_sweep` goes on from there.
 
     Args:
         spec: the sweep; :func:`experiments.load_spec` reads one from a file.
@@ -112,7 +112,7 @@ def run_sweep(
         return session.result()
 
 
-def resume_sweep(
+def continue_sweep(
     name: str, options: LaunchOptions = LaunchOptions(), overrides: Sequence[str] = (), take_over: bool = False
 ) -> SweepResult:
     """Run the missing trials of a sweep that was interrupted, killed, timed out, or is to have more trials.

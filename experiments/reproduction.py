@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from experiments.formatting import Displayed, TextTable
+from experiments.result_tables import reproduction_table
 from experiments.tracking import provenance, queries, trial_results
 from experiments.tracking.artifacts import fetch_model, save_model
 from experiments.tracking.credentials import credential_variables
@@ -39,8 +41,8 @@ class VersionDifference:
     now: str
 
 
-@dataclass(frozen=True)
-class Reproduction:
+@dataclass(frozen=True, repr=False)
+class Reproduction(Displayed):
     """A run and its repetition.
 
     Args:
@@ -65,6 +67,12 @@ class Reproduction:
             again = tuple(replace(epoch, val_crossentropy=None) for epoch in again)
         same = self.recorded.history == again and self.recorded.best_epoch == self.again.best_epoch
         return same and self.largest_difference in (0.0, None)
+
+    def _title(self) -> str:
+        return f"{self.run.title}: {'identical' if self.is_identical else 'not identical'} when trained again"
+
+    def _tables(self) -> Sequence[TextTable]:
+        return (reproduction_table(self),)
 
 
 def reproduce_run(store: Store, run: RunRecord, source: DataSource, progress: Progress) -> Reproduction:

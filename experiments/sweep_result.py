@@ -9,6 +9,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from experiments import selection
+from experiments.formatting import Displayed, TextTable
+from experiments.result_tables import best_table
 from experiments.tracking.records import RunRecord, SweepRecord
 from search.spec import SweepSpec
 from search.sweep import EndReason
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False)
-class SweepResult:
+class SweepResult(Displayed):
     """The result of a sweep.
 
     Args:
@@ -42,6 +44,12 @@ class SweepResult:
     def __repr__(self) -> str:
         best = f"{self.best.name} {self.best.value(self.spec.objective):.4f}" if self.best else "none"
         return f"<SweepResult {self.sweep.name!r} {self.ending.value}, {len(self.runs)} runs, best {best}>"
+
+    def _title(self) -> str:
+        return f"sweep {self.sweep.name} {self.ending.value}, {len(self.runs)} runs"
+
+    def _tables(self) -> Sequence[TextTable]:
+        return (best_table(self),) if self.best else ()
 
     @property
     def ranked(self) -> list[RunRecord]:

@@ -1,4 +1,4 @@
-"""The command line: which commands there are, and how a user's mistake ends."""
+"""The command line: the list of commands, and the exit code of a user's mistake."""
 
 from __future__ import annotations
 
@@ -6,20 +6,17 @@ import sys
 
 import typer
 
-from experiments.cli.choosing import best, evaluate, reproduce
-from experiments.cli.combining import ensemble
-from experiments.cli.looking import data, runs, sweeps, ui
 from experiments.cli.options import USER_ERROR
-from experiments.cli.registering import promote, registry, rollback
-from experiments.cli.service import export, serve
-from experiments.cli.showing import compare, explain, report
-from experiments.cli.sweeping import confirm, sweep
+from experiments.cli.registry import export, promote, registry, rollback
+from experiments.cli.runs import best, evaluate, explain, reproduce, runs
+from experiments.cli.service import data, serve, ui
+from experiments.cli.sweeps import compare, confirm, ensemble, report, sweep, sweeps
 from experiments.tracking.redaction import redact
 from mnist_core.errors import MnistSearchError
 
 app = typer.Typer(
     name="mnist-search",
-    help="Search the hyperparameters of a digit recogniser; every trial, metric and model goes to MLflow.",
+    help="Search the hyperparameters of a digit classifier; every trial, metric and model is recorded in MLflow.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -37,7 +34,7 @@ for command in COMMANDS:
 
 
 def main() -> None:
-    """Entry point: a user's mistake becomes one line and exit code 2."""
+    """Run the command; an error that a user can cause becomes one line on stderr and exit code 2."""
     try:
         app()
     except MnistSearchError as error:

@@ -1,4 +1,4 @@
-"""What a sweep looks like while it runs: live in a terminal, one line for each trial in a file."""
+"""The progress of a sweep: live bars in a terminal, one line for each trial in a file."""
 
 from __future__ import annotations
 
@@ -27,39 +27,39 @@ if TYPE_CHECKING:
     from search.resume import ResumeState
     from search.spec import SweepSpec
 
-# Columns of a terminal from which bars and parameters of running trials find room.
-ROOMY = 110
+# Columns of a terminal that hold the bars and the parameters of running trials as well.
+MIN_WIDTH_OF_BARS = 110
 
 
 @dataclass
 class SweepProgress:
-    """What has become of the trials so far, and which is the best."""
+    """Counts of the finished trials by state, and the best complete one."""
 
     counts: dict[TrialState, int] = field(default_factory=dict)
     best: tuple[Trial, TrialResult] | None = None
 
     def add(self, trial: Trial, result: TrialResult, spec: SweepSpec) -> None:
-        """Count one result in."""
+        """Count one result."""
         self.counts[result.state] = self.counts.get(result.state, 0) + 1
         if result.state is not TrialState.COMPLETE or result.best is None:
             return
         value = result.best.value(spec.metric)
-        held = self.best[1].best if self.best else None
-        if held is None or spec.metric.direction.better(value, held.value(spec.metric)):
+        current = self.best[1].best if self.best else None
+        if current is None or spec.metric.direction.better(value, current.value(spec.metric)):
             self.best = (trial, result)
 
     @property
     def finished(self) -> int:
-        """How many have a result."""
+        """Number of trials with a result."""
         return sum(self.counts.values())
 
-    def words(self) -> str:
+    def text(self) -> str:
         """``12 complete · 3 pruned · 0 failed``."""
         states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED)
         return " · ".join(f"{self.counts.get(state, 0)} {state.value}" for state in states)
 
 
-def line_of(trial: Trial, result: TrialResult, spec: SweepSpec) -> Text:
+def result_line(trial: Trial, result: TrialResult, spec: SweepSpec) -> Text:
     """A finished trial in one line."""
     line = Text(f"{trial.name}  ")
     line.append(f"{result.state.value:<8}", style=COLOURS[result.state])
@@ -68,12 +68,12 @@ def line_of(trial: Trial, result: TrialResult, spec: SweepSpec) -> Text:
         line.append(f"  epoch {result.best_epoch} of {len(result.history)}")
     line.append(f"  {format_params(trial.point)}  {result.training_seconds + result.saving_seconds:.1f} s")
     if result.error:
-        line.append(f"  {gist(result.error)}", style="red")
+        line.append(f"  {main_line(result.error)}", style="red")
     return line
 
 
-def gist(error: str) -> str:
-    """The line of an error that says most: its first, or its last where the first only announces it."""
+def main_line(error: str) -> str:
+    """The most informative line of an error: the first, or the last where the first ends in a colon."""
     lines = [line.strip() for line in error.splitlines() if line.strip()]
     return lines[-1] if lines[0].endswith(":") else lines[0]
 
@@ -83,121 +83,123 @@ class PlainDisplay:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._tally = SweepProgress()
+        self._progress = SweepProgress()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Nothing is left open."""
+        """Nothing has to be closed."""
 
     def sweep_started(self, spec: SweepSpec, history: ResumeState) -> None:
-        """Take in what earlier calls have done."""
+        """Count the trials that earlier calls finished."""
         self._spec = spec
-        for past in history.finished:
-            self._tally.add(past.trial, past.result, spec)
+        for finished in history.finished:
+            self._progress.add(finished.trial, finished.result, spec)
         if history.finished:
-            self._console.print(f"resumed with {self._tally.finished} of {spec.target} trials done")
+            self._console.print(f"resumed with {self._progress.finished} of {spec.target} trials done")
 
     def trial_started(self, trial: Trial) -> None:
-        """Nothing to say yet."""
+        """Nothing is printed yet."""
 
     def epoch_ended(self, trial: Trial, epoch: int, metrics: EpochMetrics) -> None:
-        """Nothing to say yet."""
+        """Nothing is printed yet."""
 
     def trial_lost(self, trial: Trial, cause: str) -> None:
-        """Say that an attempt came to nothing."""
+        """Print that an attempt was lost."""
         self._console.print(f"{trial.name}  lost: {cause}", soft_wrap=True)
 
     def trial_ended(self, trial: Trial, result: TrialResult) -> None:
-        """Say what became of the trial."""
-        self._tally.add(trial, result, self._spec)
-        line = line_of(trial, result, self._spec)
-        line.append(f"  [{self._tally.finished}/{self._spec.target}]")
+        """Print the result of the trial."""
+        self._progress.add(trial, result, self._spec)
+        line = result_line(trial, result, self._spec)
+        line.append(f"  [{self._progress.finished}/{self._spec.target}]")
         self._console.print(line, soft_wrap=True)
 
 
 class LiveDisplay(PlainDisplay):
-    """The same lines, and below them what is running now."""
+    """The same lines, and below them a bar for each running trial."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
-        roomy = console.width >= ROOMY
-        self._whole = Progress(
+        is_wide = console.width >= MIN_WIDTH_OF_BARS
+        self._sweep_bars = Progress(
             TextColumn("[bold]sweep    "),
-            *([BarColumn(30)] if roomy else []),
+            *([BarColumn(30)] if is_wide else []),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("ETA"),
             TimeRemainingColumn(compact=True),
-            *([TextColumn("{task.fields[counts]}")] if roomy else []),
+            *([TextColumn("{task.fields[counts]}")] if is_wide else []),
             console=console,
             speed_estimate_period=3600,
         )
-        self._each = Progress(
+        self._trial_bars = Progress(
             TextColumn("{task.description}"),
-            *([BarColumn(30)] if roomy else []),
+            *([BarColumn(30)] if is_wide else []),
             TextColumn("epoch {task.completed}/{task.total}"),
             TextColumn("{task.fields[value]}"),
-            *([TextColumn("[dim]{task.fields[point]}")] if roomy else []),
+            *([TextColumn("[dim]{task.fields[point]}")] if is_wide else []),
             console=console,
         )
         self._bars: dict[int, TaskID] = {}
         self._sweep_bar: TaskID | None = None
-        self._live = Live(console=console, get_renderable=self.picture, refresh_per_second=4)
+        self._live = Live(console=console, get_renderable=self.render, refresh_per_second=4)
 
     def __exit__(self, *exception: object) -> None:
-        """Stop drawing."""
-        # What runs no longer has no place on the last picture.
+        """Remove the bars and stop the live display."""
+        # Trials that were running when the sweep ended would stay on the screen.
         for bar in self._bars.values():
-            self._each.remove_task(bar)
+            self._trial_bars.remove_task(bar)
         self._bars.clear()
         self._live.stop()
 
     def sweep_started(self, spec: SweepSpec, history: ResumeState) -> None:
-        """Begin to draw."""
+        """Start the live display."""
         super().sweep_started(spec, history)
-        done = self._tally.finished
-        self._sweep_bar = self._whole.add_task("sweep", total=spec.target, completed=done, counts=self._tally.words())
+        done = self._progress.finished
+        self._sweep_bar = self._sweep_bars.add_task(
+            "sweep", total=spec.target, completed=done, counts=self._progress.text()
+        )
         self._live.start()
 
     def trial_started(self, trial: Trial) -> None:
-        """Give the trial a bar."""
-        self._drop(trial)
-        self._bars[trial.number] = self._each.add_task(
+        """Add a bar for the trial."""
+        self._remove_bar(trial)
+        self._bars[trial.number] = self._trial_bars.add_task(
             trial.name, total=trial.training.epochs, value="warming up", point=format_params(trial.point)
         )
 
     def epoch_ended(self, trial: Trial, epoch: int, metrics: EpochMetrics) -> None:
-        """Move the trial's bar."""
+        """Advance the trial's bar."""
         value = f"{self._spec.objective} {metrics.value(self._spec.metric):.4f}"
-        self._each.update(self._bars[trial.number], completed=epoch, value=value)
+        self._trial_bars.update(self._bars[trial.number], completed=epoch, value=value)
 
     def trial_lost(self, trial: Trial, cause: str) -> None:
-        """Take the bar away, and say why."""
-        self._drop(trial)
+        """Remove the bar, and print the cause."""
+        self._remove_bar(trial)
         super().trial_lost(trial, cause)
 
     def trial_ended(self, trial: Trial, result: TrialResult) -> None:
-        """Turn the bar into a line."""
-        self._drop(trial)
+        """Replace the bar by a line."""
+        self._remove_bar(trial)
         super().trial_ended(trial, result)
         if self._sweep_bar is not None:
-            self._whole.update(self._sweep_bar, completed=self._tally.finished, counts=self._tally.words())
+            self._sweep_bars.update(self._sweep_bar, completed=self._progress.finished, counts=self._progress.text())
 
-    def _drop(self, trial: Trial) -> None:
+    def _remove_bar(self, trial: Trial) -> None:
         bar = self._bars.pop(trial.number, None)
         if bar is not None:
-            self._each.remove_task(bar)
+            self._trial_bars.remove_task(bar)
 
-    def picture(self) -> Group:
-        """What is drawn below the lines: a bar for each running trial, the sweep's bar, the best so far."""
+    def render(self) -> Group:
+        """The part below the lines: a bar for each running trial, the sweep's bar, the best trial so far."""
         best = Text("best      ", style="bold")
-        if self._tally.best:
-            trial, result = self._tally.best
+        if self._progress.best:
+            trial, result = self._progress.best
             assert result.best is not None
             best.append(f"{trial.name}  {self._spec.objective} {result.best.value(self._spec.metric):.4f}  ", "green")
             best.append(format_params(trial.point), "not bold")
         else:
             best.append("none yet", "not bold dim")
-        return Group(self._each, self._whole, best)
+        return Group(self._trial_bars, self._sweep_bars, best)

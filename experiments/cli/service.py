@@ -1,4 +1,4 @@
-"""``serve`` and ``export``: the champion at work."""
+"""Commands that show what is there, and serve the champion: ``serve``, ``data``, ``ui``."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import Annotated
 
 import typer
 
-from experiments.cli.options import DataOption, NameOption, find_source, writing
-from experiments.tracking.records import REGISTERED_MODEL, Alias
-from mnist_core.models.export_formats import ExportFormat
+from experiments.api import service as api
+from experiments.cli.options import DataOption, NameOption
+from experiments.tracking.records import REGISTERED_MODEL
 
 
 def serve(
     host: Annotated[
         str,
         typer.Option(
-            help="Address to bind to; 0.0.0.0 lets other machines in. A public service belongs behind a reverse proxy."
+            help="Address to bind to; 0.0.0.0 admits other machines. A public service belongs behind a reverse proxy."
         ),
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port.", min=0, max=65535)] = 8000,
+    port: Annotated[int, typer.Option(help="Port; 0 for any free one.", min=0, max=65535)] = 8000,
     name: NameOption = REGISTERED_MODEL,
     collect: Annotated[
         Path | None,
@@ -32,67 +32,37 @@ def serve(
     allowed: Annotated[
         list[str] | None,
         typer.Option(
-            "--allow-host", metavar="NAME", help="A name by which others may ask for this machine. Repeatable."
+            "--allow-host", metavar="NAME", help="A further host name that requests may be addressed to. Repeatable."
         ),
     ] = None,
 ) -> None:
-    """Serve the champion: a page to draw digits on, and an HTTP service. Follows the registry."""
-    from experiments.cli.console import make_console
-    from experiments.registry.model_source import RegistryModelSource
-    from experiments.tracking.store import tracking_uri
-    from mnist_core import runtime
-    from mnist_core.data.sources import holds_idx_files
-    from mnist_core.errors import SpecError
-    from serving import server
-    from serving.app import LOCAL_HOSTS, NO_CHAMPION, Settings, create_app
-    from serving.model_manager import ModelManager, load_predictor
+    """Serve the champion: a page to draw digits on, and an HTTP service. A new champion is loaded by itself."""
+    from experiments.cli.console import make_console, message_printer
+
+    say = message_printer(make_console())
+    api.serve(host=host, port=port, name=name, collect=collect, allowed_hosts=allowed or (), on_message=say)
+
+
+def data(path: DataOption = None) -> None:
+    """Show the data that a sweep would use: its location, its digest, and a few digits."""
+    from experiments.cli.console import make_console, message_printer
+    from mnist_core.data.images import preview
 
     console = make_console()
-    if collect is not None:
-        if holds_idx_files(collect):
-            raise SpecError(f"--collect {collect}: it holds files of MNIST; expected a folder for feedback alone")
-        with writing("--collect", collect):
-            collect.mkdir(parents=True, exist_ok=True)
-    listener = server.listen(host, port)
-    runtime.configure(threads=1)
-    manager = ModelManager(RegistryModelSource(tracking_uri(), name), load_predictor)
-    manager.check()
-    if manager.champion:
-        facts = manager.champion.info
-        console.print(f"champion   {facts.name} version {facts.version}, {facts.run}")
-    else:
-        console.print(manager.problem or NO_CHAMPION, style="yellow", soft_wrap=True)
-    shown = f"[{host}]" if ":" in host else host
-    console.print(f"page       http://{shown}:{listener.getsockname()[1]}   (Ctrl-C ends it)", style="bold")
-    app = create_app(manager, Settings(hosts=(*LOCAL_HOSTS, shown, *(allowed or ())), collect=collect))
-    server.run(app, listener)
+    found = api.inspect_data(path, on_message=message_printer(console, "bold yellow"))
+    height, width = found.training.shape
+    console.print(f"data set   {found.name} ({found.origin})")
+    console.print(f"location   {found.location}", soft_wrap=True)
+    console.print(f"training   {len(found.training):,} images of {height} × {width} pixels")
+    console.print(f"digest     {found.training.digest}")
+    for name, digest in found.digests.items():
+        console.print(f"  {name}   {digest}")
+    console.print("test set   left unread: only the evaluation of a run reads it\n")
+    console.print(preview(found.training))
 
 
-def export(
-    version: Annotated[
-        str, typer.Argument(metavar="VERSION", help="Number of a version, or an alias such as champion.")
-    ] = Alias.CHAMPION.value,
-    wanted: Annotated[
-        ExportFormat, typer.Option("--format", help="litert (TensorFlow Lite) for phones; onnx needs an extra.")
-    ] = ExportFormat.LITERT,
-    int8: Annotated[bool, typer.Option("--int8", help="LiteRT with 8-bit numbers: a quarter of the size.")] = False,
-    output: Annotated[Path, typer.Option(metavar="FOLDER", help="Where to write it.")] = Path("exports"),
-    name: NameOption = REGISTERED_MODEL,
-    data: DataOption = None,
-) -> None:
-    """Write a version as a file for phones and other runtimes, checked against the Keras model."""
-    from experiments.cli.console import make_console
-    from experiments.registry.version_export import export_version, find_version
-    from experiments.tracking.queries import find_run
-    from experiments.tracking.store import open_store, tracking_uri
+def ui(port: Annotated[int, typer.Option(help="Port on 127.0.0.1.", min=1, max=65535)] = 5000) -> None:
+    """Open the MLflow UI on the store."""
+    from experiments.tracking.store import serve_ui, tracking_uri
 
-    store, console = open_store(tracking_uri()), make_console()
-    found = find_version(store, name, version)
-    source = find_source(data, find_run(store, found.run_id), console)
-    with writing("--output", output):
-        output.mkdir(parents=True, exist_ok=True)
-        done = export_version(store, found, wanted, int8, output, source)
-    agreement = done.agreement
-    console.print(f"{done.path}  {done.size:,} bytes, of {found.title}", style="green")
-    console.print(f"same answer         {agreement.share:.2%} of {agreement.images:,} test images")
-    console.print(f"largest difference  {agreement.largest_difference:.2g} of a probability")
+    serve_ui(tracking_uri(), port)

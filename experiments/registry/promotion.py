@@ -10,11 +10,12 @@ from pathlib import Path
 
 from experiments.candidates import Candidate
 from experiments.evaluation import EvaluationRecord, TestSet, count_evaluated, evaluate_model_file, read_evaluation
-from experiments.formatting import format_number, format_params, short_text
+from experiments.formatting import Displayed, TextTable, format_number, format_params, short_text
 from experiments.registry import gate, versions
 from experiments.registry.champion_history import ChampionChange, ChangeKind, champion_stack, utc_now
 from experiments.registry.gate import Check, EvaluatedRun, FormerChampions, Verdict
 from experiments.registry.model_card import CardContent, model_card
+from experiments.result_tables import checks_table
 from experiments.tracking import provenance, queries
 from experiments.tracking.artifacts import fetch_model
 from experiments.tracking.records import FLOOR, REGISTERED_MODEL, Tag, VersionRecord, VersionTag
@@ -56,8 +57,8 @@ class PromotionPolicy:
             raise ParameterError("--force: expected a reason, received none")
 
 
-@dataclass(frozen=True)
-class Promotion:
+@dataclass(frozen=True, repr=False)
+class Promotion(Displayed):
     """The result of a promotion.
 
     Args:
@@ -79,8 +80,14 @@ class Promotion:
         """True where the run was the champion before."""
         return self.before is not None and self.before.version == self.version.version
 
+    def _title(self) -> str:
+        return f"{self.version.title}: {self.verdict.value}"
 
-def promote(store: Store, candidate: Candidate, test: TestSet, policy: PromotionPolicy) -> Promotion:
+    def _tables(self) -> Sequence[TextTable]:
+        return (checks_table(self.checks),)
+
+
+def promote_run(store: Store, candidate: Candidate, test: TestSet, policy: PromotionPolicy) -> Promotion:
     """Promote a run if it passes the gate; a refused one is registered with the alias ``challenger``.
 
     A run is evaluated on the same images once: a recorded evaluation is used again.

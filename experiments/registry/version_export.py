@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from experiments.formatting import Displayed, TextTable
 from experiments.registry import versions
 from experiments.tracking.artifacts import fetch_version, sha256_of
 from experiments.tracking.records import VersionRecord
@@ -23,19 +25,29 @@ FOLDER = "exports"
 CHECK_IMAGES, CALIBRATION_IMAGES = 1000, 500
 
 
-@dataclass(frozen=True)
-class ExportedModel:
+@dataclass(frozen=True, repr=False)
+class ExportedModel(Displayed):
     """The exported file or folder.
 
     Args:
+        version: that was exported.
         path: of the file, or of the folder of a SavedModel.
         agreement: with the Keras model.
         size: in bytes, all files together.
     """
 
+    version: VersionRecord
     path: Path
     agreement: Agreement
     size: int
+
+    def _title(self) -> str:
+        return f"{self.version.title} as {self.path}"
+
+    def _tables(self) -> Sequence[TextTable]:
+        share, images = f"{self.agreement.share:.2%}", f"{self.agreement.images:,}"
+        rows = [("size", f"{self.size:,} bytes"), ("same prediction", f"{share} of {images} test images")]
+        return (TextTable(("", ""), rows),)
 
 
 def find_version(store: Store, name: str, text: str) -> VersionRecord:
@@ -80,7 +92,7 @@ def export_version(
         check_on=source.load_test().images[:CHECK_IMAGES],
         calibration=source.load_training().images[:CALIBRATION_IMAGES] if int8 else None,
     )
-    exported = ExportedModel(target, agreement, _size(target))
+    exported = ExportedModel(version, target, agreement, _size(target))
     _record(store, version, exported, f"{wanted.value}{'-int8' * int8}")
     return exported
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from experiments.formatting import Displayed, TextTable
 from experiments.reporting.html import RenderedSection, render_page
 from experiments.reporting.optuna_plots import StudyPlots
 from experiments.reporting.sections import build_sections
 from experiments.reporting.summary import format_summary, summarize
 from experiments.reporting.timeline import SweepTimeline, read_timeline
+from experiments.result_tables import plots_table
 from experiments.tracking.records import SweepRecord
 from experiments.tracking.store import Store
 from mnist_core.plotting import RenderedPlot, render_plot
@@ -26,8 +28,8 @@ def _never() -> bool:
     return False
 
 
-@dataclass(frozen=True)
-class SweepReport:
+@dataclass(frozen=True, repr=False)
+class SweepReport(Displayed):
     """The report of a sweep.
 
     Args:
@@ -44,6 +46,12 @@ class SweepReport:
     def missing(self) -> list[RenderedPlot]:
         """Plots that could not be drawn."""
         return [plot for plot in self.plots if plot.problem]
+
+    def _title(self) -> str:
+        return f"{len(self.plots) - len(self.missing)} plots and {PAGE} in {FOLDER}/ of the sweep"
+
+    def _tables(self) -> Sequence[TextTable]:
+        return (plots_table(self.plots),)
 
 
 def make_report(timeline: SweepTimeline, stop: Callable[[], bool] = _never) -> SweepReport:

@@ -28,7 +28,7 @@ MIN_ID_LENGTH = 6
 RUN_ID = "[0-9a-f]{32}"
 
 
-def list_sweeps(store: Store) -> list[SweepRecord]:
+def read_sweeps(store: Store) -> list[SweepRecord]:
     """All sweeps of the store, newest first."""
     with store.errors("reading the sweeps"):
         return [_sweep(run) for run in search_runs(store, f"tags.{Tag.KIND} = '{RunKind.SWEEP}'")]
@@ -42,7 +42,7 @@ def find_sweep(store: Store, name: str) -> SweepRecord:
     """
     if re.fullmatch(RUN_ID, name) and (found := _sweep_of_id(store, name)):
         return found
-    sweeps = list_sweeps(store)
+    sweeps = read_sweeps(store)
     by_name = [sweep for sweep in sweeps if sweep.name == name]
     by_id = [sweep for sweep in sweeps if len(name) >= MIN_ID_LENGTH and sweep.run_id.startswith(name)]
     if by_name or len(by_id) == 1:

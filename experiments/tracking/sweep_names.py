@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from experiments.tracking.lease import set_once
-from experiments.tracking.queries import list_sweeps, search_runs
+from experiments.tracking.queries import read_sweeps, search_runs
 from experiments.tracking.records import RunKind, Tag
 from experiments.tracking.store import Store
 
 
 def free_name(store: Store, name: str) -> str:
     """A free name: ``name``, or where a sweep of the store has it, the first of ``name-2``, ``name-3`` and so on."""
-    taken = {sweep.name for sweep in list_sweeps(store)}
+    taken = {sweep.name for sweep in read_sweeps(store)}
     candidates = (name if count == 1 else f"{name}-{count}" for count in range(1, len(taken) + 2))
     return next(candidate for candidate in candidates if candidate not in taken)
 

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from experiments import LaunchOptions, TestSet, evaluate_run, find_sweep, locate, open_store, parse_spec, run_sweep
+from experiments import LaunchOptions, find_sweep, open_store, parse_spec, run_sweep
+from experiments.evaluation import TestSet, evaluate_run
+from experiments.tracking.datasets import locate
 from experiments.tracking.queries import read_recorded_spec
 from experiments.tracking.records import Tag
 from mnist_core.errors import SpecError

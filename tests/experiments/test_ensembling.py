@@ -11,21 +11,21 @@ from typer.testing import CliRunner
 from experiments import (
     LaunchOptions,
     SweepResult,
-    confirm_sweep,
     find_sweep,
     open_store,
     parse_spec,
     read_runs,
-    report_sweep,
     resume_sweep,
     run_sweep,
 )
 from experiments.cli.main import app
+from experiments.confirmation import confirm_sweep
 from experiments.ensembling import Ensemble, combine, record_ensemble
 from experiments.evaluation import TestSet, evaluate_run
 from experiments.registry.model_source import RegistryModelSource
+from experiments.reporting.reports import report_sweep
 from experiments.tracking.artifacts import fetch_model
-from experiments.tracking.queries import find_run, list_sweeps
+from experiments.tracking.queries import find_run, read_sweeps
 from experiments.tracking.recorder import SweepRecorder
 from experiments.tracking.records import RunRecord, SweepState, Tag
 from experiments.tracking.store import Store
@@ -167,7 +167,7 @@ def test_an_ensemble_whose_model_cannot_be_uploaded_is_an_error(
     monkeypatch.setattr(SweepRecorder, "_upload_model", fails)
     with pytest.raises(StoreError, match="could not be recorded: the disk is full"):
         record_ensemble(store, combined, source)
-    newest = max(list_sweeps(store), key=lambda sweep: sweep.started)
+    newest = max(read_sweeps(store), key=lambda sweep: sweep.started)
     assert (newest.tags[Tag.ENSEMBLE_OF], newest.state) == (both.sweep.run_id, SweepState.FAILED)
     assert [run.state for run in read_runs(store, newest)] == [TrialState.FAILED]
 
@@ -215,7 +215,7 @@ def test_the_command_shows_members_and_mean_and_records_them_with_register(combi
     assert "mean of 2" in shown.output
     assert "--register" in shown.output
     done = CliRunner().invoke(app, ["ensemble", "both", "--top", "2", "--register"])
-    assert "kept as both-ensemble" in done.output
+    assert "registered as both-ensemble" in done.output
     listed = CliRunner().invoke(app, ["best", "both", "--max-parameters", "13000"])
     assert "chosen" in listed.output
 

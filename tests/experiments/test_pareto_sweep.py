@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from experiments import LaunchOptions, SweepResult, confirm_sweep, parse_spec, resume_sweep, run_sweep
+from experiments import LaunchOptions, SweepResult, parse_spec, resume_sweep, run_sweep
 from experiments.cli.main import app
+from experiments.confirmation import confirm_sweep
 from experiments.tracking.records import RunRecord
 from search.objectives import VAL_ACCURACY
 
@@ -37,7 +38,7 @@ def resumed(tmp_path_factory: pytest.TempPathFactory, small_npz: Path) -> SweepR
     uri = f"sqlite:///{tmp_path_factory.mktemp('front')}/mlflow.db"
     options = LaunchOptions(data=small_npz, workers=1, tracking_uri=uri, on_message=silently)
     run_sweep(parse_spec(FRONT, ["trials=3"]), options)
-    return resume_sweep("front", options, ["trials=5"])
+    return resume_sweep("front", options, settings=["trials=5"])
 
 
 @pytest.fixture(autouse=True)

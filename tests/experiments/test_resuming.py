@@ -58,7 +58,7 @@ def test_a_sweep_whose_process_was_killed_is_resumed_without_repeating_or_missin
 def test_resuming_a_bayesian_sweep_can_add_trials_and_learns_from_the_old_ones(small_npz: Path) -> None:
     first = run_sweep(parse_spec(SMALL), here(small_npz))
     watcher = Watcher()
-    more = resume_sweep("small", here(small_npz, watcher), overrides=["trials=6"])
+    more = resume_sweep("small", here(small_npz, watcher), settings=["trials=6"])
     assert [trial.number for trial, _ in watcher.ended] == [4, 5]
     assert len(more.runs) == 6
     assert {run.run_id for run in first.runs} < {run.run_id for run in more.runs}
@@ -72,7 +72,7 @@ def test_a_sweep_recorded_without_crossentropies_is_resumed_and_all_its_runs_are
     first = run_sweep(parse_spec(SMALL, ["trials=2", "pruner=none"]), here(small_npz))
     assert all(run.value("val_crossentropy") is not None for run in first.ranked)
     as_recorded_before_the_crossentropy(open_store(tracking_uri()))
-    more = resume_sweep("small", here(small_npz), overrides=["trials=3"])
+    more = resume_sweep("small", here(small_npz), settings=["trials=3"])
     recorded = [run.value("val_crossentropy") is not None for run in more.runs]
     assert recorded == [False, False, True]
     assert tie_breaker(more.ranked, "val_accuracy") == "val_loss"
@@ -89,11 +89,11 @@ def test_an_error_before_the_first_trial_of_a_resumed_sweep_changes_no_state_and
     with monkeypatch.context() as patch:
         patch.setattr(trial_results, "read_resume_state", failing)
         with pytest.raises(StoreError, match="the store cannot be read"):
-            resume_sweep("small", here(small_npz), overrides=["trials=2"])
+            resume_sweep("small", here(small_npz), settings=["trials=2"])
     sweep, _ = stored_sweep("small")
     assert sweep.state is SweepState.FINISHED
     messages: list[str] = []
-    resumed = resume_sweep("small", here(small_npz, on_message=messages.append), overrides=["trials=2"])
+    resumed = resume_sweep("small", here(small_npz, on_message=messages.append), settings=["trials=2"])
     assert resumed.ending is EndReason.DONE
     assert not [line for line in messages if "waiting for the lease" in line]
 
@@ -106,7 +106,7 @@ def test_resuming_on_other_data_is_refused_with_both_digests_and_changes_nothing
     with pytest.raises(
         DataError, match=r"not the data of this sweep: expected digest [0-9a-f]{64}, received [0-9a-f]{64}"
     ):
-        resume_sweep("small", here(other_npz), overrides=["trials=2"])
+        resume_sweep("small", here(other_npz), settings=["trials=2"])
     assert stored_sweep("small") == before
 
 
@@ -124,12 +124,12 @@ def test_resuming_cannot_change_what_trials_are_compared_by(small_npz: Path) -> 
         changed = override.partition(".")[0].partition("=")[0]
         extra = ["sampler=random", "pruner=none"] if "engine" in override else []
         with pytest.raises(SpecError, match=rf"{changed}s?: cannot be changed by resuming"):
-            resume_sweep("small", here(small_npz), overrides=[override, *extra])
+            resume_sweep("small", here(small_npz), settings=[override, *extra])
 
 
 def test_resuming_can_change_the_trial_timeout_and_the_sweep_keeps_it(small_npz: Path) -> None:
     run_sweep(parse_spec(SMALL, ["trials=1", "training.epochs=1"]), here(small_npz))
-    resumed = resume_sweep("small", here(small_npz), overrides=["trials=2", "trial_timeout=2m"])
+    resumed = resume_sweep("small", here(small_npz), settings=["trials=2", "trial_timeout=2m"])
     assert (resumed.ending, resumed.spec.trial_timeout) == (EndReason.DONE, 120.0)
     again = resume_sweep("small", here(small_npz))
     assert again.spec.trial_timeout == 120.0
@@ -138,7 +138,7 @@ def test_resuming_can_change_the_trial_timeout_and_the_sweep_keeps_it(small_npz:
 def test_resuming_cannot_ask_for_fewer_trials_than_are_done(small_npz: Path) -> None:
     run_sweep(parse_spec(SMALL, ["trials=2"]), here(small_npz))
     with pytest.raises(SpecError, match="trials: expected 2 or more, which are done, received 1"):
-        resume_sweep("small", here(small_npz), overrides=["trials=1"])
+        resume_sweep("small", here(small_npz), settings=["trials=1"])
 
 
 def test_an_unknown_sweep_is_named_with_the_nearest_known_one(small_npz: Path) -> None:

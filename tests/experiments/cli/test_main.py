@@ -1,4 +1,4 @@
-"""The commands as a user meets them."""
+"""The commands, from their words to output, exit code and errors."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_sweeps_without_a_store_makes_none(command: Run) -> None:
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
-def test_what_reads_and_decides_loads_no_tensorflow(
+def test_commands_that_read_and_decide_load_no_tensorflow(
     command: Run, judged_store: Store, words: list[str], shown: str
 ) -> None:
     current = ["0", "1"] if words[0] == "rollback" else ["0"]
@@ -82,7 +82,7 @@ def test_what_reads_and_decides_loads_no_tensorflow(
     assert done.stdout.splitlines()[-2:] == ["0", "[]"]
 
 
-def test_data_shows_what_would_be_used_and_leaves_the_test_set_unread(command: Run, small_npz: Path) -> None:
+def test_data_shows_the_training_images_and_leaves_the_test_set_unread(command: Run, small_npz: Path) -> None:
     code, out, _ = command("data", "--data", str(small_npz))
     assert code == 0
     assert "small (given)" in out
@@ -107,8 +107,8 @@ def test_a_sweep_in_a_pipe_prints_one_plain_line_for_each_trial(small_npz: Path,
     assert "\x1b" not in done.stdout
     (best,) = (line for line in lines if line.startswith("best run: "))
     assert best.startswith(("best run: trial-000, id ", "best run: trial-001, id "))
-    for words_to_come in ("mnist-search ui", "mnist-search runs small", "mnist-search sweep --resume small --trials 4"):
-        assert any(line.endswith(words_to_come) for line in lines)
+    for hint in ("mnist-search ui", "mnist-search runs small", "mnist-search sweep --resume small --trials 4"):
+        assert any(line.endswith(hint) for line in lines)
 
 
 BAD_SWEEPS = {
@@ -156,7 +156,7 @@ BAD_WORDS = {
 
 
 @pytest.mark.parametrize(("words", "wanted"), BAD_WORDS.values(), ids=BAD_WORDS.keys())
-def test_mistaken_words_are_one_clear_line_too(command: Run, words: list[str], wanted: list[str]) -> None:
+def test_wrong_arguments_are_one_clear_line_too(command: Run, words: list[str], wanted: list[str]) -> None:
     code, _, err = command(*words)
     assert code == 2
     (line,) = err.splitlines()
@@ -171,7 +171,7 @@ def test_an_unknown_sweep_is_one_clear_line(command: Run, swept_uri: str) -> Non
     assert "did you mean 'small'?" in err
 
 
-def test_a_server_that_is_not_there_is_one_clear_line(command: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_server_is_one_clear_line(command: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
@@ -183,7 +183,7 @@ def test_a_server_that_is_not_there_is_one_clear_line(command: Run, monkeypatch:
         assert f"http://127.0.0.1:{port}: no tracking server answers there" in err
 
 
-def test_a_taken_port_is_named_with_the_way_out(command: Run, swept_uri: str) -> None:
+def test_a_taken_port_is_named_with_the_option_to_change_it(command: Run, swept_uri: str) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -202,7 +202,7 @@ def test_durations_are_read_as_written(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "m", "10 minutes", "-5s", "0", "0m", "1e3", "nan"])
-def test_what_is_no_duration_is_refused(text: str) -> None:
+def test_a_text_that_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(SpecError, match="--timeout: expected a time such as 90s, 10m or 2h"):
         parse_duration(text, "--timeout")
 
@@ -233,7 +233,7 @@ def full_disk(model: object, folder: Path) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_a_sweep_without_a_complete_trial_says_so_by_its_exit_code(
+def test_a_sweep_without_a_complete_trial_ends_with_exit_code_1(
     command: Run, small_npz: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("small.toml").write_text(SMALL)
@@ -247,7 +247,7 @@ def test_a_sweep_without_a_complete_trial_says_so_by_its_exit_code(
     assert "try again:   mnist-search sweep --resume small" in out
 
 
-def test_a_script_without_a_main_guard_is_told_so(small_npz: Path, tmp_path: Path) -> None:
+def test_a_script_without_a_main_guard_ends_with_an_error_that_names_it(small_npz: Path, tmp_path: Path) -> None:
     call = f"run_sweep(parse_spec({SMALL!r}), LaunchOptions(data={str(small_npz)!r}, workers=1))"
     (tmp_path / "script.py").write_text(f"from experiments import LaunchOptions, parse_spec, run_sweep\n{call}\n")
     done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
@@ -260,5 +260,5 @@ def test_a_narrow_terminal_wraps_tables_but_cuts_nothing(
     command: Run, swept: SweepResult, swept_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wide = command("runs", "small")[1].splitlines()
-    monkeypatch.setattr(console, "WIDTH_OF_FILES", 40)
+    monkeypatch.setattr(console, "FILE_WIDTH", 40)
     assert [line.rstrip() for line in command("runs", "small")[1].splitlines()] == [line.rstrip() for line in wide]

@@ -1,4 +1,4 @@
-"""Files and folders that a user names and that cannot be written or used: one line, exit code 2."""
+"""Named files and folders that cannot be written or used: one line, exit code 2."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""The displays of a running sweep."""
+
 from __future__ import annotations
 
 import io
@@ -7,7 +9,6 @@ from rich.console import Console
 
 from experiments import parse_spec
 from experiments.cli.progress import LiveDisplay, PlainDisplay, SweepProgress
-from experiments.formatting import format_params
 from mnist_core.metrics import EpochMetrics, StopReason
 from search.executors.base import Finished
 from search.resume import NOTHING_DONE, ResumeState
@@ -59,7 +60,7 @@ def show(display: PlainDisplay, history: ResumeState = NOTHING_DONE) -> None:
 
 
 @pytest.mark.parametrize("kind", [PlainDisplay, LiveDisplay])
-def test_each_trial_leaves_a_line_that_says_what_became_of_it(kind: type[PlainDisplay]) -> None:
+def test_each_finished_trial_leaves_a_line_with_its_result(kind: type[PlainDisplay]) -> None:
     where = console(terminal=kind is LiveDisplay)
     show(kind(where))
     lines = [line.strip() for line in written(where).splitlines()]
@@ -70,7 +71,7 @@ def test_each_trial_leaves_a_line_that_says_what_became_of_it(kind: type[PlainDi
     assert any("trial-002  failed" in line and line.endswith("No space left on device  [3/4]") for line in lines)
 
 
-def test_the_live_picture_shows_what_runs_what_is_done_and_the_best() -> None:
+def test_the_live_display_shows_running_trials_counts_and_the_best_trial() -> None:
     where = console(terminal=True)
     display = LiveDisplay(where)
     with display:
@@ -79,9 +80,9 @@ def test_the_live_picture_shows_what_runs_what_is_done_and_the_best() -> None:
         display.trial_ended(TRIALS[0], result(0.8))
         display.trial_started(TRIALS[1])
         display.epoch_ended(TRIALS[1], 2, metrics(0.6543))
-        paper = console(terminal=False)
-        paper.print(display.picture())
-    running, sweep, best = (line for line in written(paper).splitlines() if line.strip())
+        output = console(terminal=False)
+        output.print(display.render())
+    running, sweep, best = (line for line in written(output).splitlines() if line.strip())
     assert "trial-001" in running
     assert "epoch 2/3" in running
     assert "val_accuracy 0.6543" in running
@@ -90,32 +91,26 @@ def test_the_live_picture_shows_what_runs_what_is_done_and_the_best() -> None:
     assert "trial-000  val_accuracy 0.8000  hidden_size=8" in best
 
 
-def test_a_resumed_sweep_counts_what_was_done_before() -> None:
+def test_a_resumed_sweep_counts_the_trials_that_were_finished_before() -> None:
     where = console(terminal=False)
-    past = ResumeState(finished=[Finished(SPEC.trial(9, POINTS[3]), result(0.95))])
-    show(PlainDisplay(where), past)
+    earlier = ResumeState(finished=[Finished(SPEC.trial(9, POINTS[3]), result(0.95))])
+    show(PlainDisplay(where), earlier)
     assert "resumed with 1 of 4 trials done" in written(where)
     assert "[2/4]" in written(where)
 
 
-def test_the_tally_keeps_the_best_complete_trial_of_the_objective() -> None:
+def test_the_progress_keeps_the_best_complete_trial_by_the_objective() -> None:
     by_loss = parse_spec(SMALL, ["objective=val_loss"])
-    tally = SweepProgress()
-    assert tally.best is None
+    progress = SweepProgress()
+    assert progress.best is None
     for number, (accuracy, loss) in enumerate([(0.9, 0.4), (0.8, 0.3), (0.95, 0.5)]):
         found = TrialResult(TrialState.COMPLETE, (EpochMetrics(1, 0, loss, accuracy),), best_epoch=1)
-        tally.add(TRIALS[number], found, by_loss)
-    tally.add(TRIALS[3], TrialResult(TrialState.PRUNED, (EpochMetrics(1, 0, 0.1, 1.0),), best_epoch=1), by_loss)
-    assert tally.best is not None
-    assert tally.best[0] is TRIALS[1]
-    assert tally.finished == 4
-    assert tally.words() == "3 complete · 1 pruned · 0 failed"
-
-
-def test_parameters_are_shown_in_four_digits() -> None:
-    assert format_params({"hidden_size": 12345, "learning_rate": 0.000123456, "activation": "relu"}) == (
-        "hidden_size=12345 learning_rate=0.0001235 activation=relu"
-    )
+        progress.add(TRIALS[number], found, by_loss)
+    progress.add(TRIALS[3], TrialResult(TrialState.PRUNED, (EpochMetrics(1, 0, 0.1, 1.0),), best_epoch=1), by_loss)
+    assert progress.best is not None
+    assert progress.best[0] is TRIALS[1]
+    assert progress.finished == 4
+    assert progress.text() == "3 complete · 1 pruned · 0 failed"
 
 
 def trial_names(trials: list[Trial]) -> list[str]:

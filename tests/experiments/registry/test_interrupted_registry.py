@@ -13,7 +13,7 @@ import pytest
 from experiments.candidates import Candidate
 from experiments.evaluation import TestSet
 from experiments.registry.champion_history import ChangeKind, champions_left
-from experiments.registry.promotion import PromotionPolicy, promote
+from experiments.registry.promotion import PromotionPolicy, promote_run
 from experiments.registry.versions import champion, read_changes, read_pending, read_versions, rollback_champion, settle
 from experiments.tracking.queries import find_run
 from experiments.tracking.records import Alias, VersionTag
@@ -136,8 +136,10 @@ def test_a_promotion_interrupted_anywhere_is_completed_by_the_next_one(
     promoted(command, FIRST, SECOND)
     candidate = Candidate(find_run(judged_store, THIRD), "to be interrupted")
     restore = registry_state(judged_store)
-    for _ in interrupt_at_each_call(judged_store, lambda store: promote(store, candidate, whole_test, POLICY), restore):
-        promote(judged_store, candidate, whole_test, POLICY)
+    for _ in interrupt_at_each_call(
+        judged_store, lambda store: promote_run(store, candidate, whole_test, POLICY), restore
+    ):
+        promote_run(judged_store, candidate, whole_test, POLICY)
         check_consistent(judged_store)
         aliases = aliases_of(judged_store)
         assert (champion_run(judged_store), aliases["previous"]) == (candidate.run.run_id, 2)

@@ -18,7 +18,7 @@ from pathlib import Path
 from experiments.candidates import Candidate
 from experiments.evaluation import TestSet
 from experiments.tracking.queries import find_run
-from experiments.registry.promotion import PromotionPolicy, promote
+from experiments.registry.promotion import PromotionPolicy, promote_run
 from experiments.tracking.store import open_store
 from mnist_core.data.sources import DataSource, Origin
 uri, name, data = sys.argv[1:]
@@ -26,7 +26,7 @@ store = open_store(uri)
 candidate, test = Candidate(find_run(store, name), "in a race"), TestSet.load(DataSource(Origin.GIVEN, Path(data)))
 print("ready", flush=True)
 sys.stdin.readline()
-print(promote(store, candidate, test, PromotionPolicy(floor=0, margin=1)).verdict.value)
+print(promote_run(store, candidate, test, PromotionPolicy(floor=0, margin=1)).verdict.value)
 """
 
 

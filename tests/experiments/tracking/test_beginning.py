@@ -49,12 +49,12 @@ def server_store(server: str) -> Store:
 
 def begin(store: Store, data: DataRecord, name: str = "twin") -> SweepRecord:
     run_id = sweep_runs.begin_sweep(store, SPEC, name, data, workers=1).run_id
-    (sweep,) = (sweep for sweep in queries.list_sweeps(store) if sweep.run_id == run_id)
+    (sweep,) = (sweep for sweep in queries.read_sweeps(store) if sweep.run_id == run_id)
     return sweep
 
 
 def names_of(store: Store) -> list[str]:
-    return sorted(sweep.name for sweep in queries.list_sweeps(store))
+    return sorted(sweep.name for sweep in queries.read_sweeps(store))
 
 
 # Everything is imported before the start signal, so that both name their sweep at the same time.
@@ -201,7 +201,7 @@ def test_a_run_whose_id_was_lost_with_the_reply_is_closed(
     monkeypatch.setattr(MlflowClient, "create_run", losing)
     with pytest.raises(StoreError, match="the reply was lost"):
         begin(store, data, "lost")
-    assert [(sweep.name, sweep.state) for sweep in queries.list_sweeps(store)] == [("lost", SweepState.FAILED)]
+    assert [(sweep.name, sweep.state) for sweep in queries.read_sweeps(store)] == [("lost", SweepState.FAILED)]
 
 
 def test_resuming_deletes_the_duplicates_of_a_repeated_request(

@@ -165,7 +165,7 @@ def renewing(store: Store) -> Iterator[None]:
 def test_a_sweep_whose_lease_is_renewed_is_not_resumed(store: Store, small_npz: Path) -> None:
     messages: list[str] = []
     with pytest.raises(SweepInUseError, match=r"process 1 on another-machine is driving it; .* --take-over"):
-        resume_sweep("small", here(small_npz, on_message=messages.append), overrides=["trials=2"])
+        resume_sweep("small", here(small_npz, on_message=messages.append), settings=["trials=2"])
     assert messages == ["sweep small: waiting for the lease of process 1 on another-machine to expire, 60 s at most"]
     _, runs = stored_sweep("small")
     assert len(runs) == 1
@@ -173,13 +173,13 @@ def test_a_sweep_whose_lease_is_renewed_is_not_resumed(store: Store, small_npz: 
 
 @pytest.mark.usefixtures("renewing")
 def test_take_over_resumes_a_sweep_at_once(store: Store, small_npz: Path) -> None:
-    result = resume_sweep("small", here(small_npz), overrides=["trials=2"], take_over=True)
+    result = resume_sweep("small", here(small_npz), settings=["trials=2"], take_over=True)
     assert (result.ending, len(result.runs)) == (EndReason.DONE, 2)
 
 
 def test_a_lease_that_is_not_renewed_expires(store: Store, small_npz: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "EXPIRY_SECONDS", 0.6)
-    assert resume_sweep("small", here(small_npz), overrides=["trials=2"]).ending is EndReason.DONE
+    assert resume_sweep("small", here(small_npz), settings=["trials=2"]).ending is EndReason.DONE
 
 
 def test_the_lease_of_a_driver_that_died_on_this_machine_is_free_at_once(
@@ -191,7 +191,7 @@ def test_the_lease_of_a_driver_that_died_on_this_machine_is_free_at_once(
     set_holder(store, str(dead))
     messages: list[str] = []
     assert (
-        resume_sweep("small", here(small_npz, on_message=messages.append), overrides=["trials=2"]).ending
+        resume_sweep("small", here(small_npz, on_message=messages.append), settings=["trials=2"]).ending
         is EndReason.DONE
     )
     assert not [line for line in messages if "waiting" in line]

@@ -1,0 +1,279 @@
+"""The calls behind the commands: names or values as arguments, and results that show themselves."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import experiments
+from experiments import (
+    LaunchOptions,
+    SweepResult,
+    best,
+    choose_candidate,
+    compare,
+    confirm,
+    ensemble,
+    evaluate,
+    explain,
+    explain_champion,
+    export,
+    inspect_data,
+    list_runs,
+    list_sweeps,
+    list_versions,
+    load_spec,
+    parse_spec,
+    promote,
+    report,
+    reproduce,
+    resume_sweep,
+    rollback,
+    run_sweep,
+)
+from experiments.registry.gate import Verdict
+from experiments.selection import SelectionRule
+from experiments.sweep_files import SHIPPED
+from experiments.tracking.store import Store
+from mnist_core.errors import DataError, NotFoundError, SpecError
+from search.executors.base import InProcessExecutor
+from tests.helpers.sweep_texts import SMALL
+from tests.helpers.sweeps import Run
+
+IN_PROCESS = LaunchOptions(executor=lambda context, workers: InProcessExecutor(context), report=False)
+
+
+def shows(value: object, *texts: str) -> None:
+    """The value's text and its HTML hold each of the texts."""
+    html = value._repr_html_()  # type: ignore[attr-defined]
+    for text in texts:
+        assert text in repr(value)
+        assert text in html
+
+
+def test_every_public_name_is_importable_and_no_submodule_shadows_it() -> None:
+    for name in experiments.__all__:
+        assert getattr(experiments, name).__name__ == name
+        assert importlib.util.find_spec(f"experiments.{name}") is None
+    assert set(experiments.__all__) <= set(dir(experiments))
+
+
+def test_an_unknown_name_of_the_package_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'run_sweeps'"):
+        _ = experiments.run_sweeps  # type: ignore[attr-defined]
+
+
+def test_a_sweep_is_run_resumed_and_confirmed_by_name_path_spec_and_result(small_npz: Path, tmp_path: Path) -> None:
+    lines: list[str] = []
+    uri = f"sqlite:///{tmp_path}/elsewhere/mlflow.db"
+    (tmp_path / "small.toml").write_text(SMALL)
+    first = run_sweep(
+        tmp_path / "small.toml",
+        IN_PROCESS,
+        trials=1,
+        settings={"training": {"epochs": 2}, "training.batch_size": 64},
+        data=small_npz,
+        timeout="10m",
+        tracking_uri=uri,
+        on_message=lines.append,
+    )
+    assert (first.spec.target, first.spec.training.epochs, first.spec.training.batch_size) == (1, 2, 64)
+    assert first.tracking_uri == uri
+    assert any("sweep small" in line for line in lines)
+    # The result knows its store, so nothing has to name it again.
+    more = resume_sweep(first, IN_PROCESS, trials=2, data=small_npz, on_message=lines.append)
+    assert [run.number for run in more.runs] == [0, 1]
+    confirmed = confirm(more, IN_PROCESS, top=1, seeds=2, data=small_npz, on_message=lines.append)
+    assert confirmed.sweep.name == "small-confirmation"
+    by_name = resume_sweep("small", IN_PROCESS, data=small_npz, tracking_uri=uri, on_message=lines.append)
+    assert by_name.sweep.run_id == first.sweep.run_id
+    spec = parse_spec(SMALL, ["name=other"])
+    other = run_sweep(spec, IN_PROCESS, trials=1, data=small_npz, tracking_uri=uri, on_message=lines.append)
+    assert (other.sweep.name, other.spec.target) == ("other", 1)
+    assert [sweep.name for sweep in list_sweeps(tracking_uri=uri)] == ["other", "small-confirmation", "small"]
+
+
+@pytest.mark.parametrize("settings", [{"training.epoch": 3}, ["training.epoch=3"]])
+def test_a_wrong_setting_is_refused_in_either_form(settings: dict[str, object] | list[str]) -> None:
+    with pytest.raises(SpecError, match=r"training\.epoch: unknown key"):
+        run_sweep("quick", settings=settings)
+
+
+def test_a_timeout_may_be_a_text_or_seconds_and_is_checked() -> None:
+    with pytest.raises(SpecError, match="--timeout: expected a time such as 90s"):
+        run_sweep(load_spec("quick"), timeout="ten minutes")
+
+
+def test_the_sweeps_of_a_store_are_listed_with_the_shipped_ones(swept: SweepResult) -> None:
+    found = list_sweeps(tracking_uri=swept.tracking_uri)
+    assert [sweep.run_id for sweep in found] == [swept.sweep.run_id]
+    assert set(found.shipped) == {path.stem for path in SHIPPED.glob("*.toml")}
+    shows(found, "1 sweep in sqlite", "small", swept.sweep.run_id[:8])
+
+
+def test_where_no_store_is_there_no_sweeps_are_listed_and_none_is_made(tmp_path: Path) -> None:
+    assert len(list_sweeps(tracking_uri=f"sqlite:///{tmp_path}/none.db")) == 0
+    assert not (tmp_path / "none.db").exists()
+
+
+def test_runs_are_listed_by_the_name_of_their_sweep_or_by_its_result(contest: SweepResult) -> None:
+    for found in (
+        list_runs("contest", tracking_uri=contest.tracking_uri),
+        list_runs(contest),
+        list_runs(contest.sweep, tracking_uri=contest.tracking_uri),
+    ):
+        assert [run.run_id for run in found.ranked] == [run.run_id for run in contest.ranked]
+        assert {run.run_id for run in found} == {run.run_id for run in contest.runs}
+        assert found[0].run_id == contest.ranked[0].run_id
+    shows(found, "trial-000", "val accuracy")
+
+
+def test_the_best_run_is_selected_by_name_or_by_result(contest: SweepResult) -> None:
+    by_name, by_result = best("contest", tracking_uri=contest.tracking_uri), best(contest, rule="one-se")
+    assert by_name.run.run_id == contest.ranked[0].run_id
+    assert by_result.rule is SelectionRule.ONE_SE
+    assert by_name.chosen in by_name.ranked
+    shows(by_name, by_name.run.title, "chosen", by_name.reason)
+
+
+def test_an_unknown_rule_is_refused_with_the_known_ones(contest: SweepResult) -> None:
+    with pytest.raises(SpecError, match="rule: expected one of best, one-se, smallest, received 'bets'"):
+        best(contest, rule="bets")
+
+
+def test_a_bound_on_the_size_is_a_bound_on_the_weights(contest: SweepResult) -> None:
+    with pytest.raises(NotFoundError, match="no model of at most 3 weights"):
+        best(contest, max_model_size=3)
+
+
+def test_a_value_of_another_kind_is_refused(contest: SweepResult) -> None:
+    with pytest.raises(SpecError, match="sweep: expected a name, a sweep or the result of a call, received int"):
+        list_runs(3, tracking_uri=contest.tracking_uri)  # type: ignore[arg-type]
+    with pytest.raises(SpecError, match="run: expected a name, a run or the result of a call, received SweepRecord"):
+        evaluate(contest.sweep, tracking_uri=contest.tracking_uri)  # type: ignore[arg-type]
+
+
+def test_a_run_is_evaluated_once_and_the_others_of_its_sweep_are_counted(judged_store: Store) -> None:
+    lines: list[str] = []
+    by_name = evaluate("contest/trial-000", on_message=lines.append)
+    assert not by_name.is_new
+    assert by_name.other_runs == 2
+    assert [line.partition(",")[0] for line in lines] == [
+        "evaluated already",
+        "2 other runs of this sweep were evaluated on this test set too: to choose among them by it is to tune on it",
+    ]
+    for target in (by_name, by_name.run, best("contest", rule="best")):
+        assert evaluate(target, on_message=lines.append).labels.shape == by_name.labels.shape
+    shows(by_name, "contest/trial-000 on the", "accuracy", "precision")
+
+
+def test_an_evaluation_on_named_data_may_be_of_other_data_and_says_so(
+    contest_store: Store, whole_npz: Path, tmp_path: Path
+) -> None:
+    with np.load(whole_npz) as archive:
+        arrays = dict(archive)
+    arrays["x_train"][0, 0, 0] ^= 1
+    np.savez_compressed(tmp_path / "changed.npz", **arrays)
+    lines: list[str] = []
+    evaluation = evaluate("contest/trial-000", data=tmp_path / "changed.npz", on_message=lines.append)
+    assert evaluation.is_new
+    assert lines == [f"{tmp_path / 'changed.npz'}: other data than the run was trained on"]
+
+
+def test_a_run_is_explained_from_its_name_or_its_evaluation(judged_store: Store) -> None:
+    explanation = explain(evaluate("contest/trial-000", on_message=lambda line: None))
+    assert explanation.run.title == "contest/trial-000"
+    shows(explanation, "contest/trial-000", explanation.drawn[0].file)
+
+
+def test_a_run_is_reproduced_with_a_line_for_each_epoch(swept_store: Store) -> None:
+    lines: list[str] = []
+    done = reproduce("small/0", on_message=lines.append)
+    assert done.is_identical
+    assert [line.split()[:2] for line in lines] == [["epoch", str(number)] for number in range(1, len(lines) + 1)]
+    shows(done, "small/trial-000", "identical", "best epoch")
+
+
+def test_a_report_is_logged_and_written_to_a_file(swept_store: Store, tmp_path: Path) -> None:
+    made = report("small", out=tmp_path / "page.html")
+    assert (tmp_path / "page.html").read_text(encoding="utf-8") == made.page
+    shows(made, "report.html", made.plots[0].file)
+    with pytest.raises(SpecError, match="expected a file, received a folder"):
+        report("small", out=tmp_path)
+
+
+def test_sweeps_are_compared_by_name_or_by_value(contest: SweepResult, command: Run, contest_store: Store) -> None:
+    compared = compare(contest, contest.sweep)
+    assert [each.name for each in compared] == ["contest", "contest"]
+    assert compared.differences == []
+    shows(compared, "best accuracy", "contest")
+    code, out, _ = command("compare", "contest", "contest")
+    assert code == 0
+    assert [line.split() for line in out.splitlines()] == [line.split() for line in repr(compared).splitlines()]
+
+
+def test_an_ensemble_is_measured_and_registered_as_a_run(contest_store: Store) -> None:
+    measured = ensemble("contest", top=2)
+    assert measured.run is None
+    shows(measured, "mean of 2", "best alone")
+    registered = ensemble("contest", top=2, register=True)
+    assert registered.run is not None
+    assert evaluate(registered, on_message=lambda line: None).run.run_id == registered.run.run_id
+
+
+def test_a_selection_is_promoted_rolled_back_and_exported(judged_store: Store, tmp_path: Path) -> None:
+    first = promote("contest/trial-000", floor=0, explain=False)
+    second = promote(best("contest"), floor=0, margin=1, explain=False)
+    assert (first.verdict, second.verdict) == (Verdict.PASSED, Verdict.PASSED)
+    versions = list_versions()
+    assert [version.version for version in versions] == [second.version.version, first.version.version][: len(versions)]
+    shows(versions, "champion", "contest/trial-000")
+    shows(second, second.version.title, "passed")
+    if not second.already_champion:
+        undone = rollback(reason="a test")
+        assert undone.champion.version == first.version.version
+        shows(undone, f"{first.version.title} is champion again")
+    for version in ("champion", first.version.version, first.version, first):
+        exported = export(version, format="keras", output=tmp_path / "out")
+        assert exported.path.is_file()
+        assert exported.version.version == first.version.version
+    shows(exported, first.version.title, "same prediction")
+    with pytest.raises(SpecError, match="format: expected one of litert, onnx"):
+        export(format="pickle")
+
+
+def test_a_new_champion_is_explained_and_an_error_of_that_is_only_reported(
+    judged_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_images(*arguments: object) -> None:
+        raise DataError("no images")
+
+    monkeypatch.setattr("experiments.explanation.load_validation", no_images)
+    lines: list[str] = []
+    promotion = promote("contest/trial-000", floor=0, on_message=lines.append)
+    assert promotion.verdict is Verdict.PASSED
+    assert lines == [
+        f"no plots: no images; to plot them: mnist-search explain {promotion.version.run_id}",
+    ]
+    assert promote(promotion, floor=0, on_message=lines.append).already_champion
+    assert len(lines) == 1
+    assert explain_champion(promotion, on_message=lines.append) is None
+
+
+def test_the_candidate_of_a_sweep_is_the_one_that_promote_takes(contest: SweepResult) -> None:
+    of_result, of_selection = choose_candidate(contest), choose_candidate(best(contest))
+    assert of_result == of_selection
+    assert of_result.reason.startswith("of sweep contest, by rule best: ")
+    named = choose_candidate(contest.ranked[1], tracking_uri=contest.tracking_uri)
+    assert (named.run.run_id, named.reason) == (contest.ranked[1].run_id, "named by the user")
+    assert choose_candidate(named) is named
+
+
+def test_the_data_is_shown_without_its_test_set(small_npz: Path) -> None:
+    found = inspect_data(small_npz)
+    assert found.name == "small"
+    assert len(found.training) == 1000
+    shows(found, "1,000 images of 28 × 28 pixels", found.digests["labels"])
