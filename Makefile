@@ -29,7 +29,7 @@ sweep: install  ## run the Bayesian sweep on MNIST
 	$(BIN)/mnist-search sweep bayesian
 
 test: install  ## run the tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 serve: install  ## serve the champion: a page to draw on, and an HTTP service
 	$(BIN)/mnist-search serve

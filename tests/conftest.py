@@ -1,4 +1,4 @@
-"""What all tests share: a world without the user's own settings, small real data, one quiet TensorFlow."""
+"""Fixtures of all tests: an environment without the user's settings, small real data, and TensorFlow on one thread."""
 
 from __future__ import annotations
 
@@ -16,14 +16,45 @@ os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_LOGGING_LEVEL": "ERRO
 from mnist_core.data.images import LabelledImages, Split, split
 from mnist_core.data.sources import DataSource, Origin
 
-# No test is to find it by chance; under another name the processes of `pytest -n` get it from the one that starts them.
+# Hidden from the code under test; the processes of `pytest -n` inherit it under another name.
 FULL_MNIST = os.environ.pop("MNIST_DATA", "") or os.environ.get("MNIST_DATA_OF_THE_TESTS", "")
 os.environ["MNIST_DATA_OF_THE_TESTS"] = FULL_MNIST
 
 
+# Fixtures that take 10 seconds or more, and those that ask for one by its name while they run. `pytest -n` gives all
+# tests of one group to one process, so that each of these is made once; the others are grouped by file.
+GROUPS = {"server": "server", "any_store": "server", "contest": "contest", "swept": "swept"}
+# Groups start in this order, the longest first, so that the processes end at about the same time.
+LONGEST_FIRST = (
+    *("server", "swept", "contest", "tests/experiments", "tests/search/executors"),
+    *("tests/mnist_core", "tests/test_docs", "tests/serving"),
+)
+
+
+def group_of(item: pytest.Item) -> str:
+    """Name of the tests that are to run in one process with this one."""
+    fixtures = getattr(item, "fixturenames", ())
+    return next((group for name, group in GROUPS.items() if name in fixtures), item.nodeid.partition("::")[0])
+
+
+def position(group: str) -> int:
+    """Place of a group in the order of their start."""
+    return next((index for index, start in enumerate(LONGEST_FIRST) if group.startswith(start)), len(LONGEST_FIRST))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Group and order the tests for ``pytest -n N --dist loadgroup --no-loadscope-reorder``."""
+    if not hasattr(config, "workerinput"):
+        return
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(group_of(item)))
+    items.sort(key=lambda item: position(group_of(item)))
+
+
 @pytest.fixture(autouse=True)
-def _a_world_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No test sees the user's store, cache or data, nor leaves anything behind in them."""
+def _isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Hide the user's store, cache and data from the test, and give it a working directory of its own."""
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MNIST_DATA"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -44,10 +75,7 @@ def small_split(sample: LabelledImages) -> Split:
 
 @pytest.fixture(scope="session")
 def small_npz(small_split: Split, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same 1,000 digits as an archive with Keras's keys, whose test set is broken on purpose.
-
-    A sweep that read it would fail.
-    """
+    """The same 1,000 digits as an archive with the keys of Keras. Its test set cannot be read: no sweep may need it."""
     path = tmp_path_factory.mktemp("data") / "small.npz"
     parts = (small_split.train, small_split.validation)
     np.savez_compressed(
@@ -62,7 +90,7 @@ def small_npz(small_split: Split, tmp_path_factory: pytest.TempPathFactory) -> P
 
 @pytest.fixture(scope="session")
 def whole_npz(small_npz: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same 1,000 digits to train on, with 250 others as a test set that can be read."""
+    """The same 1,000 digits for training, and a readable test set of 250 others."""
     test = DataSource(Origin.SAMPLE).load_test()
     test = test.take(np.arange(0, len(test), 4))
     with np.load(small_npz) as archive:
@@ -74,7 +102,7 @@ def whole_npz(small_npz: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture(scope="session")
 def full_mnist() -> Path:
-    """A folder with all of MNIST, from the environment that the tests were started in."""
+    """Folder with all of MNIST, named by ``MNIST_DATA`` where the tests were started."""
     if not FULL_MNIST:
         pytest.skip("needs all of MNIST: MNIST_DATA=FOLDER")
     return Path(FULL_MNIST)

@@ -140,7 +140,7 @@ def registry(name: NameOption = REGISTERED_MODEL) -> None:
         when, reason = change.at[:19].replace("T", " "), f": {change.reason}" if change.reason else ""
         console.print(f"  {when} UTC  version {change.version} {change.kind.value} by {change.by}{reason}")
     if pending := versions.pending:
-        text = f"interrupted: version {pending.version} {pending.act.value}; the next promote or rollback completes it"
+        text = f"interrupted: version {pending.version} {pending.kind.value}; the next promote or rollback completes it"
         console.print(text, style="yellow", soft_wrap=True)
 
 

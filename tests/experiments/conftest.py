@@ -1,4 +1,4 @@
-"""What these tests share: small sweeps in stores of their own, the command line, a tracking server."""
+"""Fixtures of the tests of sweeps: finished sweeps in stores of their own, the command line, a tracking server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,18 +19,25 @@ import pytest
 from mlflow import MlflowClient
 
 from experiments import LaunchOptions, SweepResult, parse_spec, run_sweep
+from experiments.candidates import Candidate
 from experiments.cli import main
 from experiments.evaluation import TestSet, evaluate_run
+from experiments.registry.gate import Verdict
+from experiments.registry.promotion import PromotionPolicy, promote
+from experiments.tracking.queries import find_run
 from experiments.tracking.store import Store
 from mnist_core.data.sources import DataSource, Origin
 from tests.helpers.stores import copy_store, folder_of
 from tests.helpers.sweep_texts import CONTEST, SMALL
 from tests.helpers.sweeps import Run, here
 
+# The floor of the gate is for models that were trained on all of MNIST.
+LOW_FLOOR = PromotionPolicy(floor=0)
+
 
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs mnist-search with the given words; its exit code, output and errors."""
+    """Runs mnist-search with the given words and returns its exit code, output and errors."""
 
     def run(*words: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["mnist-search", *words])
@@ -46,15 +53,14 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
 
 @pytest.fixture(scope="session")
-def contest(tmp_path_factory: pytest.TempPathFactory, whole_npz: Path) -> SweepResult:
-    """A finished sweep of two able models, one that learned nothing, and one that failed; not evaluated."""
-    uri = f"sqlite:///{tmp_path_factory.mktemp('contest')}/mlruns/mlflow.db"
-    return run_sweep(parse_spec(CONTEST), here(whole_npz, tracking_uri=uri))
+def contest(new_store: Callable[[], str], whole_npz: Path) -> SweepResult:
+    """A finished sweep that was not evaluated: two accurate models, one that learned nothing, and a failed trial."""
+    return run_sweep(parse_spec(CONTEST), here(whole_npz, tracking_uri=new_store()))
 
 
 @pytest.fixture(scope="session")
 def judged(contest: SweepResult, whole_npz: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a store with the same sweep, its three models evaluated on their test set."""
+    """Folder of a store with the same sweep, its three models evaluated on the test set."""
     folder = tmp_path_factory.mktemp("judged") / "mlruns"
     store, test = copy_store(folder_of(contest), folder), TestSet.load(DataSource(Origin.GIVEN, whole_npz))
     for run in contest.ranked:
@@ -74,6 +80,24 @@ def judged_store(judged: Path, tmp_path: Path) -> Store:
     return copy_store(judged, tmp_path / "mlruns")
 
 
+@pytest.fixture(scope="session")
+def promoted(judged: Path, whole_npz: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Makes the folder of a store like ``judged`` in which the named runs were promoted, in order."""
+    folders: dict[tuple[str, ...], Path] = {}
+    test = TestSet.load(DataSource(Origin.GIVEN, whole_npz))
+
+    def folder_with(*names: str) -> Path:
+        if names not in folders:
+            folders[names] = tmp_path_factory.mktemp("promoted") / "mlruns"
+            store = copy_store(judged, folders[names])
+            for name in names:
+                done = promote(store, Candidate(find_run(store, name), "named by the user"), test, LOW_FLOOR)
+                assert done.verdict is Verdict.PASSED
+        return folders[names]
+
+    return folder_with
+
+
 @pytest.fixture
 def whole_test(whole_npz: Path) -> TestSet:
     """The test set of ``contest``."""
@@ -81,16 +105,17 @@ def whole_test(whole_npz: Path) -> TestSet:
 
 
 @pytest.fixture(scope="session")
-def swept(tmp_path_factory: pytest.TempPathFactory, small_npz: Path) -> SweepResult:
-    """A finished Bayesian sweep, trained by real worker processes, in a folder of its own."""
-    uri = f"sqlite:///{tmp_path_factory.mktemp('swept')}/mlruns/mlflow.db"
-    launch = LaunchOptions(data=small_npz, workers=2, tracking_uri=uri, on_message=lambda line: None, report=False)
-    return run_sweep(parse_spec(SMALL), launch)
+def swept(new_store: Callable[[], str], small_npz: Path) -> SweepResult:
+    """A finished Bayesian sweep whose trials ran in worker processes."""
+    quiet = LaunchOptions(
+        data=small_npz, workers=2, tracking_uri=new_store(), on_message=lambda line: None, report=False
+    )
+    return run_sweep(parse_spec(SMALL), quiet)
 
 
 @pytest.fixture
 def swept_uri(swept: SweepResult, monkeypatch: pytest.MonkeyPatch) -> str:
-    """URI of the store of ``swept``, in the environment."""
+    """URI of the store of ``swept``, set in the environment."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", swept.tracking_uri)
     return os.environ["MLFLOW_TRACKING_URI"]
 
@@ -103,7 +128,7 @@ def swept_store(swept: SweepResult, tmp_path: Path) -> Store:
 
 @pytest.fixture
 def other_npz(small_npz: Path, tmp_path: Path) -> Path:
-    """The small data with one pixel changed."""
+    """The data of ``small_npz`` with one pixel changed."""
     with np.load(small_npz) as archive:
         arrays = dict(archive)
     arrays["x_train"][0, 0, 0] ^= 1
@@ -122,8 +147,8 @@ def other_test_npz(whole_npz: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _libraries_are_no_garbage() -> None:
-    """What is loaded by now stays: Keras would look it through before each of the many small models here."""
+def _libraries_frozen() -> None:
+    """Keep the garbage collector from searching the libraries, as Keras makes it do before each small model."""
     importlib.import_module("mlflow.tensorflow")
     importlib.import_module("keras_tuner")
     gc.freeze()
@@ -131,22 +156,35 @@ def _libraries_are_no_garbage() -> None:
 
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store's database before its first sweep: MLflow takes seconds to make one."""
+    """A store's database before its first sweep. MLflow takes seconds to make one."""
     path = tmp_path_factory.mktemp("empty") / "mlflow.db"
     MlflowClient(f"sqlite:///{path}").search_experiments()
     return path
 
 
+@pytest.fixture(scope="session")
+def new_store(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], str]:
+    """Makes an empty store in a folder of its own and returns its URI."""
+
+    def make() -> str:
+        folder = tmp_path_factory.mktemp("store") / "mlruns"
+        folder.mkdir()
+        shutil.copy(empty_database, folder)
+        return f"sqlite:///{folder}/mlflow.db"
+
+    return make
+
+
 @pytest.fixture
 def store_at_hand(empty_database: Path, tmp_path: Path) -> None:
-    """The default store of this test's working directory, made already."""
+    """An empty default store in the working directory of the test."""
     (tmp_path / "mlruns").mkdir()
     shutil.copy(empty_database, tmp_path / "mlruns" / "mlflow.db")
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real tracking server on this machine."""
+    """URI of a tracking server on this machine."""
     folder = tmp_path_factory.mktemp("server")
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

@@ -14,6 +14,7 @@ from experiments.tracking.records import Tag
 from mnist_core.errors import SpecError
 from search.sweep import EndReason
 from search.trial import TrialState
+from tests.helpers.sweeps import here
 
 OWN = """
 name = "own"
@@ -34,9 +35,10 @@ def ignored(line: str) -> None:
     pass
 
 
-def test_a_custom_model_is_swept_on_custom_data_and_evaluated(tmp_path: Path) -> None:
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
-    result = run_sweep(parse_spec(OWN), LaunchOptions(workers=1, tracking_uri=uri, on_message=ignored))
+@pytest.mark.usefixtures("store_at_hand")
+def test_a_custom_model_is_swept_on_custom_data_and_evaluated() -> None:
+    result = run_sweep(parse_spec(OWN), here(None))
+    uri = result.tracking_uri
     assert len(result.ranked) == 2
     best = result.best
     assert best is not None
@@ -51,10 +53,10 @@ def test_a_custom_model_is_swept_on_custom_data_and_evaluated(tmp_path: Path) ->
     assert len(evaluation.labels) == 100
 
 
-def test_a_sweep_whose_trial_hangs_ends_soon_after_its_timeout_and_leaves_the_trial_for_later(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("store_at_hand")
+def test_a_sweep_whose_trial_hangs_ends_soon_after_its_timeout_and_leaves_the_trial_for_later() -> None:
     spec = parse_spec(OWN, ["model=tests.helpers.custom_parts:sleeping", "space={units=[4]}", "trial_timeout=6s"])
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
-    result = run_sweep(spec, LaunchOptions(workers=1, timeout=1.0, tracking_uri=uri, report=False, on_message=ignored))
+    result = run_sweep(spec, LaunchOptions(workers=1, timeout=1.0, report=False, on_message=ignored))
     assert result.ending is EndReason.TIMED_OUT
     (run,) = result.runs
     assert run.state is TrialState.KILLED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,6 @@ import pytest
 from typer.testing import CliRunner
 
 from experiments import (
-    LaunchOptions,
     SweepResult,
     find_sweep,
     open_store,
@@ -35,6 +35,7 @@ from mnist_core.errors import NotFoundError, SpecError, StoreError
 from mnist_core.models.saved_model import load_model, predict
 from search.trial import TrialState
 from tests.helpers.stores import copy_store, folder_of
+from tests.helpers.sweeps import here
 
 BOTH = """
 name = "both"
@@ -56,14 +57,9 @@ hidden_size = 16
 """
 
 
-def silently(line: str) -> None:
-    pass
-
-
 @pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory, small_npz: Path) -> SweepResult:
-    uri = f"sqlite:///{tmp_path_factory.mktemp('both')}/mlflow.db"
-    return run_sweep(parse_spec(BOTH), LaunchOptions(data=small_npz, workers=1, tracking_uri=uri, on_message=silently))
+def both(new_store: Callable[[], str], small_npz: Path) -> SweepResult:
+    return run_sweep(parse_spec(BOTH), here(small_npz, tracking_uri=new_store()))
 
 
 @pytest.fixture(scope="module")
@@ -101,12 +97,12 @@ def test_a_run_has_the_parameters_of_its_architecture_and_no_others(both: SweepR
 
 
 def test_a_conditional_sweep_that_is_done_has_nothing_left_to_resume(both: SweepResult) -> None:
-    again = resume_sweep("both", LaunchOptions(workers=1, tracking_uri=both.tracking_uri, on_message=silently))
+    again = resume_sweep("both", here(None, tracking_uri=both.tracking_uri))
     assert len(again.runs) == 3
 
 
 def test_the_best_of_a_conditional_sweep_are_confirmed_with_fresh_seeds(both: SweepResult) -> None:
-    options = LaunchOptions(workers=1, tracking_uri=both.tracking_uri, on_message=silently)
+    options = here(None, tracking_uri=both.tracking_uri)
     confirmed = confirm_sweep("both", top=3, seeds=2, options=options)
     assert len(confirmed.ranked) == 6
     assert sorted(run.params.get("filters", "") for run in confirmed.ranked) == ["", "", "2", "2", "4", "4"]
@@ -192,7 +188,7 @@ def test_an_ensemble_is_promoted_explained_and_served_like_any_run(
 def test_an_ensemble_is_neither_resumed_nor_confirmed_nor_combined_again(
     both: SweepResult, store: Store, source: DataSource
 ) -> None:
-    options = LaunchOptions(workers=1, tracking_uri=both.tracking_uri, on_message=silently)
+    options = here(None, tracking_uri=both.tracking_uri)
     for attempt in (
         lambda: resume_sweep("both-ensemble", options),
         lambda: confirm_sweep("both-ensemble", options=options),

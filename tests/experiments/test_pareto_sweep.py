@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from experiments import LaunchOptions, SweepResult, parse_spec, resume_sweep, run_sweep
+from experiments import SweepResult, parse_spec, resume_sweep, run_sweep
 from experiments.cli.main import app
 from experiments.confirmation import confirm_sweep
 from experiments.tracking.records import RunRecord
 from search.objectives import VAL_ACCURACY
+from tests.helpers.sweeps import here
 
 FRONT = """
 name = "front"
@@ -28,15 +30,10 @@ hidden_size = { low = 1, high = 32, log = true }
 """
 
 
-def silently(line: str) -> None:
-    pass
-
-
 @pytest.fixture(scope="module")
-def resumed(tmp_path_factory: pytest.TempPathFactory, small_npz: Path) -> SweepResult:
+def resumed(new_store: Callable[[], str], small_npz: Path) -> SweepResult:
     """A sweep that was interrupted after three trials and then brought to its end."""
-    uri = f"sqlite:///{tmp_path_factory.mktemp('front')}/mlflow.db"
-    options = LaunchOptions(data=small_npz, workers=1, tracking_uri=uri, on_message=silently)
+    options = here(small_npz, tracking_uri=new_store())
     run_sweep(parse_spec(FRONT, ["trials=3"]), options)
     return resume_sweep("front", options, settings=["trials=5"])
 
@@ -73,8 +70,8 @@ def test_best_with_a_maximum_number_of_weights_selects_the_best_within_it(resume
     assert f"best: {within[0].name}, id {within[0].run_id}" in shown.output
 
 
-def test_the_best_by_the_first_objective_are_confirmed(resumed: SweepResult) -> None:
-    options = LaunchOptions(workers=1, tracking_uri=resumed.tracking_uri, on_message=silently)
+def test_the_best_by_the_first_objective_are_confirmed(resumed: SweepResult, small_npz: Path) -> None:
+    options = here(small_npz, tracking_uri=resumed.tracking_uri)
     confirmed = confirm_sweep("front", top=1, seeds=2, options=options)
     assert len(confirmed.ranked) == 2
     assert confirmed.spec.objectives == (VAL_ACCURACY,)

@@ -9,7 +9,7 @@ import numpy
 import optuna
 import pytest
 
-from experiments import LaunchOptions, parse_spec, run_sweep
+from experiments import parse_spec, reproduction, run_sweep
 from experiments.reproduction import reproduce_run
 from experiments.tracking.queries import find_run
 from experiments.tracking.store import Store, open_store, tracking_uri
@@ -17,10 +17,11 @@ from experiments.tracking.trial_results import read_epochs
 from mnist_core.data.sources import DataSource, Origin
 from mnist_core.errors import DataError, ModelError, NotFoundError
 from mnist_core.metrics import EpochMetrics, Metric
+from search.executors.base import InProcessExecutor
 from search.trial import TrialState
 from tests.helpers.stores import as_recorded_before_the_crossentropy, model_file
 from tests.helpers.sweep_texts import SMALL
-from tests.helpers.sweeps import Run
+from tests.helpers.sweeps import Run, here
 
 ABLE, FAILED = "contest/trial-000", "contest/trial-003"
 
@@ -79,9 +80,13 @@ def test_both_results_and_changed_versions_are_shown(command: Run, swept_store: 
         assert line in out.splitlines()
 
 
-def test_a_pruned_run_ends_where_it_was_pruned(small_npz: Path, store_at_hand: None) -> None:
+def test_a_pruned_run_ends_where_it_was_pruned(
+    small_npz: Path, store_at_hand: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Both trainings in this process, which may have other threads than a worker.
+    monkeypatch.setattr(reproduction, "LocalExecutor", lambda context, workers: InProcessExecutor(context))
     spec = parse_spec(SMALL, ["trials=3", "sampler=random", "pruner=successive-halving", "training.epochs=4"])
-    runs = run_sweep(spec, LaunchOptions(data=small_npz, workers=1, on_message=lambda line: None)).runs
+    runs = run_sweep(spec, here(small_npz)).runs
     pruned = next(run for run in runs if run.state is TrialState.PRUNED)
     done = reproduce_run(open_store(tracking_uri()), pruned, DataSource(Origin.GIVEN, small_npz), ignore)
     assert 0 < len(done.again.history) < 4

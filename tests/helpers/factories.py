@@ -1,4 +1,4 @@
-"""Runs and evaluations made by hand, for decisions that need no store."""
+"""Factories of runs and evaluations, for decisions that need no store."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from search.trial import TrialState
 
 
 def run(number: int, accuracy: float | None = 0.9, loss: float | None = 0.3, **other: Any) -> RunRecord:
-    """A complete run with a model that is READY, unless said otherwise."""
+    """A run, by default complete and with a logged model."""
     values = {"best_val_accuracy": accuracy, "best_val_loss": loss}
     settings: dict[str, Any] = {
         "run_id": f"run-{number}",
@@ -31,16 +31,16 @@ def run(number: int, accuracy: float | None = 0.9, loss: float | None = 0.3, **o
 
 
 def sized(number: int, accuracy: float, weights: int, loss: float = 0.3, **params: Any) -> RunRecord:
-    """A run of so many weights; runs of one size and one set of parameters are one configuration."""
+    """A run of a model with that number of weights. Runs of equal size and parameters are one configuration."""
     metrics = {"best_val_accuracy": accuracy, "best_val_loss": loss, "weights": weights}
     texts = {"hidden_size": str(weights)} | {name: str(value) for name, value in params.items()}
     return run(number, metrics=metrics, params=texts)
 
 
-def evaluated(answers: Sequence[int], labels: Sequence[int], digest: str = "d" * 64) -> EvaluationRecord:
-    """An evaluation of a classifier that gives these answers, each with 91%."""
-    probabilities = np.full((len(answers), 10), 0.01, np.float32)
-    probabilities[np.arange(len(answers)), answers] = 0.91
+def evaluated(predicted: Sequence[int], labels: Sequence[int], digest: str = "d" * 64) -> EvaluationRecord:
+    """An evaluation of a classifier that predicts these labels, each with a probability of 91%."""
+    probabilities = np.full((len(predicted), 10), 0.01, np.float32)
+    probabilities[np.arange(len(predicted)), predicted] = 0.91
     return EvaluationRecord(
         dataset="small",
         digest=digest,
@@ -54,8 +54,9 @@ def evaluated(answers: Sequence[int], labels: Sequence[int], digest: str = "d" *
 
 
 def candidate(number: int, wrong: Sequence[int], count: int = 100, **other: Any) -> EvaluatedRun:
-    """A run that recognised all of so many images but those of these indices."""
-    labels, mistaken = [index % 10 for index in range(count)], set(wrong)
-    answers = [(label + 1) % 10 if index in mistaken else label for index, label in enumerate(labels)]
+    """A run with its evaluation on ``count`` images. Those with an index in ``wrong`` are misclassified."""
+    labels = [index % 10 for index in range(count)]
+    mistakes = set(wrong)
+    predicted = [(label + 1) % 10 if index in mistakes else label for index, label in enumerate(labels)]
     tags = {Tag.SWEEP: "small", Tag.MODEL_SHA256: f"{number:064x}"}
-    return EvaluatedRun(run(number, tags=tags, **other), evaluated(answers, labels))
+    return EvaluatedRun(run(number, tags=tags, **other), evaluated(predicted, labels))

@@ -1,4 +1,4 @@
-"""A store that an earlier version of the project recorded, made again from its text."""
+"""Stores that earlier versions of the project recorded, restored from JSON."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ BYTES = "model_bytes"
 
 
 def make_store(dumped: Path, folder: Path) -> None:
-    """Fill a store with what was dumped by ``fixtures/dump_store.py``.
+    """Fill a store from a dump of ``fixtures/dump_store.py``.
 
-    Model files are no text, so each is built anew from the parameters of its run, untrained, and its digest recorded.
+    The dump holds no model files. Each model is built from the parameters of its run, untrained, and its digest is
+    recorded.
 
     Args:
-        dumped: the JSON file.
-        folder: holds an empty ``mlflow.db`` of the installed MLflow.
+        dumped: JSON file of the dump.
+        folder: folder with an empty ``mlflow.db`` of the installed MLflow.
     """
     text = dumped.read_text(encoding="utf-8")
     content = json.loads(text.replace("{STORE}", str(folder)).replace("{PARENT}", str(folder.parent)))

@@ -1,4 +1,4 @@
-"""Copies of whole stores, and what is in their registries."""
+"""Copies of stores, older forms of stores, and what a store holds of registries and models."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from experiments.tracking.queries import find_run
 from experiments.tracking.records import REGISTERED_MODEL, RunRecord
 from experiments.tracking.store import Store, open_store
 
-# Where MLflow's database holds the places of its artifacts, which are absolute.
-PLACES = {"experiments": "artifact_location", "runs": "artifact_uri", "logged_models": "artifact_location"}
+# Columns of MLflow's database that hold absolute URIs of artifacts, by table.
+URI_COLUMNS = {"experiments": "artifact_location", "runs": "artifact_uri", "logged_models": "artifact_location"}
 
 
 def folder_of(result: SweepResult) -> Path:
@@ -25,26 +25,26 @@ def folder_of(result: SweepResult) -> Path:
 
 
 def copy_store(source: Path, target: Path) -> Store:
-    """A store of its own with all that is in another: database and artifacts.
+    """Copy a store, its database and artifacts, and open the copy.
 
     Args:
         source: folder of an embedded store.
-        target: folder of the new one; must not exist yet.
+        target: folder of the copy; must not exist yet.
     """
     shutil.copytree(source, target)
     database = sqlite3.connect(target / "mlflow.db")
     with database:
-        for table, column in PLACES.items():
+        for table, column in URI_COLUMNS.items():
             change = f"UPDATE {table} SET {column} = replace({column}, ?, ?)"
             database.execute(change, (source.as_uri(), target.as_uri()))
     database.close()
-    # MLflow remembers where the artifacts of a run lie, in whichever store.
+    # MLflow caches the artifact URI of each run id, and both stores have the same run ids.
     _artifact_repos_cache.clear()
     return open_store(f"sqlite:///{target}/mlflow.db")
 
 
 def as_recorded_before_the_crossentropy(store: Store) -> None:
-    """Take out of an embedded store what earlier versions did not record."""
+    """Delete the crossentropies from an embedded store: earlier versions did not record them."""
     database = sqlite3.connect(store.uri.removeprefix("sqlite:///"))
     with database:
         for table in ("metrics", "latest_metrics"):
@@ -53,24 +53,24 @@ def as_recorded_before_the_crossentropy(store: Store) -> None:
 
 
 def registry_of(store: Store, name: str = REGISTERED_MODEL) -> list[Any]:
-    """All that the registry holds of a model, to be compared with what it holds later."""
+    """Everything that the registry holds of a model, to be compared with a later state."""
     described = [version.description for version in store.client.search_model_versions(f"name = '{name}'")]
     return [read_versions(store, name), read_changes(store, name), described]
 
 
 def aliases_of(store: Store, name: str = REGISTERED_MODEL) -> dict[str, int]:
-    """Which version each alias names, by MLflow's own means."""
+    """Version of each alias, read from MLflow directly."""
     aliases = store.client.get_registered_model(name).aliases
     return {alias: int(version) for alias, version in aliases.items()}
 
 
 def model_file(store: Store, run: RunRecord) -> Path:
-    """Where an embedded store keeps the model file of a run."""
+    """Path of the model file of a run in an embedded store."""
     assert run.model_id is not None
-    place = store.client.get_logged_model(run.model_id).artifact_location
-    return Path(place.removeprefix("file://")) / "data" / "model.keras"
+    location = store.client.get_logged_model(run.model_id).artifact_location
+    return Path(location.removeprefix("file://")) / "data" / "model.keras"
 
 
 def evaluations_of(store: Store, name: str) -> int:
-    """How often a run was evaluated."""
+    """Number of times that a run was evaluated."""
     return len(store.client.get_metric_history(find_run(store, name).run_id, "test_accuracy"))

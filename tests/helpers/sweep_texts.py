@@ -1,4 +1,4 @@
-"""The small sweeps that these tests run."""
+"""Sweep files of the small sweeps of the tests."""
 
 SMALL = """
 name = "small"

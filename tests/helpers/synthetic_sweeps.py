@@ -1,4 +1,4 @@
-"""Sweeps that nobody ran, told as if they had been: for tests of what is made from a sweep's story."""
+"""Timelines of sweeps that never ran, for tests of reports and plots."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def run(
     params: dict[str, str] = POINT,
     **metrics: float,
 ) -> RunRecord:
-    """A child run; times in seconds after ``START``."""
-    figures = {"best_val_accuracy": accuracy, "best_val_loss": 1 - accuracy} if accuracy is not None else {}
+    """A trial's run. ``began`` and ``ended`` are seconds after ``START``."""
+    best = {"best_val_accuracy": accuracy, "best_val_loss": 1 - accuracy} if accuracy is not None else {}
     return RunRecord(
         run_id=f"{number:032x}",
         name=f"trial-{number:03d}",
@@ -49,7 +49,7 @@ def run(
         state=state,
         params=params,
         point={name: FACTORY.parse(name, text) for name, text in params.items()},
-        metrics={**figures, "best_epoch": 1, "weights": weights, "seconds": ended - began, **metrics},
+        metrics={**best, "best_epoch": 1, "weights": weights, "seconds": ended - began, **metrics},
         model_id="m-1" if state is TrialState.COMPLETE else None,
         tags={Tag.SWEEP: "made-up"},
         started=START + timedelta(seconds=began),
@@ -65,15 +65,15 @@ def timeline(
     text: str = SPEC,
     **tags: str,
 ) -> SweepTimeline:
-    """The story of these runs.
+    """The timeline of these runs.
 
     Args:
         runs: every attempt.
-        curves: by trial number, the objective and the second at which it was logged, for each epoch.
-        workers: of the sweep.
-        tracking: seconds, if recorded.
+        curves: for each trial number the epochs, each as the objective and the second at which it was logged.
+        workers: number of workers of the sweep.
+        tracking: seconds spent on tracking; None where they were not recorded.
         text: the sweep's TOML.
-        tags: more tags of the parent run.
+        tags: further tags of the parent run.
     """
     sweep = SweepRecord(
         run_id="f" * 32,
@@ -94,7 +94,7 @@ def timeline(
 
 
 def many_trials(count: int = 500, seed: int = 0) -> SweepTimeline:
-    """A sweep of random points whose accuracy hangs on them, some of them pruned or failed."""
+    """A sweep of random points. The accuracy depends on the point; some trials are pruned or failed."""
     rng = np.random.default_rng(seed)
     runs, curves = [], {}
     for number in range(count):

@@ -13,7 +13,6 @@ import pytest
 
 from experiments import SweepResult, find_sweep, launch, open_store, read_runs, tracking_uri
 from experiments.cli import console
-from experiments.tracking.store import Store
 from mnist_core.errors import SpecError
 from search.durations import parse_duration
 from search.executors.base import InProcessExecutor
@@ -55,31 +54,31 @@ def test_sweeps_without_a_store_makes_none(command: Run) -> None:
     assert not Path("mlruns").exists()
 
 
-@pytest.mark.parametrize(
-    ("words", "shown"),
-    [
-        (["runs", "contest"], "trial-000"),
-        (["sweeps"], "finished"),
-        (["best", "contest", "--rule", "one-se"], "tied"),
-        (["registry"], "champions"),
-        (["rollback"], "stepped down"),
-    ],
-    ids=lambda value: value[0] if isinstance(value, list) else "",
-)
-def test_commands_that_read_and_decide_load_no_tensorflow(
-    command: Run, judged_store: Store, words: list[str], shown: str
-) -> None:
-    current = ["0", "1"] if words[0] == "rollback" else ["0"]
-    for number in current:
+READING = {
+    "trial-000": ["runs", "contest"],
+    "finished": ["sweeps"],
+    "tied": ["best", "contest", "--rule", "one-se"],
+    "champions": ["registry"],
+    "stepped down": ["rollback"],
+}
+
+
+@pytest.mark.usefixtures("judged_store")
+def test_commands_that_read_and_decide_load_no_tensorflow(command: Run) -> None:
+    for number in ("0", "1"):
         assert command("promote", f"contest/{number}", "--yes", "--no-explain", "--floor", "0", "--margin", "1")[0] == 0
+    # In one process: it takes seconds to start, and what one command loads is seen after that command.
     code = (
         "import sys; from experiments.cli.main import app\n"
-        f"try: app({words!r})\nexcept SystemExit as end: print(end.code)\n"
-        "print(sorted({'tensorflow', 'keras'} & set(sys.modules)))"
+        f"for words in {list(READING.values())!r}:\n"
+        "    try: app(words)\n    except SystemExit as end: print(end.code)\n"
+        "    print(sorted({'tensorflow', 'keras'} & set(sys.modules)), end='\\f')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert shown in done.stdout
-    assert done.stdout.splitlines()[-2:] == ["0", "[]"]
+    printed = done.stdout.split("\f")
+    for shown, output in zip([*READING, ""], printed, strict=True):
+        assert shown in output
+    assert [output.splitlines()[-2:] for output in printed[:-1]] == [["0", "[]"]] * len(READING)
 
 
 def test_data_shows_the_training_images_and_leaves_the_test_set_unread(command: Run, small_npz: Path) -> None:
@@ -91,6 +90,7 @@ def test_data_shows_the_training_images_and_leaves_the_test_set_unread(command: 
     assert "█" in out
 
 
+@pytest.mark.usefixtures("store_at_hand")
 def test_a_sweep_in_a_pipe_prints_one_plain_line_for_each_trial(small_npz: Path, tmp_path: Path) -> None:
     (tmp_path / "small.toml").write_text(SMALL)
     words = ["sweep", "small.toml", "--trials", "2", "--workers", "1", "--set", "training.epochs=1"]
@@ -207,6 +207,7 @@ def test_a_text_that_is_no_duration_is_refused(text: str) -> None:
         parse_duration(text, "--timeout")
 
 
+@pytest.mark.usefixtures("store_at_hand")
 def test_a_reader_that_leaves_early_does_not_end_the_sweep(small_npz: Path, tmp_path: Path) -> None:
     (tmp_path / "small.toml").write_text(SMALL)
     words = ["sweep", "small.toml", "--trials", "2", "--workers", "1", "--set", "training.epochs=1", "--no-report"]
@@ -233,6 +234,7 @@ def full_disk(model: object, folder: Path) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
+@pytest.mark.usefixtures("store_at_hand")
 def test_a_sweep_without_a_complete_trial_ends_with_exit_code_1(
     command: Run, small_npz: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

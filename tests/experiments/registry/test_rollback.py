@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from experiments.registry.champion_history import ChangeKind
 from experiments.registry.versions import read_changes
 from experiments.tracking.store import Store
-from tests.helpers.stores import aliases_of, registry_of
+from tests.helpers.stores import aliases_of, copy_store, registry_of
 from tests.helpers.sweeps import Run
 
 BEST, SECOND, WORST = "contest/trial-000", "contest/trial-001", "contest/trial-002"
@@ -15,11 +18,9 @@ NAME = "mnist-classifier"
 
 
 @pytest.fixture
-def three_champions(command: Run, judged_store: Store) -> Store:
+def three_champions(promoted: Callable[..., Path], tmp_path: Path) -> Store:
     """A store in which three versions were champion in turn."""
-    for run in (WORST, SECOND, BEST):
-        assert command("promote", run, "--yes", "--no-explain", "--floor", "0")[0] == 0
-    return judged_store
+    return copy_store(promoted(WORST, SECOND, BEST), tmp_path / "mlruns")
 
 
 def test_rolling_back_makes_the_previous_champion_champion_again(command: Run, three_champions: Store) -> None:
