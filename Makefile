@@ -1,14 +1,15 @@
-# The one-word commands; `make help` lists them. Set-up is part of each.
+# The one-word commands; `make help` lists them. Each sets up what it needs.
 .DEFAULT_GOAL := help
-.PHONY: help install sweep serve test ui lint format benchmarks clean
+.PHONY: help install sweep serve test ui lint format docs benchmarks clean
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DOCS_STAMP := $(VENV)/.installed-docs
 EXTRAS := .[dev,benchmarks,export-litert,export-onnx]
 
-help:  ## list these words
+help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(STAMP)  ## make .venv with everything pinned (uv where it is there, else pip)
@@ -22,6 +23,15 @@ $(STAMP): pyproject.toml constraints.txt
 		VIRTUAL_ENV=$(VENV) uv pip install -q --compile-bytecode -c constraints.txt -e '$(EXTRAS)'; \
 	else \
 		$(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install -q -c constraints.txt -e '$(EXTRAS)'; \
+	fi
+	@touch $@
+
+$(DOCS_STAMP): $(STAMP)
+	@if $(BIN)/python -c 'import sphinx, myst_parser, furo' 2>/dev/null; then :; \
+	elif command -v uv >/dev/null 2>&1; then \
+		VIRTUAL_ENV=$(VENV) uv pip install -q --compile-bytecode -c constraints.txt -e '.[docs]'; \
+	else \
+		$(BIN)/python -m pip install -q -c constraints.txt -e '.[docs]'; \
 	fi
 	@touch $@
 
@@ -42,9 +52,12 @@ lint: install  ## check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: install  ## let ruff put the style right
+format: install  ## let ruff correct the style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(DOCS_STAMP)  ## build the site of these pages in build/docs; every warning is an error
+	$(BIN)/python -m sphinx -W --keep-going -n -q -b html docs build/docs
 
 benchmarks: install  ## measure the figures of the README (needs the whole MNIST: MNIST_DATA=FOLDER)
 	$(BIN)/python benchmarks/epoch.py
@@ -53,5 +66,5 @@ benchmarks: install  ## measure the figures of the README (needs the whole MNIST
 	$(BIN)/python benchmarks/preprocessing.py
 	$(BIN)/python benchmarks/serving.py
 
-clean:  ## remove what the set-up and the tools made; the store in mlruns stays
+clean:  ## remove what the set-up and the tools made; mlruns is kept
 	rm -rf $(VENV) *.egg-info build .pytest_cache .mypy_cache .ruff_cache .hypothesis
