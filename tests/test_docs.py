@@ -1,33 +1,69 @@
-"""The README says what is there: its commands, its words, its sweep file."""
+"""Tests of README and docs: commands are named, examples run, links resolve, docstrings refer to what exists."""
 
 from __future__ import annotations
 
+import ast
 import re
 import tomllib
+import types
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import typer.main
 
-from experiments import LaunchOptions, run_sweep
 from experiments.cli.main import app
+from experiments.launch import LaunchOptions, run_sweep
 from experiments.sweep_files import SHIPPED
 from search.engines import PRUNERS, SAMPLERS
 from search.spec_file import parse_spec
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in PAGES}
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+MAX_README_LINES = 180
+
+RUN_ON_SAMPLE = "run on: embedded sample"
+RUN_WITHOUT_DATA = "run on: no data"
+RUN_ELSEWHERE = "run by a test of its own"
 
 
-def blocks(language: str) -> list[str]:
-    """What the README shows in that language."""
-    return re.findall(rf"```{language}\n(.*?)```", README, re.S)
+@dataclass(frozen=True)
+class Example:
+    """A block of Python in a page.
+
+    Args:
+        page: path relative to the root.
+        mark: the comment before the block, which says how it is tested; empty where there is none.
+        code: its text.
+    """
+
+    page: str
+    mark: str
+    code: str
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """Texts of the blocks of a page in one language."""
+    return re.findall(rf"```{language}\n(.*?)```", TEXTS[page], re.S)
+
+
+def examples() -> list[Example]:
+    """All Python blocks of all pages."""
+    pattern = r"(?:<!-- ([^>]*) -->\n)?```python\n(.*?)```"
+    return [Example(page, mark, code) for page, text in TEXTS.items() for mark, code in re.findall(pattern, text, re.S)]
+
+
+def test_the_readme_is_short() -> None:
+    assert len(TEXTS["README.md"].splitlines()) <= MAX_README_LINES
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_is_in_the_readme_and_has_a_help_text(name: str) -> None:
-    assert f"mnist-search {name}" in README
+def test_every_command_is_described_and_has_a_help_text(name: str) -> None:
+    assert f"mnist-search {name}" in TEXTS["docs/commands.md"]
+    assert f"`{name}" in TEXTS["README.md"] or f"mnist-search {name}" in TEXTS["README.md"]
     assert COMMANDS[name].help
 
 
@@ -38,35 +74,140 @@ def test_every_option_has_a_help_text() -> None:
     assert bare == []
 
 
-def test_every_word_of_make_is_described_in_contributing() -> None:
-    words = re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(), re.M)
-    contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    assert {word for word in words if f"make {word}`" not in contributing} == {"help", "clean"}
+def test_every_option_in_the_pages_exists() -> None:
+    known = {spelling for command in COMMANDS.values() for option in command.params for spelling in option.opts}
+    lines = [
+        line.partition("#")[0]
+        for text in TEXTS.values()
+        for line in text.splitlines()
+        if line.startswith("mnist-search ")
+    ]
+    assert len(lines) > len(COMMANDS)
+    assert {option for line in lines for option in re.findall(r"--[a-z0-9-]+", line)} - known == set()
 
 
-def test_the_sweep_file_in_the_readme_is_the_one_that_ships() -> None:
-    text = next(block for block in blocks("toml") if 'name = "bayesian"' in block)
-    assert parse_spec(text) == parse_spec((SHIPPED / "bayesian.toml").read_text())
-    assert tomllib.loads(text) == tomllib.loads((SHIPPED / "bayesian.toml").read_text())
+def test_every_make_target_is_described_in_contributing() -> None:
+    targets = re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(), re.M)
+    assert {name for name in targets if f"make {name}`" not in TEXTS["CONTRIBUTING.md"]} == {"help", "clean"}
 
 
-def test_the_worked_example_of_an_own_model_works(tmp_path: Path, small_npz: Path) -> None:
-    (module,) = (block for block in blocks("python") if "# garments.py" in block)
-    (sweep,) = (block for block in blocks("toml") if "# garments.toml" in block)
+def test_every_sampler_and_pruner_is_described() -> None:
+    names = {name for known in (SAMPLERS, PRUNERS) for group in known.values() for name in group}
+    assert {name for name in names if f"`{name}`" not in TEXTS["docs/sweep-files.md"]} == set()
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_every_relative_link_and_image_exists(page: str) -> None:
+    targets = re.findall(r"\]\(([^):#]+)(?:#[^)]*)?\)", TEXTS[page])
+    assert [target for target in targets if not (ROOT / page).parent.joinpath(target).is_file()] == []
+
+
+def test_every_page_of_docs_is_in_the_table_of_contents() -> None:
+    names = {path.stem for path in (ROOT / "docs").glob("*.md")} - {"index"}
+    assert {name for name in names if f"\n{name}\n" not in TEXTS["docs/index.md"]} == set()
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_every_toml_block_parses(page: str) -> None:
+    for text in blocks(page, "toml"):
+        if "name" in tomllib.loads(text):
+            parse_spec(text)
+
+
+def test_the_sweep_file_in_the_docs_is_the_one_that_ships() -> None:
+    text = next(block for block in blocks("docs/sweep-files.md", "toml") if 'name = "bayesian"' in block)
+    shipped = (SHIPPED / "bayesian.toml").read_text()
+    assert parse_spec(text) == parse_spec(shipped)
+    assert tomllib.loads(text) == tomllib.loads(shipped)
+
+
+def test_every_python_block_says_how_it_is_tested() -> None:
+    marks = {example.mark for example in examples()}
+    assert marks <= {RUN_ON_SAMPLE, RUN_WITHOUT_DATA, RUN_ELSEWHERE}
+    assert RUN_ON_SAMPLE in marks
+
+
+def run_blocks(page: str, mark: str) -> None:
+    """Run the blocks of a page that bear the mark, one after the other in one namespace."""
+    module = types.ModuleType("example")
+    for example in examples():
+        if (example.page, example.mark) == (page, mark):
+            exec(compile(example.code, page, "exec"), module.__dict__)
+
+
+def pages_with(mark: str) -> list[str]:
+    """Pages that have a block with the mark."""
+    return sorted({example.page for example in examples() if example.mark == mark})
+
+
+@pytest.mark.parametrize("page", pages_with(RUN_WITHOUT_DATA))
+def test_examples_without_data_run(page: str) -> None:
+    run_blocks(page, RUN_WITHOUT_DATA)
+
+
+@pytest.mark.parametrize("page", pages_with(RUN_ON_SAMPLE))
+def test_examples_run_on_digits_of_the_sample(page: str, whole_npz: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A quarter of the embedded sample, without an attempt to download.
+    monkeypatch.setenv("MNIST_DATA", str(whole_npz))
+    run_blocks(page, RUN_ON_SAMPLE)
+
+
+def test_the_worked_example_of_a_custom_model_works(tmp_path: Path, small_npz: Path) -> None:
+    (module,) = (block for block in blocks("docs/custom-models.md", "python") if "# garments.py" in block)
+    (sweep,) = (block for block in blocks("docs/custom-models.md", "toml") if "# garments.toml" in block)
     (tmp_path / "garments.py").write_text(module, encoding="utf-8")
     spec = parse_spec(sweep, ["trials=1", "training.epochs=1", "training.early_stopping.patience=1"])
-    launch = LaunchOptions(data=small_npz, workers=1, tracking_uri=f"sqlite:///{tmp_path}/mlflow.db", report=False)
-    (run,) = run_sweep(spec, launch).ranked
+    options = LaunchOptions(data=small_npz, workers=1, tracking_uri=f"sqlite:///{tmp_path}/mlflow.db", report=False)
+    (run,) = run_sweep(spec, options).ranked
     assert run.params["function"] == "garments:residual"
     assert 0 < run.value("val_accuracy") < 1
 
 
-def test_every_sampler_and_pruner_is_in_the_readme() -> None:
-    words = {word for known in (SAMPLERS, PRUNERS) for names in known.values() for word in names}
-    assert {word for word in words if not re.search(rf"\b{word}\b", README)} == set()
+ROLES = r":(?:class|func|meth|mod|data|attr|exc):`~?([^`<>]+)`"
+PACKAGES = ("mnist_core", "search", "serving", "experiments")
 
 
-def test_every_picture_and_page_that_the_readme_shows_is_there() -> None:
-    targets = re.findall(r"\]\(([^):]+)\)", README)
-    assert targets
-    assert [target for target in targets if not (ROOT / target).is_file()] == []
+def references() -> Iterator[tuple[str, str, str]]:
+    """File, module and target of each cross-reference in the docstrings and comments of the packages."""
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            module = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+            for target in re.findall(ROLES, path.read_text(encoding="utf-8")):
+                yield path.relative_to(ROOT).as_posix(), module, target
+
+
+def members(module: str) -> set[str] | None:
+    """Dotted names that a module of the packages defines or imports; None where there is no such module."""
+    path = ROOT.joinpath(*module.split("."))
+    source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    if not source.is_file():
+        return None
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+        elif isinstance(node, ast.ImportFrom | ast.Import):
+            found |= {alias.asname or alias.name for alias in node.names}
+    return found
+
+
+def resolves(module: str, target: str) -> bool:
+    """Whether a target is a module, a name of one, or a name of the module that refers to it."""
+    if members(target) is not None:
+        return True
+    parts = target.split(".")
+    if parts[0] not in PACKAGES:
+        return parts[0] in (members(module) or set())
+    for end in range(len(parts) - 1, 0, -1):
+        if (names := members(".".join(parts[:end]))) is not None:
+            return all(part in names for part in parts[end:])
+    return False
+
+
+def test_every_reference_in_a_docstring_resolves() -> None:
+    found = list(references())
+    assert found
+    assert [(path, target) for path, module, target in found if not resolves(module, target)] == []
