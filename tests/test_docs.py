@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import typer.main
 
+from experiments import run_sweep
 from experiments.cli.main import app
-from experiments.launch import LaunchOptions, run_sweep
 from experiments.sweep_files import SHIPPED
 from search.engines import PRUNERS, SAMPLERS
 from search.spec_file import parse_spec
@@ -157,8 +157,8 @@ def test_the_worked_example_of_a_custom_model_works(tmp_path: Path, small_npz: P
     (sweep,) = (block for block in blocks("docs/custom-models.md", "toml") if "# garments.toml" in block)
     (tmp_path / "garments.py").write_text(module, encoding="utf-8")
     spec = parse_spec(sweep, ["trials=1", "training.epochs=1", "training.early_stopping.patience=1"])
-    options = LaunchOptions(data=small_npz, workers=1, tracking_uri=f"sqlite:///{tmp_path}/mlflow.db", report=False)
-    (run,) = run_sweep(spec, options).ranked
+    store = f"sqlite:///{tmp_path}/mlflow.db"
+    (run,) = run_sweep(spec, data=small_npz, workers=1, tracking_uri=store, report=False).ranked
     assert run.params["function"] == "garments:residual"
     assert 0 < run.value("val_accuracy") < 1
 
