@@ -64,7 +64,7 @@ benchmarks: install  ## measure the figures of the README (needs the whole MNIST
 	$(BIN)/python benchmarks/sweep.py
 	$(BIN)/python benchmarks/cnn_epoch.py
 	$(BIN)/python benchmarks/preprocessing.py
-	$(BIN)/python benchmarks/serving.py
+	$(BIN)/python benchmarks/http_service.py
 
 clean:  ## remove what the set-up and the tools made; mlruns is kept
 	rm -rf $(VENV) *.egg-info build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,8 +1,8 @@
-"""Test accuracy of what the sweeps led to: each recipe from the start, on the whole of MNIST, with several seeds.
+"""Test accuracy of the configurations that the sweeps led to, trained on the whole of MNIST with several seeds.
 
 54,000 images to train, 6,000 to choose the epoch by, and the 10,000 test images once for each finished training.
-With --keep a training that is done is not done again, so that a long measurement may be taken in pieces; the
-ensemble is the mean of what the seeds of ``cnn`` say.
+With --keep a finished training is not repeated, so that a long measurement may be interrupted. The ensemble is the
+mean of the probabilities of the seeds of ``cnn``.
 
     MNIST_DATA=FOLDER python benchmarks/accuracy.py [RECIPE ...] [--seeds N] [--epochs N] [--keep FOLDER]
 """
@@ -38,7 +38,7 @@ from mnist_core.training.trainer import train
 
 @dataclass(frozen=True)
 class Recipe:
-    """A configuration, how it is trained, how many seeds its mean is over, and what is wanted of that."""
+    """A configuration, its training settings, the number of seeds, and the mean test accuracy that is wanted."""
 
     model: Hyperparameters
     training: TrainingConfig
@@ -47,17 +47,17 @@ class Recipe:
 
 
 def cosine(epochs: int, augmentation: Augmentation, ema: float = 0.99, monitor: str = "val_accuracy") -> TrainingConfig:
-    """To the end of all epochs, down a cosine after one epoch of warm-up."""
+    """Settings that train all epochs with a cosine schedule after one epoch of warm-up."""
     patient = EarlyStopping(monitor, patience=epochs)
     return TrainingConfig(epochs, 128, patient, "cosine", warmup=1, ema=ema, augmentation=augmentation)
 
 
-MOVED = Augmentation(shift=2.0, rotation=12, zoom=0.12, shear=6)
-MOVED_LITTLE = Augmentation(shift=1.5, rotation=8, zoom=0.1, shear=5)
+AUGMENTATION = Augmentation(shift=2.0, rotation=12, zoom=0.12, shear=6)
+WEAK_AUGMENTATION = Augmentation(shift=1.5, rotation=8, zoom=0.1, shear=5)
 
 
 def small_cnn(filters: int, seeds: int) -> Recipe:
-    """Three blocks of one convolution each, and nothing between them and the probabilities."""
+    """Three blocks of one convolution each, without a hidden layer before the probabilities."""
     network = Hyperparameters(
         "cnn",
         hidden_layers=0,
@@ -79,7 +79,7 @@ RECIPES = {
     ),
     "mlp-augmented": Recipe(
         Hyperparameters(hidden_layers=2, hidden_size=144, learning_rate=4e-3, batch_normalization=True),
-        cosine(30, MOVED_LITTLE),
+        cosine(30, WEAK_AUGMENTATION),
         seeds=3,
         wanted=0.989,
     ),
@@ -96,8 +96,8 @@ RECIPES = {
             dropout=0.4,
             block_dropout=0.1,
         ),
-        # At four mistakes in a thousand accuracy says little about an epoch.
-        cosine(24, MOVED, monitor="val_loss"),
+        # With four mistakes in a thousand images, the accuracy hardly distinguishes epochs.
+        cosine(24, AUGMENTATION, monitor="val_loss"),
         seeds=3,
         wanted=0.9955,
     ),
@@ -109,7 +109,7 @@ ENSEMBLE, ENSEMBLE_SEEDS, ENSEMBLE_WANTED = "ensemble", 3, 0.997
 
 @dataclass(frozen=True)
 class Trained:
-    """What is kept of a training."""
+    """The result of a training, as it is kept."""
 
     val_accuracy: float
     best_epoch: int
@@ -118,13 +118,13 @@ class Trained:
     probabilities: npt.NDArray[np.float32]
 
     def save(self, path: Path) -> None:
-        facts = {name: value for name, value in vars(self).items() if name != "probabilities"}
-        np.savez_compressed(path, facts=json.dumps(facts), probabilities=self.probabilities)
+        values = {name: value for name, value in vars(self).items() if name != "probabilities"}
+        np.savez_compressed(path, values=json.dumps(values), probabilities=self.probabilities)
 
     @classmethod
     def load(cls, path: Path) -> Trained:
         with np.load(path) as archive:
-            return cls(**json.loads(str(archive["facts"])), probabilities=archive["probabilities"])
+            return cls(**json.loads(str(archive["values"])), probabilities=archive["probabilities"])
 
 
 def run(recipe: Recipe, seed: int, data: ResidentSplit, test: LabelledImages) -> Trained:
@@ -133,13 +133,13 @@ def run(recipe: Recipe, seed: int, data: ResidentSplit, test: LabelledImages) ->
     model = build_model(recipe.model)
     result = train(model, data, recipe.training, seed)
     took = time.perf_counter() - started
-    said = predict(model, test.images)
-    return Trained(result.best.val_accuracy, result.best_epoch, took, model.count_params(), said)
+    probabilities = predict(model, test.images)
+    return Trained(result.best.val_accuracy, result.best_epoch, took, model.count_params(), probabilities)
 
 
 @dataclass(frozen=True, eq=False)
-class WorkerRuntime:
-    """The data, and where finished trainings are kept."""
+class Measurement:
+    """The data, and the folder in which finished trainings are kept."""
 
     data: ResidentSplit
     test: LabelledImages
@@ -147,7 +147,7 @@ class WorkerRuntime:
     epochs: int | None
 
     def trained(self, name: str, seed: int) -> Trained:
-        """A training of a recipe, done now unless it was done before."""
+        """The training of a recipe with a seed, run unless it was kept."""
         recipe = RECIPES[name]
         if self.epochs:
             patient = replace(recipe.training.early_stopping, patience=self.epochs)
@@ -158,23 +158,23 @@ class WorkerRuntime:
             run(recipe, seed, self.data, self.test).save(path)
         return Trained.load(path)
 
-    def accuracy(self, said: npt.NDArray[np.float32]) -> float:
-        return float((said.argmax(axis=1) == self.test.labels).mean())
+    def accuracy(self, probabilities: npt.NDArray[np.float32]) -> float:
+        return float((probabilities.argmax(axis=1) == self.test.labels).mean())
 
     def measure(self, name: str, seeds: int) -> None:
-        """Show what a recipe comes to with each seed, and on the mean."""
+        """Print the test accuracy of a recipe with each seed, and the mean."""
         values = []
         for seed in range(seeds):
-            one = self.trained(name, seed)
-            values.append(self.accuracy(one.probabilities))
+            result = self.trained(name, seed)
+            values.append(self.accuracy(result.probabilities))
             if not seed:
-                print(f"{name}: {one.weights:,} weights")
-            said = f"test {values[-1]:.4f}  validation {one.val_accuracy:.4f}  best epoch {one.best_epoch}"
-            print(f"  seed {seed}  {said}  {one.seconds / 60:.1f} minutes", flush=True)
+                print(f"{name}: {result.weights:,} weights")
+            line = f"test {values[-1]:.4f}  validation {result.val_accuracy:.4f}  best epoch {result.best_epoch}"
+            print(f"  seed {seed}  {line}  {result.seconds / 60:.1f} minutes", flush=True)
         print(f"  mean    test {statistics.mean(values):.4f}  ({RECIPES[name].wanted:.4f} wanted)", flush=True)
 
     def measure_ensemble(self, seeds: int) -> None:
-        """Show what the mean of several CNNs comes to."""
+        """Print the test accuracy of the mean of several CNNs."""
         mean = np.mean([self.trained("cnn", seed).probabilities for seed in range(seeds)], axis=0)
         share = wilson(round(self.accuracy(mean) * len(self.test)), len(self.test))
         print(f"{ENSEMBLE} of {seeds} CNNs: test {share.value:.4f}  ({ENSEMBLE_WANTED:.4f} wanted)")
@@ -185,9 +185,9 @@ def main() -> None:
     known = [*RECIPES, ENSEMBLE]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipes", nargs="*", metavar="RECIPE", help=f"{', '.join(known)}; all")
-    parser.add_argument("--seeds", type=int, help="how many, instead of the recipe's")
-    parser.add_argument("--epochs", type=int, help="how many, instead of the recipe's")
-    parser.add_argument("--keep", type=Path, help="folder for what is done")
+    parser.add_argument("--seeds", type=int, help="number of seeds, instead of the recipe's")
+    parser.add_argument("--epochs", type=int, help="number of epochs, instead of the recipe's")
+    parser.add_argument("--keep", type=Path, help="folder for finished trainings")
     options = parser.parse_args()
     if unknown := [name for name in options.recipes if name not in known]:
         parser.error(f"unknown recipe {unknown[0]!r}; expected {', '.join(known)}")
@@ -197,12 +197,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.keep or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
-        bench = WorkerRuntime(data, test, folder, options.epochs)
+        measurement = Measurement(data, test, folder, options.epochs)
         for name in options.recipes or known:
             if name == ENSEMBLE:
-                bench.measure_ensemble(options.seeds or ENSEMBLE_SEEDS)
+                measurement.measure_ensemble(options.seeds or ENSEMBLE_SEEDS)
             else:
-                bench.measure(name, options.seeds or RECIPES[name].seeds)
+                measurement.measure(name, options.seeds or RECIPES[name].seeds)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Seconds an epoch of a convolutional network whose images are moved: the compiled trainer, and ``model.fit``.
+"""Seconds an epoch of a convolutional network with augmentation: the compiled trainer, and ``model.fit``.
 
 16 filters of 3 × 3 pixels, two blocks of two convolutions, batches of 128, on one thread. ``fit`` is fed by
-``tf.data``, which shuffles, moves the images by the same function, and prefetches. Both take turns in one process;
-medians are compared. The limit is what the machine needs for the multiplications alone, at the speed of a large
-matrix product measured in between.
+``tf.data``, which shuffles, augments the images by the same function, and prefetches. Both take turns in one process;
+medians are compared. The bound is the time of the multiplications alone, at the speed of a large matrix product that
+is measured in between.
 
     MNIST_DATA=FOLDER python benchmarks/cnn_epoch.py [IMAGES]
 """
@@ -35,7 +35,7 @@ IMAGES = 12_800
 BATCH = 128
 ROUNDS = 5
 NETWORK = Hyperparameters("cnn", filters=16, convolutions=2, batch_normalization=True)
-MOVED = Augmentation(shift=2, rotation=10, zoom=0.1)
+AUGMENTATION = Augmentation(shift=2, rotation=10, zoom=0.1)
 MATRIX = 1024
 
 
@@ -66,7 +66,7 @@ def matrix_product() -> Callable[[], object]:
 
 
 def multiplications(model: keras.Model) -> int:
-    """Multiply-adds of one image on its way forward."""
+    """Multiply-adds of one forward pass of one image."""
     total = 0
     for layer in model.layers:
         if isinstance(layer, keras.layers.Conv2D):
@@ -88,8 +88,8 @@ def main() -> None:
     data = whole_mnist().load_training().take(np.arange(images))
     print(f"{machine()}\n{images:,} images an epoch, one thread")
     contenders = {
-        "model.fit, images moved": fit_epoch(new_model(), data, MOVED),
-        "compiled, images moved": compiled_epoch(new_model(), data, MOVED),
+        "model.fit, augmented": fit_epoch(new_model(), data, AUGMENTATION),
+        "compiled, augmented": compiled_epoch(new_model(), data, AUGMENTATION),
         "model.fit": fit_epoch(new_model(), data, Augmentation()),
         "compiled": compiled_epoch(new_model(), data, Augmentation()),
         "matrix product": matrix_product(),
@@ -103,14 +103,14 @@ def main() -> None:
     median = {name: statistics.median(values) for name, values in times.items()}
     for name in list(contenders)[:-1]:
         print(f"  {name:<24} {median[name]:.3f} s  ({min(times[name]):.3f} to {max(times[name]):.3f})")
-    for kind in (", images moved", ""):
+    for kind in (", augmented", ""):
         gain = median[f"model.fit{kind}"] / median[f"compiled{kind}"]
         print(f"compiled{kind}: {gain:.2f} times as fast as fit")
     speed = 2 * MATRIX**3 / median["matrix product"]
-    # Forward once; backward twice, for the kernels and for what came in.
-    limit = 3 * 2 * multiplications(new_model()) * images / speed
-    print(f"a matrix product runs at {speed / 1e9:.0f} GFLOP/s; at that the multiplications take {limit:.3f} s,")
-    print(f"{100 * limit / median['compiled, images moved']:.0f}% of the compiled epoch with its images moved")
+    # Forward once; backward twice, for the kernels and for the inputs.
+    bound = 3 * 2 * multiplications(new_model()) * images / speed
+    print(f"a matrix product runs at {speed / 1e9:.0f} GFLOP/s; at that the multiplications take {bound:.3f} s,")
+    print(f"{100 * bound / median['compiled, augmented']:.0f}% of the compiled epoch with augmentation")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the benchmarks share: the whole of MNIST, and a line that says on what they ran."""
+"""Shared by the benchmarks: the whole of MNIST, and a line that names the machine and the versions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SEED = 0
 
 
 def whole_mnist() -> DataSource:
-    """All of MNIST, from ``MNIST_DATA``, the cache or the mirrors; the benchmarks mean nothing on the sample."""
+    """All of MNIST, from ``MNIST_DATA``, the cache or the mirrors; results on the sample would not compare."""
     source = find_data(None, download_mnist, lambda line: print(line, file=sys.stderr))
     if dataset_name(source, source.load_training()) != "mnist":
         sys.exit(f"{source.location}: the benchmarks need the whole of MNIST: MNIST_DATA=FOLDER")

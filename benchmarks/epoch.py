@@ -1,7 +1,7 @@
-"""Seconds an epoch: the compiled trainer, ``model.fit``, and the machine's matrix-multiply limit, on one thread.
+"""Seconds an epoch: the compiled trainer, ``model.fit``, and the matrix products alone, on one thread.
 
 The 128-unit network, batches of 128, 54,000 training and 6,000 validation images of MNIST, validation included.
-The three take turns in one process, so that a noisy machine is noisy for all of them; medians are compared.
+The three take turns in one process, so that other load on the machine affects all of them; medians are compared.
 Then both train with three seeds, and their validation accuracies are compared.
 
     MNIST_DATA=FOLDER python benchmarks/epoch.py
@@ -65,7 +65,7 @@ def compiled_epochs(model: keras.Model, data: ResidentSplit, seed: int) -> Calla
 
 
 def multiplications(steps: int, validation: int) -> Callable[[], float]:
-    """The products of an epoch and nothing else.
+    """The matrix products of an epoch and nothing else.
 
     For each batch two forward products, two for the gradients of the kernels, one for that of the hidden layer;
     then the forward products of the validation images.
@@ -78,13 +78,13 @@ def multiplications(steps: int, validation: int) -> Callable[[], float]:
     def run() -> tf.Tensor:
         total = tf.constant(0.0)
         for _ in tf.range(steps):
-            # Each product hangs on the last one's result, so that none is left out or moved out of the loop.
-            nothing = total * 0.0
-            h = tf.matmul(x, w1 + nothing)
+            # Each product depends on the result of the last one, so that none is left out or moved out of the loop.
+            zero = total * 0.0
+            h = tf.matmul(x, w1 + zero)
             z = tf.matmul(h, w2)
             dw2 = tf.matmul(h, dz, transpose_a=True)
-            back = tf.matmul(dz + nothing, w2, transpose_b=True)
-            dw1 = tf.matmul(x, dh + nothing, transpose_a=True)
+            back = tf.matmul(dz + zero, w2, transpose_b=True)
+            dw1 = tf.matmul(x, dh + zero, transpose_a=True)
             total += z[0, 0] + dw2[0, 0] + back[0, 0] + dw1[0, 0]
         return total + tf.matmul(tf.matmul(xv, w1), w2)[0, 0]
 
@@ -113,13 +113,13 @@ def main() -> None:
     for _ in range(ROUNDS):
         for name, action in contenders.items():
             times[name].append(seconds(action))
-    print(f"seconds an epoch, median of {ROUNDS} rounds (least to most)")
+    print(f"seconds an epoch, median of {ROUNDS} rounds (minimum to maximum)")
     median = {name: statistics.median(values) for name, values in times.items()}
     for name, values in times.items():
         print(f"  {name:<22} {median[name]:.3f}  ({min(values):.3f} to {max(values):.3f})")
     compiled = median["compiled epoch"]
     print(f"compiled is {median['model.fit'] / compiled:.2f} times as fast as fit (at least 2.5 wanted)")
-    print(f"compiled takes {compiled / median['matrix products alone']:.2f} times the limit (at most 2.2 wanted)\n")
+    print(f"compiled takes {compiled / median['matrix products alone']:.2f} times the bound (at most 2.2 wanted)\n")
 
     print(f"validation accuracy after {EPOCHS} epochs, seeds {SEED} to {SEED + SEEDS - 1}")
     found: dict[str, list[float]] = {"model.fit": [], "compiled epoch": []}

@@ -1,4 +1,4 @@
-"""A small load generator: requests over connections that stay open, each answer timed."""
+"""A small HTTP load generator: requests over connections that stay open, each response timed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Call:
 
 @dataclass
 class Outcome:
-    """What came of a load: seconds of each answer in the order of their ends, and how many were no success."""
+    """The result of a load: seconds of each response in the order of their ends, and the number of errors."""
 
     seconds: list[float] = field(default_factory=list)
     errors: int = 0
@@ -41,21 +41,21 @@ class Outcome:
 
 
 def load(
-    port: int, calls: Sequence[Call], connections: int, never_stop: Callable[[Outcome], bool], warm_up: int = 0
+    port: int, calls: Sequence[Call], connections: int, keep_going: Callable[[Outcome], bool], warm_up: int = 0
 ) -> Outcome:
-    """Send the calls round and round over so many connections as long as ``go_on`` says so."""
+    """Send the calls in turn over so many connections for as long as ``keep_going`` returns True."""
     if warm_up:
         load(port, calls, connections, lambda outcome: len(outcome.seconds) < warm_up)
-    return asyncio.run(_load(port, [call.encoded(port) for call in calls], connections, never_stop))
+    return asyncio.run(_load(port, [call.encoded(port) for call in calls], connections, keep_going))
 
 
-async def _load(port: int, requests: list[bytes], connections: int, never_stop: Callable[[Outcome], bool]) -> Outcome:
+async def _load(port: int, requests: list[bytes], connections: int, keep_going: Callable[[Outcome], bool]) -> Outcome:
     outcome, started = Outcome(), time.perf_counter()
 
-    async def talk(first: int) -> None:
+    async def send(first: int) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for request in itertools.islice(itertools.cycle(requests), first, None):
-            if not never_stop(outcome):
+            if not keep_going(outcome):
                 break
             sent = time.perf_counter()
             writer.write(request)
@@ -63,7 +63,7 @@ async def _load(port: int, requests: list[bytes], connections: int, never_stop: 
             outcome.seconds.append(time.perf_counter() - sent)
         writer.close()
 
-    await asyncio.gather(*(talk(index) for index in range(connections)))
+    await asyncio.gather(*(send(index) for index in range(connections)))
     outcome.wall = time.perf_counter() - started
     return outcome
 

@@ -1,8 +1,8 @@
-"""What preprocessing makes of digits that were drawn otherwise than MNIST's: accuracy on the test set redrawn.
+"""Accuracy on the test set redrawn: other sizes, places, strokes and colours than MNIST's, through preprocessing.
 
 Each test digit is redrawn at four times the size with sharp edges, on a canvas of 280 × 280: shifted, scaled by 0.4 to
-1.5, with thinner and thicker strokes, dark on light and light on dark. A model that has seen only MNIST reads them: the
-one given, else a network of 256 units that is trained first. Nothing is chosen by the result.
+1.5, with thinner and thicker strokes, dark on light and light on dark. A model trained on MNIST alone predicts
+them: the one given, else a network of 256 units that is trained first. Nothing is chosen by the result.
 
     MNIST_DATA=FOLDER python benchmarks/preprocessing.py [MODEL.keras]
 """
@@ -37,7 +37,7 @@ WANTED = 1.5
 
 @dataclass(frozen=True)
 class Drawing:
-    """How digits are redrawn; ``pen`` is added to each side of a stroke, in pixels at four times the size."""
+    """A way to redraw digits; ``pen`` is added to each side of a stroke, in pixels at four times the size."""
 
     scale: tuple[float, float] = (0.4, 1.5)
     pen: tuple[float, ...] = (0,)
@@ -54,7 +54,7 @@ CASES = {
     "pen thicker by 2": Drawing(pen=(1,)),
     "pen thicker by 4": Drawing(pen=(2,)),
     "pen thicker by 6": Drawing(pen=(3,)),
-    "all of it at random": Drawing(pen=(-2, -1, 0, 1, 2, 3), inverted=(False, True)),
+    "all at random": Drawing(pen=(-2, -1, 0, 1, 2, 3), inverted=(False, True)),
 }
 
 
@@ -67,7 +67,7 @@ def disk(radius: float) -> np.ndarray:
 def redraw(digit: Bytes, how: Drawing, rng: np.random.Generator) -> Bytes:
     side = ZOOM * len(digit)
     grey = np.asarray(Image.fromarray(digit).resize((side, side), Image.Resampling.BICUBIC), np.float32) / 255
-    stroke = np.clip(3 * (grey - 0.5) + 0.5, 0, 1)  # a pen leaves ink or none
+    stroke = np.clip(3 * (grey - 0.5) + 0.5, 0, 1)  # sharp edges, as of a pen
     pen = rng.choice(how.pen)
     if pen:
         change = ndimage.grey_dilation if pen > 0 else ndimage.grey_erosion

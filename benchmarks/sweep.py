@@ -1,7 +1,7 @@
-"""Trials a minute: the same 12 points through this project and through the recipe that people use.
+"""Trials a minute: the same 12 points through this project and through the baseline.
 
 12 trials of 5 epochs on MNIST, each side in a process and an empty store of its own, start-up included: from the
-start of the command to its end. Also what tracking costs, and what memory a worker takes.
+start of the command to its end. Also the cost of tracking, and the memory of a worker.
 
     MNIST_DATA=FOLDER python benchmarks/sweep.py
 """
@@ -37,37 +37,36 @@ learning_rate = [1e-3, 3e-3]
 dropout = [0.0, 0.2]
 """
 
-# What `mnist-search sweep` does, and then the time that it spent writing to MLflow.
-OURS = """
+# The program of this project: a sweep, then the time that it spent writing to MLflow.
+PROGRAM = """
 import sys
-from pathlib import Path
-from experiments import LaunchOptions, load_spec, run_sweep
+from experiments import run_sweep
 if __name__ == "__main__":
-    result = run_sweep(load_spec(Path(sys.argv[1])), LaunchOptions(data=Path(sys.argv[2]), report=False))
+    result = run_sweep(sys.argv[1], data=sys.argv[2], report=False)
     print(f"best {result.best.value('val_accuracy'):.4f}")
     print(f"tracking {result.tracking_seconds:.3f}")
 """
 
 
 def run(command: list[str], folder: Path) -> tuple[float, dict[str, float], dict[str, float]]:
-    """Wall seconds, what the command printed as ``name value`` lines, and the most memory that a worker took."""
+    """Wall seconds, the lines ``name value`` that the command printed, and the maximum memory of a worker."""
     environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
     environment["PYTHONPATH"] = str(Path(__file__).parent.parent)
     with (folder / "out").open("w+") as out, (folder / "err").open("w+") as err:
         started = time.perf_counter()
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=err)
-        most = {"pss": 0.0, "rss": 0.0}
+        peak = {"pss": 0.0, "rss": 0.0}
         while process.poll() is None:
             time.sleep(0.25)
             for child in children(process.pid):
-                most = {name: max(value, child[name]) for name, value in most.items()}
+                peak = {name: max(value, child[name]) for name, value in peak.items()}
         seconds = time.perf_counter() - started
         if process.returncode:
             err.seek(0)
             sys.exit(f"{command[:2]} ended with {process.returncode}: {err.read()[-2000:]}")
         out.seek(0)
         words = [line.split() for line in out if len(line.split()) == 2]
-    return seconds, {name: float(value) for name, value in words}, most
+    return seconds, {name: float(value) for name, value in words}, peak
 
 
 def children(pid: int) -> list[dict[str, float]]:
@@ -89,21 +88,24 @@ def main() -> None:
     print(f"{machine()}\n{len(points)} trials of {spec.training.epochs} epochs, start-up included")
     here = Path(__file__).parent
     with tempfile.TemporaryDirectory() as scratch:
-        folders = {name: Path(scratch) / name for name in ("ours", "recipe")}
+        folders = {name: Path(scratch) / name for name in ("ours", "baseline")}
         for folder in folders.values():
             folder.mkdir()
         (folders["ours"] / "sweep.toml").write_text(SWEEP)
-        (folders["ours"] / "main.py").write_text(OURS)
-        ours, told, memory = run([sys.executable, "main.py", "sweep.toml", data], folders["ours"])
-        recipe_command = [sys.executable, str(here / "recipe.py"), json.dumps(points), json.dumps(settings), data]
-        recipe, recipe_told, _ = run(recipe_command, folders["recipe"])
-    for name, seconds, best in (("this project", ours, told["best"]), ("recipe", recipe, recipe_told["best"])):
+        (folders["ours"] / "main.py").write_text(PROGRAM)
+        ours, values, memory = run([sys.executable, "main.py", "sweep.toml", data], folders["ours"])
+        baseline_command = [sys.executable, str(here / "baseline.py"), json.dumps(points), json.dumps(settings), data]
+        baseline, baseline_values, _ = run(baseline_command, folders["baseline"])
+    for name, seconds, best in (
+        ("this project", ours, values["best"]),
+        ("baseline", baseline, baseline_values["best"]),
+    ):
         rate = 60 * len(points) / seconds
         print(f"  {name:<14} {seconds:6.1f} s  {rate:5.1f} trials a minute  best val accuracy {best:.4f}")
-    print(f"{recipe / ours:.1f} times the trials a minute (at least 4 wanted)")
-    print(f"recording the trials takes {100 * told['tracking'] / ours:.1f}% of the wall time (at most 5% wanted)")
-    print(f"a worker takes at most {memory['pss']:.0f} MB (pages shared between workers counted once; 900 wanted), ")
-    print(f"resident {memory['rss']:.0f} MB (counting them in each)")
+    print(f"{baseline / ours:.1f} times the trials a minute (at least 4 wanted)")
+    print(f"recording the trials takes {100 * values['tracking'] / ours:.1f}% of the wall time (at most 5% wanted)")
+    print(f"the memory of a worker is at most {memory['pss']:.0f} MB (shared pages counted once; 900 wanted),")
+    print(f"resident {memory['rss']:.0f} MB (shared pages counted in each worker)")
 
 
 if __name__ == "__main__":

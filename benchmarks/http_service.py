@@ -1,11 +1,11 @@
 """The service against ``mlflow models serve`` with the same model: latency, throughput, memory, swaps under load.
 
-The servers take turns on one core, so that a noisy machine is noisy for all of them; the load comes from another core
+The servers take turns on one core, so that other load affects all of them; the load comes from another core
 over connections that stay open.
-An hour's worth of load is what one person makes who draws without a pause, ten pictures a second: 36,000 requests,
-sent as fast as they are answered, so it shows what requests leave behind and not what time does.
+One hour of a person who draws without a pause is 36,000 requests, ten pictures a second. They are sent as fast as they
+are answered, so the memory measured is that of requests and not of time.
 
-    MNIST_DATA=FOLDER python benchmarks/serving.py [UNITS]
+    MNIST_DATA=FOLDER python benchmarks/http_service.py [UNITS]
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from pathlib import Path
 import numpy as np
 import psutil
 from common import SEED, machine, whole_mnist
-from load import Call, Outcome, load
+from http_load import Call, Outcome, load
 from PIL import Image
 
 SERVER_CORE, CLIENT_CORE = 0, 1
 SECONDS, ROUNDS = 2.0, 5
 CONNECTIONS = 16
-UNITS = 512  # the most that the shipped sweeps try
+UNITS = 512  # maximum of the shipped sweeps
 HOUR = 36_000
 SWAPS = 20
 JSON, PNG = "application/json", "image/png"
 
-# A service whose champions are files of a folder, and its alias another file.
+# A service whose versions are files of a folder; another file names the champion.
 SERVICE = """
 import shutil, sys
 from pathlib import Path
@@ -50,7 +50,7 @@ from serving import server
 from serving.app import Settings, create_app
 from serving.model_manager import ModelArtifact, ModelInfo, ModelManager, load_predictor
 
-class Folder:
+class FolderSource:
     def current(self):
         return Path("champion").read_text()
     def fetch(self, identity, folder):
@@ -63,7 +63,7 @@ class Alone:
 
 if "alone" in sys.argv:
     serving.app.Batcher = Alone
-manager = ModelManager(Folder(), load_predictor)
+manager = ModelManager(FolderSource(), load_predictor)
 manager.check()
 server.run(create_app(manager, Settings(check_seconds=0.2)), server.listen("127.0.0.1", int(sys.argv[1])))
 """
@@ -112,7 +112,7 @@ def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
             if process.poll() is not None:
                 break
             time.sleep(0.2)
-    sys.exit(f"{url}: no server came up")
+    sys.exit(f"{url}: the server did not start")
 
 
 def free_port() -> int:
@@ -122,20 +122,20 @@ def free_port() -> int:
 
 
 def for_seconds(seconds: float) -> Callable[[Outcome], bool]:
-    """Goes on for so long, from the first call."""
+    """A condition that holds for so long from its first call."""
     end: float | None = None
 
-    def never_stop(outcome: Outcome) -> bool:
+    def keep_going(outcome: Outcome) -> bool:
         nonlocal end
         end = end or time.perf_counter() + seconds
         return time.perf_counter() < end
 
-    return never_stop
+    return keep_going
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A server with the calls that are made to it, and what came of them, round by round."""
+    """A server, the calls that are made to it, and the results of each round."""
 
     name: str
     process: psutil.Process
@@ -169,17 +169,17 @@ class Contender:
 
 
 def png(digit: np.ndarray) -> bytes:
-    """As the page sends a drawing: 280 × 280, dark on light."""
+    """A PNG as the page sends it: 280 × 280, dark on light."""
     buffer = BytesIO()
     Image.fromarray(255 - digit).resize((280, 280), Image.Resampling.BICUBIC).save(buffer, "PNG")
     return buffer.getvalue()
 
 
 def swap_under_load(port: int, folder: Path, calls: list[Call]) -> Outcome:
-    """Move the alias so many times, each when the last move has been followed; what the load saw of it."""
+    """Move the alias ``SWAPS`` times under load, each time after the service has followed; the result of the load."""
     swaps, asked = 0, 0.0
 
-    def never_stop(outcome: Outcome) -> bool:
+    def keep_going(outcome: Outcome) -> bool:
         nonlocal swaps, asked
         if time.perf_counter() - asked > 0.1:
             asked = time.perf_counter()
@@ -192,11 +192,11 @@ def swap_under_load(port: int, folder: Path, calls: list[Call]) -> Outcome:
                 swaps += 1
         return True
 
-    return load(port, calls, CONNECTIONS, never_stop)
+    return load(port, calls, CONNECTIONS, keep_going)
 
 
 def cpu_seconds(process: psutil.Process) -> float:
-    """What a server and its children have computed, which other load on the machine does not change much."""
+    """CPU time of a server and its children, which other load on the machine hardly changes."""
     times = [one.cpu_times() for one in (process, *process.children(recursive=True))]
     return sum(time.user + time.system for time in times)
 
