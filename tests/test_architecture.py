@@ -47,7 +47,7 @@ LAYERS = {
     "experiments": (
         ("tracking",),
         ("candidates", "ensembling", "evaluation", "explanation", "reproduction", "selection"),
-        ("registry", "reporting"),
+        ("registry", "reporting", "result_tables"),
         ("comparison", "launch"),
         ("confirmation",),  # launches a sweep
         ("api",),

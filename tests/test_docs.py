@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import subprocess
+import sys
 import tomllib
 import types
 from collections.abc import Iterator
@@ -16,17 +19,16 @@ import typer.main
 from experiments import run_sweep
 from experiments.cli.main import app
 from experiments.sweep_files import SHIPPED
-from search.engines import PRUNERS, SAMPLERS
 from search.spec_file import parse_spec
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in PAGES}
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+PACKAGES = ("mnist_core", "search", "serving", "experiments")
 MAX_README_LINES = 180
 
 RUN_ON_SAMPLE = "run on: embedded sample"
-RUN_WITHOUT_DATA = "run on: no data"
 RUN_ELSEWHERE = "run by a test of its own"
 
 
@@ -92,6 +94,8 @@ def test_every_make_target_is_described_in_contributing() -> None:
 
 
 def test_every_sampler_and_pruner_is_described() -> None:
+    from search.engines import PRUNERS, SAMPLERS
+
     names = {name for known in (SAMPLERS, PRUNERS) for group in known.values() for name in group}
     assert {name for name in names if f"`{name}`" not in TEXTS["docs/sweep-files.md"]} == set()
 
@@ -123,7 +127,7 @@ def test_the_sweep_file_in_the_docs_is_the_one_that_ships() -> None:
 
 def test_every_python_block_says_how_it_is_tested() -> None:
     marks = {example.mark for example in examples()}
-    assert marks <= {RUN_ON_SAMPLE, RUN_WITHOUT_DATA, RUN_ELSEWHERE}
+    assert marks <= {RUN_ON_SAMPLE, RUN_ELSEWHERE}
     assert RUN_ON_SAMPLE in marks
 
 
@@ -138,11 +142,6 @@ def run_blocks(page: str, mark: str) -> None:
 def pages_with(mark: str) -> list[str]:
     """Pages that have a block with the mark."""
     return sorted({example.page for example in examples() if example.mark == mark})
-
-
-@pytest.mark.parametrize("page", pages_with(RUN_WITHOUT_DATA))
-def test_examples_without_data_run(page: str) -> None:
-    run_blocks(page, RUN_WITHOUT_DATA)
 
 
 @pytest.mark.parametrize("page", pages_with(RUN_ON_SAMPLE))
@@ -163,8 +162,40 @@ def test_the_worked_example_of_a_custom_model_works(tmp_path: Path, small_npz: P
     assert 0 < run.value("val_accuracy") < 1
 
 
+def test_the_worked_example_of_a_custom_searcher_passes_the_contract(tmp_path: Path) -> None:
+    for code in blocks("docs/custom-searcher.md", "python"):
+        name = re.match(r"# (\w+\.py)\n", code)
+        assert name
+        (tmp_path / name[1]).write_text(code, encoding="utf-8")
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--rootdir",
+        str(tmp_path),
+        str(tmp_path),
+    ]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(tmp_path)])}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"^\d+ passed", done.stdout.splitlines()[-1])
+
+
+BENCHMARK = r"benchmarks/\w+\.py"
+
+
+def test_every_benchmark_that_is_named_exists() -> None:
+    sources = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+    texts = [*TEXTS.values(), *(path.read_text(encoding="utf-8") for path in [*sources, ROOT / "Makefile"])]
+    named = {name for text in texts for name in re.findall(BENCHMARK, text)}
+    assert named
+    assert {name for name in named if not (ROOT / name).is_file()} == set()
+
+
 ROLES = r":(?:class|func|meth|mod|data|attr|exc):`~?([^`<>]+)`"
-PACKAGES = ("mnist_core", "search", "serving", "experiments")
 
 
 def references() -> Iterator[tuple[str, str, str]]:
