@@ -14,6 +14,8 @@ from docutils import nodes
 from docutils.parsers.rst import Directive
 from docutils.statemachine import StringList
 from sphinx.application import Sphinx
+from sphinx.ext import napoleon
+from sphinx.ext.napoleon.docstring import GoogleDocstring
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
@@ -53,8 +55,6 @@ nitpick_ignore_regex = [
     (r"py:(meth|attr)", r"[A-Za-z]+\.[a-z_]+"),
     # Types as they stand in signatures, by their short names.
     (r"py:class", r"[A-Za-z_]+"),
-    # Napoleon takes the words before a colon in the docstring of a property for a type.
-    (r"py:class", r".* .*"),
 ]
 
 
@@ -84,20 +84,27 @@ class ModuleList(Directive):
 
 
 class PublicNames(ModuleList):
-    """Everything that a module's ``__all__`` names, in that order: ``.. public-names:: experiments``."""
+    """Everything that a module's ``__all__`` names: ``.. public-names:: experiments``."""
 
     def run(self) -> list[nodes.Node]:
         """Parse one ``autofunction`` or ``autoclass`` for each name."""
         (name,) = self.arguments
         module = importlib.import_module(name)
         lines = [f".. py:module:: {name}", ""]
-        for public in module.__all__:
+        for public in sorted(module.__all__, key=lambda name: (name[0].isupper(), name)):  # calls before classes
             value = getattr(module, public)
             kind = "autoclass" if inspect.isclass(value) else "autofunction" if callable(value) else "autodata"
             lines += [f".. {kind}:: {name}.{public}", ""]
             if kind == "autoclass" and not issubclass(value, BaseException):
                 lines[-1:] = ["   :members:", ""]
         return self.parse_lines(lines)
+
+
+class PlainDocstring(GoogleDocstring):
+    """A docstring whose words before a colon are no type, as Napoleon takes them in those of properties."""
+
+    def _consume_inline_attribute(self) -> tuple[str, list[str]]:
+        return "", type(self)(list(self._consume_to_end()), self._config).lines()
 
 
 def skip_constants(app: Sphinx, what: str, name: str, value: object, skip: bool, options: object) -> bool | None:
@@ -120,6 +127,7 @@ def shorten_defaults(
 
 def setup(app: Sphinx) -> None:
     """Add the two directives, and the two events on what is documented."""
+    napoleon.GoogleDocstring = PlainDocstring
     app.connect("autodoc-process-signature", shorten_defaults)
     app.connect("autodoc-skip-member", skip_constants)
     app.add_directive("module-list", ModuleList)
