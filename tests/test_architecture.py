@@ -56,6 +56,10 @@ LAYERS = {
 }
 # Neither imports the other.
 STRANGERS = ({"training", "interpretation"},)
+EXCEPTIONS = {
+    # The values of a model build it, and import the factory, which brings TensorFlow, only then.
+    ("mnist_core/hyperparameters.py", "models"),
+}
 # Of `experiments`, modules that only start the program or list its names.
 ENTRANCES = {"__init__", "__main__"}
 
@@ -125,7 +129,7 @@ def test_layers_import_no_higher_layer(package: str, path: Path) -> None:
         if (other := layer_of(package, part)) is not None
         and (layer is None or other > layer or any({own, part} <= pair for pair in STRANGERS))
     }
-    assert higher == set()
+    assert {part for part in higher if (path.relative_to(ROOT).as_posix(), part) not in EXCEPTIONS} == set()
 
 
 def test_every_layer_exists() -> None:
