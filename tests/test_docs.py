@@ -28,6 +28,8 @@ COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 PACKAGES = ("mnist_core", "search", "serving", "experiments")
 MAX_README_LINES = 180
 
+CODE = re.compile(r"`([a-z_A-Z]+)`")
+
 RUN_ON_SAMPLE = "run on: embedded sample"
 RUN_ELSEWHERE = "run by a test of its own"
 
@@ -67,6 +69,16 @@ def test_every_command_is_described_and_has_a_help_text(name: str) -> None:
     assert f"mnist-search {name}" in TEXTS["docs/commands.md"]
     assert f"`{name}" in TEXTS["README.md"] or f"mnist-search {name}" in TEXTS["README.md"]
     assert COMMANDS[name].help
+
+
+def test_every_call_in_the_reference_and_the_changelog_exists() -> None:
+    import experiments
+
+    calls = re.findall(r"^\| .* \| (.*) \|$", TEXTS["docs/api.md"], re.M)[2:]
+    renamed = TEXTS["CHANGELOG.md"].partition("| before | now |")[2].partition("\n\n")[0]
+    named = {name for line in [*calls, *re.findall(r"\| ([^|]*) \|$", renamed, re.M)] for name in CODE.findall(line)}
+    assert len(named) > len(COMMANDS) / 2
+    assert named - set(experiments.__all__) == set()
 
 
 def test_every_option_has_a_help_text() -> None:
