@@ -2,8 +2,8 @@
 
 One call takes nearly as long for eight images as for one. Measured with 16 connections on one core: 1.6 times the
 requests per second where the champion has 439 hidden units, and a sixth less where it has 128 and a call costs next to
-nothing (``benchmarks/serving.py``). No request is delayed for the sake of a batch: a batch holds what has arrived by
-the next iteration of the event loop.
+nothing (``benchmarks/http_service.py``). No request is delayed for the sake of a batch: a batch holds what has arrived
+by the next iteration of the event loop.
 """
 
 from __future__ import annotations

@@ -23,10 +23,10 @@ os.environ["MNIST_DATA_OF_THE_TESTS"] = FULL_MNIST
 
 # Fixtures that take 10 seconds or more, and those that ask for one by its name while they run. `pytest -n` gives all
 # tests of one group to one process, so that each of these is made once; the others are grouped by file.
-GROUPS = {"server": "server", "any_store": "server", "contest": "contest", "swept": "swept"}
+GROUPS = {"server": "server", "any_store": "server", "mixed_sweep": "mixed_sweep", "finished_sweep": "finished_sweep"}
 # Groups start in this order, the longest first, so that the processes end at about the same time.
 LONGEST_FIRST = (
-    *("server", "swept", "contest", "tests/experiments", "tests/search/executors"),
+    *("server", "finished_sweep", "mixed_sweep", "tests/experiments", "tests/search/executors"),
     *("tests/mnist_core", "tests/test_docs", "tests/serving"),
 )
 

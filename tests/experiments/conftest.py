@@ -28,8 +28,8 @@ from experiments.tracking.queries import find_run
 from experiments.tracking.store import Store
 from mnist_core.data.sources import DataSource, Origin
 from tests.helpers.stores import copy_store, folder_of
-from tests.helpers.sweep_texts import CONTEST, SMALL
-from tests.helpers.sweeps import Run, here
+from tests.helpers.sweep_texts import MIXED, SMALL
+from tests.helpers.sweeps import Run, in_process
 
 # The floor of the gate is for models that were trained on all of MNIST.
 LOW_FLOOR = PromotionPolicy(floor=0)
@@ -53,43 +53,43 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
 
 @pytest.fixture(scope="session")
-def contest(new_store: Callable[[], str], whole_npz: Path) -> SweepResult:
+def mixed_sweep(new_store: Callable[[], str], whole_npz: Path) -> SweepResult:
     """A finished sweep that was not evaluated: two accurate models, one that learned nothing, and a failed trial."""
-    return run_sweep(parse_spec(CONTEST), here(whole_npz, tracking_uri=new_store()))
+    return run_sweep(parse_spec(MIXED), in_process(whole_npz, tracking_uri=new_store()))
 
 
 @pytest.fixture(scope="session")
-def judged(contest: SweepResult, whole_npz: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def evaluated_sweep(mixed_sweep: SweepResult, whole_npz: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a store with the same sweep, its three models evaluated on the test set."""
-    folder = tmp_path_factory.mktemp("judged") / "mlruns"
-    store, test = copy_store(folder_of(contest), folder), TestSet.load(DataSource(Origin.GIVEN, whole_npz))
-    for run in contest.ranked:
+    folder = tmp_path_factory.mktemp("evaluated_sweep") / "mlruns"
+    store, test = copy_store(folder_of(mixed_sweep), folder), TestSet.load(DataSource(Origin.GIVEN, whole_npz))
+    for run in mixed_sweep.ranked:
         evaluate_run(store, run, test)
     return folder
 
 
 @pytest.fixture
-def contest_store(contest: SweepResult, tmp_path: Path) -> Store:
-    """A copy of the store of ``contest`` for this test alone, where the commands look by default."""
-    return copy_store(folder_of(contest), tmp_path / "mlruns")
+def mixed_store(mixed_sweep: SweepResult, tmp_path: Path) -> Store:
+    """A copy of the store of ``mixed_sweep`` for this test alone, where the commands look by default."""
+    return copy_store(folder_of(mixed_sweep), tmp_path / "mlruns")
 
 
 @pytest.fixture
-def judged_store(judged: Path, tmp_path: Path) -> Store:
-    """The same, of ``judged``."""
-    return copy_store(judged, tmp_path / "mlruns")
+def evaluated_store(evaluated_sweep: Path, tmp_path: Path) -> Store:
+    """The same, of ``evaluated_sweep``."""
+    return copy_store(evaluated_sweep, tmp_path / "mlruns")
 
 
 @pytest.fixture(scope="session")
-def promoted(judged: Path, whole_npz: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Makes the folder of a store like ``judged`` in which the named runs were promoted, in order."""
+def promoted(evaluated_sweep: Path, whole_npz: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Makes the folder of a store like ``evaluated_sweep`` in which the named runs were promoted, in order."""
     folders: dict[tuple[str, ...], Path] = {}
     test = TestSet.load(DataSource(Origin.GIVEN, whole_npz))
 
     def folder_with(*names: str) -> Path:
         if names not in folders:
             folders[names] = tmp_path_factory.mktemp("promoted") / "mlruns"
-            store = copy_store(judged, folders[names])
+            store = copy_store(evaluated_sweep, folders[names])
             for name in names:
                 done = promote(store, Candidate(find_run(store, name), "named by the user"), test, LOW_FLOOR)
                 assert done.verdict is Verdict.PASSED
@@ -100,12 +100,12 @@ def promoted(judged: Path, whole_npz: Path, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture
 def whole_test(whole_npz: Path) -> TestSet:
-    """The test set of ``contest``."""
+    """The test set of ``mixed_sweep``."""
     return TestSet.load(DataSource(Origin.GIVEN, whole_npz))
 
 
 @pytest.fixture(scope="session")
-def swept(new_store: Callable[[], str], small_npz: Path) -> SweepResult:
+def finished_sweep(new_store: Callable[[], str], small_npz: Path) -> SweepResult:
     """A finished Bayesian sweep whose trials ran in worker processes."""
     quiet = LaunchOptions(
         data=small_npz, workers=2, tracking_uri=new_store(), on_message=lambda line: None, report=False
@@ -114,16 +114,16 @@ def swept(new_store: Callable[[], str], small_npz: Path) -> SweepResult:
 
 
 @pytest.fixture
-def swept_uri(swept: SweepResult, monkeypatch: pytest.MonkeyPatch) -> str:
-    """URI of the store of ``swept``, set in the environment."""
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", swept.tracking_uri)
+def finished_uri(finished_sweep: SweepResult, monkeypatch: pytest.MonkeyPatch) -> str:
+    """URI of the store of ``finished_sweep``, set in the environment."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", finished_sweep.tracking_uri)
     return os.environ["MLFLOW_TRACKING_URI"]
 
 
 @pytest.fixture
-def swept_store(swept: SweepResult, tmp_path: Path) -> Store:
-    """A copy of the store of ``swept`` for this test alone, where the commands look by default."""
-    return copy_store(folder_of(swept), tmp_path / "mlruns")
+def finished_store(finished_sweep: SweepResult, tmp_path: Path) -> Store:
+    """A copy of the store of ``finished_sweep`` for this test alone, where the commands look by default."""
+    return copy_store(folder_of(finished_sweep), tmp_path / "mlruns")
 
 
 @pytest.fixture

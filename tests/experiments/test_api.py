@@ -107,11 +107,11 @@ def test_a_timeout_may_be_a_text_or_seconds_and_is_checked() -> None:
         run_sweep(load_spec("quick"), timeout="ten minutes")
 
 
-def test_the_sweeps_of_a_store_are_listed_with_the_shipped_ones(swept: SweepResult) -> None:
-    found = list_sweeps(tracking_uri=swept.tracking_uri)
-    assert [sweep.run_id for sweep in found] == [swept.sweep.run_id]
+def test_the_sweeps_of_a_store_are_listed_with_the_shipped_ones(finished_sweep: SweepResult) -> None:
+    found = list_sweeps(tracking_uri=finished_sweep.tracking_uri)
+    assert [sweep.run_id for sweep in found] == [finished_sweep.sweep.run_id]
     assert set(found.shipped) == {path.stem for path in SHIPPED.glob("*.toml")}
-    shows(found, "1 sweep in sqlite", "small", swept.sweep.run_id[:8])
+    shows(found, "1 sweep in sqlite", "small", finished_sweep.sweep.run_id[:8])
 
 
 def test_where_no_store_is_there_no_sweeps_are_listed_and_none_is_made(tmp_path: Path) -> None:
@@ -119,77 +119,77 @@ def test_where_no_store_is_there_no_sweeps_are_listed_and_none_is_made(tmp_path:
     assert not (tmp_path / "none.db").exists()
 
 
-def test_runs_are_listed_by_the_name_of_their_sweep_or_by_its_result(contest: SweepResult) -> None:
+def test_runs_are_listed_by_the_name_of_their_sweep_or_by_its_result(mixed_sweep: SweepResult) -> None:
     for found in (
-        list_runs("contest", tracking_uri=contest.tracking_uri),
-        list_runs(contest),
-        list_runs(contest.sweep, tracking_uri=contest.tracking_uri),
+        list_runs("mixed", tracking_uri=mixed_sweep.tracking_uri),
+        list_runs(mixed_sweep),
+        list_runs(mixed_sweep.sweep, tracking_uri=mixed_sweep.tracking_uri),
     ):
-        assert [run.run_id for run in found.ranked] == [run.run_id for run in contest.ranked]
-        assert {run.run_id for run in found} == {run.run_id for run in contest.runs}
-        assert found[0].run_id == contest.ranked[0].run_id
+        assert [run.run_id for run in found.ranked] == [run.run_id for run in mixed_sweep.ranked]
+        assert {run.run_id for run in found} == {run.run_id for run in mixed_sweep.runs}
+        assert found[0].run_id == mixed_sweep.ranked[0].run_id
     shows(found, "trial-000", "val accuracy")
 
 
-def test_the_best_run_is_selected_by_name_or_by_result(contest: SweepResult) -> None:
-    by_name, by_result = best("contest", tracking_uri=contest.tracking_uri), best(contest, rule="one-se")
-    assert by_name.run.run_id == contest.ranked[0].run_id
+def test_the_best_run_is_selected_by_name_or_by_result(mixed_sweep: SweepResult) -> None:
+    by_name, by_result = best("mixed", tracking_uri=mixed_sweep.tracking_uri), best(mixed_sweep, rule="one-se")
+    assert by_name.run.run_id == mixed_sweep.ranked[0].run_id
     assert by_result.rule is SelectionRule.ONE_SE
     assert by_name.chosen in by_name.ranked
     shows(by_name, by_name.run.title, "chosen", by_name.reason)
 
 
-def test_an_unknown_rule_is_refused_with_the_known_ones(contest: SweepResult) -> None:
+def test_an_unknown_rule_is_refused_with_the_known_ones(mixed_sweep: SweepResult) -> None:
     with pytest.raises(SpecError, match="rule: expected one of best, one-se, smallest, received 'bets'"):
-        best(contest, rule="bets")
+        best(mixed_sweep, rule="bets")
 
 
-def test_a_bound_on_the_size_is_a_bound_on_the_weights(contest: SweepResult) -> None:
+def test_a_bound_on_the_size_is_a_bound_on_the_weights(mixed_sweep: SweepResult) -> None:
     with pytest.raises(NotFoundError, match="no model of at most 3 weights"):
-        best(contest, max_model_size=3)
+        best(mixed_sweep, max_model_size=3)
 
 
-def test_a_value_of_another_kind_is_refused(contest: SweepResult) -> None:
+def test_a_value_of_another_kind_is_refused(mixed_sweep: SweepResult) -> None:
     with pytest.raises(SpecError, match="sweep: expected a name, a sweep or the result of a call, received int"):
-        list_runs(3, tracking_uri=contest.tracking_uri)  # type: ignore[arg-type]
+        list_runs(3, tracking_uri=mixed_sweep.tracking_uri)  # type: ignore[arg-type]
     with pytest.raises(SpecError, match="run: expected a name, a run or the result of a call, received SweepRecord"):
-        evaluate(contest.sweep, tracking_uri=contest.tracking_uri)  # type: ignore[arg-type]
+        evaluate(mixed_sweep.sweep, tracking_uri=mixed_sweep.tracking_uri)  # type: ignore[arg-type]
 
 
-def test_a_run_is_evaluated_once_and_the_others_of_its_sweep_are_counted(judged_store: Store) -> None:
+def test_a_run_is_evaluated_once_and_the_others_of_its_sweep_are_counted(evaluated_store: Store) -> None:
     lines: list[str] = []
-    by_name = evaluate("contest/trial-000", on_message=lines.append)
+    by_name = evaluate("mixed/trial-000", on_message=lines.append)
     assert not by_name.is_new
     assert by_name.other_runs == 2
     assert [line.partition(",")[0] for line in lines] == [
         "evaluated already",
         "2 other runs of this sweep were evaluated on this test set too: to choose among them by it is to tune on it",
     ]
-    for target in (by_name, by_name.run, best("contest", rule="best")):
+    for target in (by_name, by_name.run, best("mixed", rule="best")):
         assert evaluate(target, on_message=lines.append).labels.shape == by_name.labels.shape
-    shows(by_name, "contest/trial-000 on the", "accuracy", "precision")
+    shows(by_name, "mixed/trial-000 on the", "accuracy", "precision")
 
 
 def test_an_evaluation_on_named_data_may_be_of_other_data_and_says_so(
-    contest_store: Store, whole_npz: Path, tmp_path: Path
+    mixed_store: Store, whole_npz: Path, tmp_path: Path
 ) -> None:
     with np.load(whole_npz) as archive:
         arrays = dict(archive)
     arrays["x_train"][0, 0, 0] ^= 1
     np.savez_compressed(tmp_path / "changed.npz", **arrays)
     lines: list[str] = []
-    evaluation = evaluate("contest/trial-000", data=tmp_path / "changed.npz", on_message=lines.append)
+    evaluation = evaluate("mixed/trial-000", data=tmp_path / "changed.npz", on_message=lines.append)
     assert evaluation.is_new
     assert lines == [f"{tmp_path / 'changed.npz'}: other data than the run was trained on"]
 
 
-def test_a_run_is_explained_from_its_name_or_its_evaluation(judged_store: Store) -> None:
-    explanation = explain(evaluate("contest/trial-000", on_message=lambda line: None))
-    assert explanation.run.title == "contest/trial-000"
-    shows(explanation, "contest/trial-000", explanation.drawn[0].file)
+def test_a_run_is_explained_from_its_name_or_its_evaluation(evaluated_store: Store) -> None:
+    explanation = explain(evaluate("mixed/trial-000", on_message=lambda line: None))
+    assert explanation.run.title == "mixed/trial-000"
+    shows(explanation, "mixed/trial-000", explanation.drawn[0].file)
 
 
-def test_a_run_is_reproduced_with_a_line_for_each_epoch(swept_store: Store) -> None:
+def test_a_run_is_reproduced_with_a_line_for_each_epoch(finished_store: Store) -> None:
     lines: list[str] = []
     done = reproduce("small/0", on_message=lines.append)
     assert done.is_identical
@@ -197,7 +197,7 @@ def test_a_run_is_reproduced_with_a_line_for_each_epoch(swept_store: Store) -> N
     shows(done, "small/trial-000", "identical", "best epoch")
 
 
-def test_a_report_is_logged_and_written_to_a_file(swept_store: Store, tmp_path: Path) -> None:
+def test_a_report_is_logged_and_written_to_a_file(finished_store: Store, tmp_path: Path) -> None:
     made = report("small", out=tmp_path / "page.html")
     assert (tmp_path / "page.html").read_text(encoding="utf-8") == made.page
     shows(made, "report.html", made.plots[0].file)
@@ -205,32 +205,32 @@ def test_a_report_is_logged_and_written_to_a_file(swept_store: Store, tmp_path: 
         report("small", out=tmp_path)
 
 
-def test_sweeps_are_compared_by_name_or_by_value(contest: SweepResult, command: Run, contest_store: Store) -> None:
-    compared = compare(contest, contest.sweep)
-    assert [each.name for each in compared] == ["contest", "contest"]
+def test_sweeps_are_compared_by_name_or_by_value(mixed_sweep: SweepResult, command: Run, mixed_store: Store) -> None:
+    compared = compare(mixed_sweep, mixed_sweep.sweep)
+    assert [each.name for each in compared] == ["mixed", "mixed"]
     assert compared.differences == []
-    shows(compared, "best accuracy", "contest")
-    code, out, _ = command("compare", "contest", "contest")
+    shows(compared, "best accuracy", "mixed")
+    code, out, _ = command("compare", "mixed", "mixed")
     assert code == 0
     assert [line.split() for line in out.splitlines()] == [line.split() for line in repr(compared).splitlines()]
 
 
-def test_an_ensemble_is_measured_and_registered_as_a_run(contest_store: Store) -> None:
-    measured = ensemble("contest", top=2)
+def test_an_ensemble_is_measured_and_registered_as_a_run(mixed_store: Store) -> None:
+    measured = ensemble("mixed", top=2)
     assert measured.run is None
     shows(measured, "mean of 2", "best alone")
-    registered = ensemble("contest", top=2, register=True)
+    registered = ensemble("mixed", top=2, register=True)
     assert registered.run is not None
     assert evaluate(registered, on_message=lambda line: None).run.run_id == registered.run.run_id
 
 
-def test_a_selection_is_promoted_rolled_back_and_exported(judged_store: Store, tmp_path: Path) -> None:
-    first = promote("contest/trial-000", floor=0, explain=False)
-    second = promote(best("contest"), floor=0, margin=1, explain=False)
+def test_a_selection_is_promoted_rolled_back_and_exported(evaluated_store: Store, tmp_path: Path) -> None:
+    first = promote("mixed/trial-000", floor=0, explain=False)
+    second = promote(best("mixed"), floor=0, margin=1, explain=False)
     assert (first.verdict, second.verdict) == (Verdict.PASSED, Verdict.PASSED)
     versions = list_versions()
     assert [version.version for version in versions] == [second.version.version, first.version.version][: len(versions)]
-    shows(versions, "champion", "contest/trial-000")
+    shows(versions, "champion", "mixed/trial-000")
     shows(second, second.version.title, "passed")
     if not second.already_champion:
         undone = rollback(reason="a test")
@@ -246,14 +246,14 @@ def test_a_selection_is_promoted_rolled_back_and_exported(judged_store: Store, t
 
 
 def test_a_new_champion_is_explained_and_an_error_of_that_is_only_reported(
-    judged_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    evaluated_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_images(*arguments: object) -> None:
         raise DataError("no images")
 
     monkeypatch.setattr("experiments.explanation.load_validation", no_images)
     lines: list[str] = []
-    promotion = promote("contest/trial-000", floor=0, on_message=lines.append)
+    promotion = promote("mixed/trial-000", floor=0, on_message=lines.append)
     assert promotion.verdict is Verdict.PASSED
     assert lines == [
         f"no plots: no images; to plot them: mnist-search explain {promotion.version.run_id}",
@@ -263,12 +263,12 @@ def test_a_new_champion_is_explained_and_an_error_of_that_is_only_reported(
     assert explain_champion(promotion, on_message=lines.append) is None
 
 
-def test_the_candidate_of_a_sweep_is_the_one_that_promote_takes(contest: SweepResult) -> None:
-    of_result, of_selection = choose_candidate(contest), choose_candidate(best(contest))
+def test_the_candidate_of_a_sweep_is_the_one_that_promote_takes(mixed_sweep: SweepResult) -> None:
+    of_result, of_selection = choose_candidate(mixed_sweep), choose_candidate(best(mixed_sweep))
     assert of_result == of_selection
-    assert of_result.reason.startswith("of sweep contest, by rule best: ")
-    named = choose_candidate(contest.ranked[1], tracking_uri=contest.tracking_uri)
-    assert (named.run.run_id, named.reason) == (contest.ranked[1].run_id, "named by the user")
+    assert of_result.reason.startswith("of sweep mixed, by rule best: ")
+    named = choose_candidate(mixed_sweep.ranked[1], tracking_uri=mixed_sweep.tracking_uri)
+    assert (named.run.run_id, named.reason) == (mixed_sweep.ranked[1].run_id, "named by the user")
     assert choose_candidate(named) is named
 
 

@@ -71,7 +71,7 @@ def test_a_warning_names_sweeps_on_different_data() -> None:
     assert sentence.endswith("accuracies are not comparable")
 
 
-def test_compare_prints_the_sweeps_of_the_store(command: Run, swept_uri: str) -> None:
+def test_compare_prints_the_sweeps_of_the_store(command: Run, finished_uri: str) -> None:
     code, out, _ = command("compare", "small", "small")
     assert code == 0
     assert out.splitlines()[0].split() == ["small", "small"]
@@ -79,7 +79,7 @@ def test_compare_prints_the_sweeps_of_the_store(command: Run, swept_uri: str) ->
 
 
 def test_report_names_each_plot_and_writes_the_page_to_the_given_folder(
-    command: Run, swept_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: Run, finished_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
         reports, "render_plot", lambda sketch: reports.RenderedPlot(sketch.name, sketch.title, problem="left out")
@@ -101,14 +101,14 @@ def test_report_names_each_plot_and_writes_the_page_to_the_given_folder(
     ],
     ids=" ".join,
 )
-def test_a_mistake_is_one_line(words: tuple[str, ...], told: str, command: Run, swept_uri: str) -> None:
+def test_a_mistake_is_one_line(words: tuple[str, ...], told: str, command: Run, finished_uri: str) -> None:
     code, _, err = command(*words)
     assert code == 2
     assert told in err
     assert err.count("\n") == 1
 
 
-def test_comparing_and_reporting_load_no_tensorflow(swept_uri: str) -> None:
+def test_comparing_and_reporting_load_no_tensorflow(finished_uri: str) -> None:
     code = (
         "import sys; from experiments.cli.main import app\n"
         "try: app(['compare', 'small', 'small'])\nexcept SystemExit: pass\n"

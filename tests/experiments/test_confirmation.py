@@ -17,8 +17,8 @@ from mnist_core.errors import DataError, SpecError
 from search.sweep import EndReason
 from search.trial import TrialState
 from tests.helpers.factories import run
-from tests.helpers.sweep_texts import CONTEST
-from tests.helpers.sweeps import Run, Watcher, here
+from tests.helpers.sweep_texts import MIXED
+from tests.helpers.sweeps import Run, Watcher, in_process
 
 SHORT = ["training.epochs=1"]
 
@@ -28,21 +28,21 @@ def tried(result: SweepResult) -> Counter[tuple[str, str]]:
 
 
 @pytest.fixture
-def confirmed(contest_store: Store, whole_npz: Path) -> SweepResult:
-    """The contest, its best two tried again with two seeds each."""
-    return confirm_sweep("contest", top=2, seeds=2, options=here(whole_npz))
+def confirmed(mixed_store: Store, whole_npz: Path) -> SweepResult:
+    """The mixed sweep, its best two tried again with two seeds each."""
+    return confirm_sweep("mixed", top=2, seeds=2, options=in_process(whole_npz))
 
 
 def test_the_best_configurations_are_trained_again_each_with_unused_seeds(
-    confirmed: SweepResult, contest: SweepResult
+    confirmed: SweepResult, mixed_sweep: SweepResult
 ) -> None:
     assert tried(confirmed) == Counter((size, seed) for size in ("64", "24") for seed in ("1", "2"))
-    assert confirmed.sweep.name == "contest-confirmation"
-    assert confirmed.sweep.tags["confirms"] == contest.sweep.run_id
-    assert confirmed.sweep.tags["dataset_digest"] == contest.sweep.tags["dataset_digest"]
+    assert confirmed.sweep.name == "mixed-confirmation"
+    assert confirmed.sweep.tags["confirms"] == mixed_sweep.sweep.run_id
+    assert confirmed.sweep.tags["dataset_digest"] == mixed_sweep.sweep.tags["dataset_digest"]
     # All else is as it was.
-    for name in contest.runs[0].params.keys() - {"hidden_size", "seed"}:
-        assert {one.params[name] for one in confirmed.runs} == {contest.runs[0].params[name]}
+    for name in mixed_sweep.runs[0].params.keys() - {"hidden_size", "seed"}:
+        assert {one.params[name] for one in confirmed.runs} == {mixed_sweep.runs[0].params[name]}
 
 
 def test_all_configurations_are_tried_with_one_seed_before_the_next_seed(confirmed: SweepResult) -> None:
@@ -50,68 +50,68 @@ def test_all_configurations_are_tried_with_one_seed_before_the_next_seed(confirm
 
 
 def test_configurations_are_ranked_by_their_means_and_the_best_mean_is_promoted(
-    confirmed: SweepResult, command: Run, contest_store: Store
+    confirmed: SweepResult, command: Run, mixed_store: Store
 ) -> None:
     first, second = configurations(confirmed.runs)
     assert first.mean("val_accuracy") >= second.mean("val_accuracy")
     assert {len(first.runs), len(second.runs)} == {2}
-    _, out, _ = command("best", "contest-confirmation")
+    _, out, _ = command("best", "mixed-confirmation")
     low, high = first.interval("val_accuracy") or (0, 0)
     assert f"{first.mean('val_accuracy'):.4f}  {low:.4f} to {high:.4f}" in out
-    code, out, _ = command("promote", "contest-confirmation", "--yes", "--no-explain", "--floor", "0")
+    code, out, _ = command("promote", "mixed-confirmation", "--yes", "--no-explain", "--floor", "0")
     assert code == 0
     assert "the best mean val_accuracy" in out
-    assert read_versions(contest_store, "mnist-classifier")[0].run_id == first.run.run_id
+    assert read_versions(mixed_store, "mnist-classifier")[0].run_id == first.run.run_id
 
 
-def test_a_confirmation_that_was_interrupted_is_resumed_like_any_sweep(contest_store: Store, whole_npz: Path) -> None:
+def test_a_confirmation_that_was_interrupted_is_resumed_like_any_sweep(mixed_store: Store, whole_npz: Path) -> None:
     watcher = Watcher()
-    stopped = confirm_sweep("contest", 1, 2, here(whole_npz, watcher, stop=lambda: len(watcher.ended) == 1))
+    stopped = confirm_sweep("mixed", 1, 2, in_process(whole_npz, watcher, stop=lambda: len(watcher.ended) == 1))
     assert stopped.ending is EndReason.INTERRUPTED
-    done = resume_sweep("contest-confirmation", here(whole_npz))
+    done = resume_sweep("mixed-confirmation", in_process(whole_npz))
     assert tried(done) == {("64", "1"): 1, ("64", "2"): 1}
     assert {one.run_id for one in stopped.runs if one.state is TrialState.COMPLETE} < {one.run_id for one in done.runs}
 
 
-def test_a_second_confirmation_uses_other_seeds(contest_store: Store, whole_npz: Path) -> None:
+def test_a_second_confirmation_uses_other_seeds(mixed_store: Store, whole_npz: Path) -> None:
     for expected in (["1", "2"], ["3", "4"]):
-        done = confirm_sweep("contest", 1, 2, here(whole_npz))
+        done = confirm_sweep("mixed", 1, 2, in_process(whole_npz))
         assert [one.params["seed"] for one in done.runs] == expected
     # One that confirms a confirmation too.
-    third = confirm_sweep("contest-confirmation", 1, 2, here(whole_npz))
+    third = confirm_sweep("mixed-confirmation", 1, 2, in_process(whole_npz))
     assert [one.params["seed"] for one in third.runs] == ["5", "6"]
 
 
 def test_planned_seeds_of_an_interrupted_confirmation_are_not_used_by_another(
-    contest_store: Store, whole_npz: Path
+    mixed_store: Store, whole_npz: Path
 ) -> None:
-    stopped = confirm_sweep("contest", 1, 3, here(whole_npz, timeout=1e-9))
+    stopped = confirm_sweep("mixed", 1, 3, in_process(whole_npz, timeout=1e-9))
     assert stopped.runs == []
-    contest_store.client.update_run(stopped.sweep.run_id, status="RUNNING")  # as one that is under way
-    assert [one.params["seed"] for one in confirm_sweep("contest", 1, 2, here(whole_npz)).runs] == ["4", "5"]
+    mixed_store.client.update_run(stopped.sweep.run_id, status="RUNNING")  # as one that is under way
+    assert [one.params["seed"] for one in confirm_sweep("mixed", 1, 2, in_process(whole_npz)).runs] == ["4", "5"]
 
 
-def test_a_confirmation_of_another_sweep_reserves_no_seeds(contest_store: Store, whole_npz: Path) -> None:
-    confirm_sweep("contest", 1, 2, here(whole_npz, timeout=1e-9))
-    other = run_sweep(parse_spec(CONTEST, ["name=other", *SHORT]), here(whole_npz))
-    assert planned_seeds(contest_store, other.sweep) == set()
+def test_a_confirmation_of_another_sweep_reserves_no_seeds(mixed_store: Store, whole_npz: Path) -> None:
+    confirm_sweep("mixed", 1, 2, in_process(whole_npz, timeout=1e-9))
+    other = run_sweep(parse_spec(MIXED, ["name=other", *SHORT]), in_process(whole_npz))
+    assert planned_seeds(mixed_store, other.sweep) == set()
 
 
-def test_the_command_shows_means_and_what_to_promote(command: Run, contest_store: Store, whole_npz: Path) -> None:
+def test_the_command_shows_means_and_what_to_promote(command: Run, mixed_store: Store, whole_npz: Path) -> None:
     words = ["--top", "1", "--seeds", "2", "--workers", "1", "--data", str(whole_npz)]
-    code, out, _ = command("confirm", "contest", *words)
+    code, out, _ = command("confirm", "mixed", *words)
     assert code == 0
     assert "mean val accuracy" in out
-    best = configurations([find_run(contest_store, f"contest-confirmation/{number}") for number in (0, 1)])[0].run
+    best = configurations([find_run(mixed_store, f"mixed-confirmation/{number}") for number in (0, 1)])[0].run
     assert f"best run: {best.name}, id {best.run_id}" in out
-    assert "mnist-search promote contest-confirmation" in out
+    assert "mnist-search promote mixed-confirmation" in out
 
 
-def test_a_sweep_with_a_numbered_name_is_confirmed_under_that_name(contest_store: Store, whole_npz: Path) -> None:
-    line = [line for line in CONTEST.splitlines() if "able too" not in line and "nothing" not in line]
+def test_a_sweep_with_a_numbered_name_is_confirmed_under_that_name(mixed_store: Store, whole_npz: Path) -> None:
+    line = [line for line in MIXED.splitlines() if "able too" not in line and "nothing" not in line]
     spec = parse_spec("\n".join(line for line in line if "overflow" not in line), SHORT)
-    assert run_sweep(spec, here(whole_npz)).sweep.name == "contest-2"
-    assert confirm_sweep("contest-2", 1, 2, here(whole_npz, timeout=1e-9)).sweep.name == "contest-2-confirmation"
+    assert run_sweep(spec, in_process(whole_npz)).sweep.name == "mixed-2"
+    assert confirm_sweep("mixed-2", 1, 2, in_process(whole_npz, timeout=1e-9)).sweep.name == "mixed-2-confirmation"
 
 
 @pytest.mark.parametrize(
@@ -120,12 +120,12 @@ def test_a_sweep_with_a_numbered_name_is_confirmed_under_that_name(contest_store
 )
 def test_fewer_than_one_configuration_or_two_seeds_are_refused(top: int, seeds: int, message: str) -> None:
     with pytest.raises(SpecError, match=message):
-        confirm_sweep("contest", top, seeds)
+        confirm_sweep("mixed", top, seeds)
 
 
-def test_a_confirmation_on_other_data_is_refused(contest_store: Store, other_npz: Path) -> None:
+def test_a_confirmation_on_other_data_is_refused(mixed_store: Store, other_npz: Path) -> None:
     with pytest.raises(DataError, match="not the data of this sweep"):
-        confirm_sweep("contest", 1, 2, here(other_npz))
+        confirm_sweep("mixed", 1, 2, in_process(other_npz))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from experiments.tracking.records import Tag
 from mnist_core.errors import SpecError
 from search.sweep import EndReason
 from search.trial import TrialState
-from tests.helpers.sweeps import here
+from tests.helpers.sweeps import in_process
 
 OWN = """
 name = "own"
@@ -37,7 +37,7 @@ def ignored(line: str) -> None:
 
 @pytest.mark.usefixtures("store_at_hand")
 def test_a_custom_model_is_swept_on_custom_data_and_evaluated() -> None:
-    result = run_sweep(parse_spec(OWN), here(None))
+    result = run_sweep(parse_spec(OWN), in_process(None))
     uri = result.tracking_uri
     assert len(result.ranked) == 2
     best = result.best

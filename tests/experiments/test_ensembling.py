@@ -35,7 +35,7 @@ from mnist_core.errors import NotFoundError, SpecError, StoreError
 from mnist_core.models.saved_model import load_model, predict
 from search.trial import TrialState
 from tests.helpers.stores import copy_store, folder_of
-from tests.helpers.sweeps import here
+from tests.helpers.sweeps import in_process
 
 BOTH = """
 name = "both"
@@ -59,7 +59,7 @@ hidden_size = 16
 
 @pytest.fixture(scope="module")
 def both(new_store: Callable[[], str], small_npz: Path) -> SweepResult:
-    return run_sweep(parse_spec(BOTH), here(small_npz, tracking_uri=new_store()))
+    return run_sweep(parse_spec(BOTH), in_process(small_npz, tracking_uri=new_store()))
 
 
 @pytest.fixture(scope="module")
@@ -97,12 +97,12 @@ def test_a_run_has_the_parameters_of_its_architecture_and_no_others(both: SweepR
 
 
 def test_a_conditional_sweep_that_is_done_has_nothing_left_to_resume(both: SweepResult) -> None:
-    again = resume_sweep("both", here(None, tracking_uri=both.tracking_uri))
+    again = resume_sweep("both", in_process(None, tracking_uri=both.tracking_uri))
     assert len(again.runs) == 3
 
 
 def test_the_best_of_a_conditional_sweep_are_confirmed_with_fresh_seeds(both: SweepResult) -> None:
-    options = here(None, tracking_uri=both.tracking_uri)
+    options = in_process(None, tracking_uri=both.tracking_uri)
     confirmed = confirm_sweep("both", top=3, seeds=2, options=options)
     assert len(confirmed.ranked) == 6
     assert sorted(run.params.get("filters", "") for run in confirmed.ranked) == ["", "", "2", "2", "4", "4"]
@@ -188,7 +188,7 @@ def test_an_ensemble_is_promoted_explained_and_served_like_any_run(
 def test_an_ensemble_is_neither_resumed_nor_confirmed_nor_combined_again(
     both: SweepResult, store: Store, source: DataSource
 ) -> None:
-    options = here(None, tracking_uri=both.tracking_uri)
+    options = in_process(None, tracking_uri=both.tracking_uri)
     for attempt in (
         lambda: resume_sweep("both-ensemble", options),
         lambda: confirm_sweep("both-ensemble", options=options),

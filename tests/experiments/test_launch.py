@@ -20,19 +20,19 @@ from search.sweep import EndReason
 from search.trial import TrialState
 from search.worker import WorkerContext
 from tests.helpers.sweep_texts import SMALL, SMALL_GRID
-from tests.helpers.sweeps import EVERY_GRID_POINT_ONCE, Watcher, here, points, states, stored_sweep
+from tests.helpers.sweeps import EVERY_GRID_POINT_ONCE, Watcher, in_process, points, states, stored_sweep
 
 pytestmark = pytest.mark.usefixtures("store_at_hand")
 
 
 def test_a_grid_trains_every_point_once_and_shares_its_parameters_with_bayesian_sweeps(
-    small_npz: Path, swept: SweepResult
+    small_npz: Path, finished_sweep: SweepResult
 ) -> None:
-    result = run_sweep(parse_spec(SMALL_GRID), here(small_npz))
+    result = run_sweep(parse_spec(SMALL_GRID), in_process(small_npz))
     assert result.ending is EndReason.DONE
     assert points(result.runs) == EVERY_GRID_POINT_ONCE
     assert result.best is not None
-    assert result.best.params.keys() == swept.runs[0].params.keys()
+    assert result.best.params.keys() == finished_sweep.runs[0].params.keys()
 
 
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -40,14 +40,14 @@ def test_a_signal_ends_a_sweep_cleanly_and_resuming_runs_exactly_what_is_missing
     small_npz: Path, number: signal.Signals, exit_code: int
 ) -> None:
     watcher = Watcher(after=2, do=lambda: signal.raise_signal(number))
-    interrupted = run_sweep(parse_spec(SMALL_GRID), here(small_npz, watcher))
+    interrupted = run_sweep(parse_spec(SMALL_GRID), in_process(small_npz, watcher))
     assert interrupted.ending is EndReason.INTERRUPTED
     assert interrupted.exit_code == exit_code
     assert interrupted.sweep.state is SweepState.KILLED
     assert states(interrupted)[TrialState.COMPLETE] == 2
     assert states(interrupted)[TrialState.RUNNING] == 0
 
-    resumed = resume_sweep("small-grid", here(small_npz))
+    resumed = resume_sweep("small-grid", in_process(small_npz))
     assert resumed.ending is EndReason.DONE
     assert resumed.sweep.run_id == interrupted.sweep.run_id
     assert resumed.sweep.state is SweepState.FINISHED
@@ -57,11 +57,11 @@ def test_a_signal_ends_a_sweep_cleanly_and_resuming_runs_exactly_what_is_missing
 
 
 def test_a_timeout_starts_no_more_trials_and_what_is_missing_can_be_run_later(small_npz: Path) -> None:
-    result = run_sweep(parse_spec(SMALL_GRID), here(small_npz, timeout=1e-9))
+    result = run_sweep(parse_spec(SMALL_GRID), in_process(small_npz, timeout=1e-9))
     assert result.ending is EndReason.TIMED_OUT
     assert len(result.runs) == 0
     assert result.best is None
-    assert points(resume_sweep("small-grid", here(small_npz)).runs) == EVERY_GRID_POINT_ONCE
+    assert points(resume_sweep("small-grid", in_process(small_npz)).runs) == EVERY_GRID_POINT_ONCE
 
 
 @pytest.mark.parametrize(("text", "waits"), [(SMALL, True), (SMALL_GRID, False)], ids=["pruner", "no pruner"])
@@ -74,13 +74,13 @@ def test_workers_wait_for_a_decision_after_each_epoch_only_with_a_pruner(
         contexts.append(context)
         return InProcessExecutor(context)
 
-    run_sweep(parse_spec(text), here(small_npz, timeout=1e-9, executor=keep))
+    run_sweep(parse_spec(text), in_process(small_npz, timeout=1e-9, executor=keep))
     assert [context.pruning for context in contexts] == [waits]
 
 
 def test_a_second_sweep_of_the_same_name_gets_the_next_free_name(small_npz: Path) -> None:
     spec = parse_spec(SMALL, ["trials=1", "training.epochs=1"])
-    names = [run_sweep(spec, here(small_npz)).sweep.name for _ in range(3)]
+    names = [run_sweep(spec, in_process(small_npz)).sweep.name for _ in range(3)]
     assert names == ["small", "small-2", "small-3"]
 
 
@@ -92,7 +92,7 @@ def test_a_sampler_that_can_model_no_parameter_is_refused() -> None:
 def test_a_message_names_parameters_that_the_sampler_draws_at_random(small_npz: Path) -> None:
     messages: list[str] = []
     mixed = ["sampler='cmaes'", "pruner='none'", "trials=1", "training.epochs=1", "space.dropout=[0.0, 0.1]"]
-    run_sweep(parse_spec(SMALL, mixed), replace(here(small_npz), on_message=messages.append))
+    run_sweep(parse_spec(SMALL, mixed), replace(in_process(small_npz), on_message=messages.append))
     assert messages[0] == "sampler 'cmaes' draws dropout at random: it models ranges that every point has"
 
 
@@ -112,7 +112,7 @@ def test_a_count_of_validation_images_that_the_data_does_not_have_is_refused_bef
     small_npz: Path,
 ) -> None:
     with pytest.raises(DataError, match=r"data.validation: expected 10 to 990 of 1,000 images, received 6000"):
-        run_sweep(parse_spec(SMALL, ["data.validation=6000"]), here(small_npz))
+        run_sweep(parse_spec(SMALL, ["data.validation=6000"]), in_process(small_npz))
     assert MlflowClient(tracking_uri()).get_experiment_by_name("mnist-search") is None
 
 
@@ -124,7 +124,7 @@ def test_settings_out_of_range_are_refused(settings: dict[str, Any], message: st
 
 def test_a_space_with_fewer_points_than_trials_ends_exhausted(small_npz: Path) -> None:
     spec = parse_spec(SMALL_GRID, ["engine=optuna", "sampler=random", "trials=9", "space.dropout=0.0"])
-    result = run_sweep(spec, here(small_npz))
+    result = run_sweep(spec, in_process(small_npz))
     assert result.ending is EndReason.EXHAUSTED
     assert result.sweep.state is SweepState.FINISHED
     assert sorted(run.params["hidden_size"] for run in result.runs) == ["16", "8"]
@@ -132,7 +132,7 @@ def test_a_space_with_fewer_points_than_trials_ends_exhausted(small_npz: Path) -
 
 def test_a_sweep_can_be_stopped_by_its_caller(small_npz: Path) -> None:
     watcher = Watcher()
-    result = run_sweep(parse_spec(SMALL_GRID), here(small_npz, watcher, stop=lambda: len(watcher.ended) == 1))
+    result = run_sweep(parse_spec(SMALL_GRID), in_process(small_npz, watcher, stop=lambda: len(watcher.ended) == 1))
     assert result.ending is EndReason.INTERRUPTED
     assert result.exit_code == 0
     assert states(result)[TrialState.COMPLETE] == 1
@@ -144,14 +144,14 @@ def test_a_second_signal_ends_at_once_and_is_recorded_as_an_interruption(small_n
         signal.raise_signal(signal.SIGTERM)
 
     with pytest.raises(SystemExit) as end:
-        run_sweep(parse_spec(SMALL_GRID), here(small_npz, Watcher(after=1, do=twice)))
+        run_sweep(parse_spec(SMALL_GRID), in_process(small_npz, Watcher(after=1, do=twice)))
     assert end.value.code == 143
     sweep, runs = stored_sweep("small-grid")
     assert sweep.state is SweepState.KILLED
     assert TrialState.RUNNING not in {run.state for run in runs}
 
 
-def test_the_repr_of_a_result_is_one_line(swept: SweepResult) -> None:
-    assert swept.best is not None
-    accuracy = swept.best.value("val_accuracy")
-    assert repr(swept) == f"<SweepResult 'small' done, 4 runs, best {swept.best.name} {accuracy:.4f}>"
+def test_the_repr_of_a_result_is_one_line(finished_sweep: SweepResult) -> None:
+    assert finished_sweep.best is not None
+    accuracy = finished_sweep.best.value("val_accuracy")
+    assert repr(finished_sweep) == f"<SweepResult 'small' done, 4 runs, best {finished_sweep.best.name} {accuracy:.4f}>"

@@ -14,7 +14,7 @@ from experiments.cli.main import app
 from experiments.confirmation import confirm_sweep
 from experiments.tracking.records import RunRecord
 from search.objectives import VAL_ACCURACY
-from tests.helpers.sweeps import here
+from tests.helpers.sweeps import in_process
 
 FRONT = """
 name = "front"
@@ -33,7 +33,7 @@ hidden_size = { low = 1, high = 32, log = true }
 @pytest.fixture(scope="module")
 def resumed(new_store: Callable[[], str], small_npz: Path) -> SweepResult:
     """A sweep that was interrupted after three trials and then brought to its end."""
-    options = here(small_npz, tracking_uri=new_store())
+    options = in_process(small_npz, tracking_uri=new_store())
     run_sweep(parse_spec(FRONT, ["trials=3"]), options)
     return resume_sweep("front", options, settings=["trials=5"])
 
@@ -71,7 +71,7 @@ def test_best_with_a_maximum_number_of_weights_selects_the_best_within_it(resume
 
 
 def test_the_best_by_the_first_objective_are_confirmed(resumed: SweepResult, small_npz: Path) -> None:
-    options = here(small_npz, tracking_uri=resumed.tracking_uri)
+    options = in_process(small_npz, tracking_uri=resumed.tracking_uri)
     confirmed = confirm_sweep("front", top=1, seeds=2, options=options)
     assert len(confirmed.ranked) == 2
     assert confirmed.spec.objectives == (VAL_ACCURACY,)

@@ -15,7 +15,7 @@ from search.sweep import EndReason
 from search.trial import TrialState
 from tests.helpers.recorded_store import FIXTURES, make_store
 from tests.helpers.stores import aliases_of
-from tests.helpers.sweeps import Run, here, stored_sweep
+from tests.helpers.sweeps import Run, in_process, stored_sweep
 
 pytestmark = pytest.mark.usefixtures("old_store")
 
@@ -51,7 +51,7 @@ def test_its_sweeps_runs_and_champions_are_listed(command: Run) -> None:
 def test_its_killed_sweep_is_resumed(whole_npz: Path) -> None:
     _, runs = stored_sweep("early")
     before = {run.run_id for run in runs}
-    resumed = resume_sweep("early", here(whole_npz), take_over=True)
+    resumed = resume_sweep("early", in_process(whole_npz), take_over=True)
     assert resumed.ending is EndReason.DONE
     assert sorted(run.number for run in resumed.runs if run.state.is_finished) == list(range(6))
     assert before < {run.run_id for run in resumed.runs}

@@ -15,32 +15,32 @@ from experiments.tracking.queries import find_run
 from experiments.tracking.store import Store
 from mnist_core.errors import ParameterError
 from tests.helpers.stores import aliases_of, copy_store, evaluations_of, model_file, registry_of
-from tests.helpers.sweep_texts import CONTEST
-from tests.helpers.sweeps import Run, here
+from tests.helpers.sweep_texts import MIXED
+from tests.helpers.sweeps import Run, in_process
 
-ABLE, ABLE_TOO, POOR, FAILED = (f"contest/trial-{number:03d}" for number in range(4))
+ABLE, ABLE_TOO, POOR, FAILED = (f"mixed/trial-{number:03d}" for number in range(4))
 LOW = ("--yes", "--no-explain", "--floor", "0.5")
 Refused = Callable[..., str]
 
 
 @pytest.fixture
-def judged_store(promoted: Callable[..., Path], tmp_path: Path) -> Store:
-    """A copy of the store of ``judged`` in which version 1, of the second run, is champion."""
+def evaluated_store(promoted: Callable[..., Path], tmp_path: Path) -> Store:
+    """A copy of the store of ``evaluated_sweep`` in which version 1, of the second run, is champion."""
     return copy_store(promoted(ABLE_TOO), tmp_path / "mlruns")
 
 
 @pytest.fixture
-def refused(command: Run, judged_store: Store) -> Refused:
+def refused(command: Run, evaluated_store: Store) -> Refused:
     """Run a command that has to be refused while version 1 is the champion; its one line of output."""
 
     def run(*words: str) -> str:
-        before = registry_of(judged_store)
+        before = registry_of(evaluated_store)
         code, _, err = command(*words)
         assert code == 2
         (line,) = err.splitlines()
         assert line.startswith("mnist-search: ")
-        assert registry_of(judged_store) == before
-        assert aliases_of(judged_store) == {"champion": 1}
+        assert registry_of(evaluated_store) == before
+        assert aliases_of(evaluated_store) == {"champion": 1}
         return line
 
     return run
@@ -51,39 +51,41 @@ def assert_says(line: str, *words: str | None) -> None:
 
 
 @pytest.fixture
-def file(judged_store: Store) -> Path:
+def file(evaluated_store: Store) -> Path:
     """Path of the model file of the able run."""
-    return model_file(judged_store, find_run(judged_store, ABLE))
+    return model_file(evaluated_store, find_run(evaluated_store, ABLE))
 
 
-def test_a_model_that_was_altered_is_named_with_both_digests(refused: Refused, judged_store: Store, file: Path) -> None:
+def test_a_model_that_was_altered_is_named_with_both_digests(
+    refused: Refused, evaluated_store: Store, file: Path
+) -> None:
     file.write_bytes(file.read_bytes() + b"\0")
-    run = find_run(judged_store, ABLE)
+    run = find_run(evaluated_store, ABLE)
     line = refused("promote", ABLE, *LOW)
     assert_says(line, run.model_id, ABLE, run.tags["model_sha256"], sha256_of(file), "altered", "will not be loaded")
 
 
 def test_a_model_file_that_was_replaced_by_another_is_named_with_both_digests(
-    refused: Refused, judged_store: Store, file: Path
+    refused: Refused, evaluated_store: Store, file: Path
 ) -> None:
-    shutil.copy(model_file(judged_store, find_run(judged_store, POOR)), file)
-    run, other = find_run(judged_store, ABLE), find_run(judged_store, POOR)
+    shutil.copy(model_file(evaluated_store, find_run(evaluated_store, POOR)), file)
+    run, other = find_run(evaluated_store, ABLE), find_run(evaluated_store, POOR)
     line = refused("promote", ABLE, *LOW, "--force", "whatever it is")
     assert_says(line, run.model_id, ABLE, run.tags["model_sha256"], other.tags["model_sha256"])
 
 
 def test_a_deleted_model_file_is_named_with_its_id_and_digest(
-    refused: Refused, judged_store: Store, file: Path
+    refused: Refused, evaluated_store: Store, file: Path
 ) -> None:
     file.unlink()
-    run = find_run(judged_store, ABLE)
+    run = find_run(evaluated_store, ABLE)
     assert_says(refused("promote", ABLE, *LOW), run.model_id, ABLE, run.tags["model_sha256"], "missing")
 
 
-def test_a_deleted_logged_model_is_named_with_its_id_and_digest(refused: Refused, judged_store: Store) -> None:
-    run = find_run(judged_store, ABLE)
+def test_a_deleted_logged_model_is_named_with_its_id_and_digest(refused: Refused, evaluated_store: Store) -> None:
+    run = find_run(evaluated_store, ABLE)
     assert run.model_id is not None
-    judged_store.client.delete_logged_model(run.model_id)
+    evaluated_store.client.delete_logged_model(run.model_id)
     assert_says(refused("promote", ABLE, *LOW), run.model_id, ABLE, run.tags["model_sha256"], "was deleted")
     # The sweep has another that may win.
     assert "promote" not in refused("evaluate", ABLE, "--again")
@@ -97,17 +99,17 @@ def test_a_run_without_a_model_cannot_be_promoted_even_by_force(refused: Refused
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
-        (["promote", "contets"], ["no sweep 'contets'", "did you mean 'contest'?"]),
-        (["promote", "contest/trial-099"], ["no run 'trial-099' in sweep 'contest'"]),
+        (["promote", "mixde"], ["no sweep 'mixde'", "did you mean 'mixed'?"]),
+        (["promote", "mixed/trial-099"], ["no run 'trial-099' in sweep 'mixed'"]),
         (["promote", "0123456789abcdef"], ["0123456789abcdef"]),
-        (["best", "contets"], ["no sweep 'contets'", "did you mean 'contest'?"]),
-        (["evaluate", "contest/99"], ["no run '99' in sweep 'contest'"]),
+        (["best", "mixde"], ["no sweep 'mixde'", "did you mean 'mixed'?"]),
+        (["evaluate", "mixed/99"], ["no run '99' in sweep 'mixed'"]),
         (["evaluate", "0123456789abcdef"], ["no run '0123456789abcdef'", "SWEEP/trial-007"]),
         (["evaluate", "abc"], ["no run 'abc'", "6 or more digits"]),
         (["evaluate", FAILED], [FAILED, "expected a model that is READY"]),
-        (["reproduce", "contest/99"], ["no run '99' in sweep 'contest'"]),
+        (["reproduce", "mixed/99"], ["no run '99' in sweep 'mixed'"]),
         (["reproduce", FAILED], [FAILED, "failed, with no result to reproduce"]),
-        (["confirm", "contets"], ["no sweep 'contets'", "did you mean 'contest'?"]),
+        (["confirm", "mixde"], ["no sweep 'mixde'", "did you mean 'mixed'?"]),
         (["promote", ABLE, "--as", "a b"], ["--as: expected letters", "'a b'"]),
         (["promote", ABLE, "--as", "../up"], ["--as: expected letters", "'../up'"]),
         (["promote", ABLE, "--as", ""], ["--as: expected letters", "''"]),
@@ -129,10 +131,10 @@ def test_without_a_terminal_a_promotion_needs_the_option_yes(refused: Refused) -
 
 
 def test_a_sweep_without_a_complete_trial_has_no_run_to_promote(refused: Refused, whole_npz: Path) -> None:
-    only_the_last = CONTEST.replace("contest", "hopeless").split("    { hidden_layers = 1,")[0]
-    last = [line for line in CONTEST.splitlines() if "10.0" in line]
-    spec = parse_spec(only_the_last + "\n".join(last) + "\n]\n" + CONTEST.partition("]\n")[2])
-    assert len(run_sweep(spec, here(whole_npz)).runs) == 1
+    only_the_last = MIXED.replace("mixed", "hopeless").split("    { hidden_layers = 1,")[0]
+    last = [line for line in MIXED.splitlines() if "10.0" in line]
+    spec = parse_spec(only_the_last + "\n".join(last) + "\n]\n" + MIXED.partition("]\n")[2])
+    assert len(run_sweep(spec, in_process(whole_npz)).runs) == 1
     for command in (["promote", "hopeless", "--yes"], ["best", "hopeless"]):
         assert_says(refused(*command), "sweep hopeless: no complete trial", "mnist-search runs hopeless")
     assert_says(refused("confirm", "hopeless"), "sweep hopeless: no trial that may win")
@@ -143,20 +145,20 @@ def test_a_run_is_not_evaluated_for_promotion_on_other_data(refused: Refused, wh
 
 
 def test_a_champion_has_to_be_evaluated_on_the_same_test_set_before_another_is_promoted(
-    refused: Refused, command: Run, judged_store: Store, other_test_npz: Path
+    refused: Refused, command: Run, evaluated_store: Store, other_test_npz: Path
 ) -> None:
     data = ["--data", str(other_test_npz)]
-    current = find_run(judged_store, ABLE_TOO)
+    current = find_run(evaluated_store, ABLE_TOO)
     line = refused("promote", ABLE, *LOW, *data)
     way_out = f"mnist-search evaluate {current.run_id} --data {other_test_npz}"
     assert_says(
         line, "mnist-classifier version 1 was evaluated on another test set", current.tags["test_digest"], way_out
     )
-    assert evaluations_of(judged_store, ABLE) == 1  # the one of the usual test set
+    assert evaluations_of(evaluated_store, ABLE) == 1  # the one of the usual test set
 
     assert command(*way_out.split()[1:])[0] == 0
     assert command("promote", ABLE, *LOW, *data)[0] == 0
-    assert aliases_of(judged_store) == {"champion": 2, "previous": 1}
+    assert aliases_of(evaluated_store) == {"champion": 2, "previous": 1}
 
 
 def test_the_default_floor_of_the_test_accuracy_is_nine_tenths() -> None:

@@ -23,7 +23,7 @@ from search.sweep import EndReason
 from search.trial import TrialState
 from tests.helpers.stores import as_recorded_before_the_crossentropy
 from tests.helpers.sweep_texts import SMALL, SMALL_GRID
-from tests.helpers.sweeps import EVERY_GRID_POINT_ONCE, Watcher, here, points, stored_sweep
+from tests.helpers.sweeps import EVERY_GRID_POINT_ONCE, Watcher, in_process, points, stored_sweep
 
 pytestmark = pytest.mark.usefixtures("store_at_hand")
 
@@ -47,7 +47,7 @@ def test_a_sweep_whose_process_was_killed_is_resumed_without_repeating_or_missin
     done = {run.run_id for run in left if run.state.is_finished}
     assert len(done) >= 2
 
-    resumed = resume_sweep("small-grid", here(small_npz))
+    resumed = resume_sweep("small-grid", in_process(small_npz))
     assert resumed.ending is EndReason.DONE
     assert points(resumed.runs) == EVERY_GRID_POINT_ONCE
     assert done <= {run.run_id for run in resumed.runs if run.state.is_finished}
@@ -56,9 +56,9 @@ def test_a_sweep_whose_process_was_killed_is_resumed_without_repeating_or_missin
 
 
 def test_resuming_a_bayesian_sweep_can_add_trials_and_learns_from_the_old_ones(small_npz: Path) -> None:
-    first = run_sweep(parse_spec(SMALL), here(small_npz))
+    first = run_sweep(parse_spec(SMALL), in_process(small_npz))
     watcher = Watcher()
-    more = resume_sweep("small", here(small_npz, watcher), settings=["trials=6"])
+    more = resume_sweep("small", in_process(small_npz, watcher), settings=["trials=6"])
     assert [trial.number for trial, _ in watcher.ended] == [4, 5]
     assert len(more.runs) == 6
     assert {run.run_id for run in first.runs} < {run.run_id for run in more.runs}
@@ -69,10 +69,10 @@ def test_resuming_a_bayesian_sweep_can_add_trials_and_learns_from_the_old_ones(s
 def test_a_sweep_recorded_without_crossentropies_is_resumed_and_all_its_runs_are_ranked_by_one_metric(
     small_npz: Path,
 ) -> None:
-    first = run_sweep(parse_spec(SMALL, ["trials=2", "pruner=none"]), here(small_npz))
+    first = run_sweep(parse_spec(SMALL, ["trials=2", "pruner=none"]), in_process(small_npz))
     assert all(run.value("val_crossentropy") is not None for run in first.ranked)
     as_recorded_before_the_crossentropy(open_store(tracking_uri()))
-    more = resume_sweep("small", here(small_npz), settings=["trials=3"])
+    more = resume_sweep("small", in_process(small_npz), settings=["trials=3"])
     recorded = [run.value("val_crossentropy") is not None for run in more.runs]
     assert recorded == [False, False, True]
     assert tie_breaker(more.ranked, "val_accuracy") == "val_loss"
@@ -85,15 +85,15 @@ def test_an_error_before_the_first_trial_of_a_resumed_sweep_changes_no_state_and
     def failing(*_: object) -> None:
         raise StoreError("the store cannot be read")
 
-    run_sweep(parse_spec(SMALL, ["trials=1", "training.epochs=1"]), here(small_npz))
+    run_sweep(parse_spec(SMALL, ["trials=1", "training.epochs=1"]), in_process(small_npz))
     with monkeypatch.context() as patch:
         patch.setattr(trial_results, "read_resume_state", failing)
         with pytest.raises(StoreError, match="the store cannot be read"):
-            resume_sweep("small", here(small_npz), settings=["trials=2"])
+            resume_sweep("small", in_process(small_npz), settings=["trials=2"])
     sweep, _ = stored_sweep("small")
     assert sweep.state is SweepState.FINISHED
     messages: list[str] = []
-    resumed = resume_sweep("small", here(small_npz, on_message=messages.append), settings=["trials=2"])
+    resumed = resume_sweep("small", in_process(small_npz, on_message=messages.append), settings=["trials=2"])
     assert resumed.ending is EndReason.DONE
     assert not [line for line in messages if "waiting for the lease" in line]
 
@@ -101,17 +101,17 @@ def test_an_error_before_the_first_trial_of_a_resumed_sweep_changes_no_state_and
 def test_resuming_on_other_data_is_refused_with_both_digests_and_changes_nothing(
     small_npz: Path, other_npz: Path
 ) -> None:
-    run_sweep(parse_spec(SMALL, ["trials=1"]), here(small_npz))
+    run_sweep(parse_spec(SMALL, ["trials=1"]), in_process(small_npz))
     before = stored_sweep("small")
     with pytest.raises(
         DataError, match=r"not the data of this sweep: expected digest [0-9a-f]{64}, received [0-9a-f]{64}"
     ):
-        resume_sweep("small", here(other_npz), settings=["trials=2"])
+        resume_sweep("small", in_process(other_npz), settings=["trials=2"])
     assert stored_sweep("small") == before
 
 
 def test_resuming_cannot_change_what_trials_are_compared_by(small_npz: Path) -> None:
-    run_sweep(parse_spec(SMALL, ["trials=1"]), here(small_npz))
+    run_sweep(parse_spec(SMALL, ["trials=1"]), in_process(small_npz))
     for override in (
         "space.hidden_size.high=64",
         "data.validation=100",
@@ -124,31 +124,31 @@ def test_resuming_cannot_change_what_trials_are_compared_by(small_npz: Path) -> 
         changed = override.partition(".")[0].partition("=")[0]
         extra = ["sampler=random", "pruner=none"] if "engine" in override else []
         with pytest.raises(SpecError, match=rf"{changed}s?: cannot be changed by resuming"):
-            resume_sweep("small", here(small_npz), settings=[override, *extra])
+            resume_sweep("small", in_process(small_npz), settings=[override, *extra])
 
 
 def test_resuming_can_change_the_trial_timeout_and_the_sweep_keeps_it(small_npz: Path) -> None:
-    run_sweep(parse_spec(SMALL, ["trials=1", "training.epochs=1"]), here(small_npz))
-    resumed = resume_sweep("small", here(small_npz), settings=["trials=2", "trial_timeout=2m"])
+    run_sweep(parse_spec(SMALL, ["trials=1", "training.epochs=1"]), in_process(small_npz))
+    resumed = resume_sweep("small", in_process(small_npz), settings=["trials=2", "trial_timeout=2m"])
     assert (resumed.ending, resumed.spec.trial_timeout) == (EndReason.DONE, 120.0)
-    again = resume_sweep("small", here(small_npz))
+    again = resume_sweep("small", in_process(small_npz))
     assert again.spec.trial_timeout == 120.0
 
 
 def test_resuming_cannot_ask_for_fewer_trials_than_are_done(small_npz: Path) -> None:
-    run_sweep(parse_spec(SMALL, ["trials=2"]), here(small_npz))
+    run_sweep(parse_spec(SMALL, ["trials=2"]), in_process(small_npz))
     with pytest.raises(SpecError, match="trials: expected 2 or more, which are done, received 1"):
-        resume_sweep("small", here(small_npz), settings=["trials=1"])
+        resume_sweep("small", in_process(small_npz), settings=["trials=1"])
 
 
 def test_an_unknown_sweep_is_named_with_the_nearest_known_one(small_npz: Path) -> None:
-    run_sweep(parse_spec(SMALL, ["trials=1"]), here(small_npz))
+    run_sweep(parse_spec(SMALL, ["trials=1"]), in_process(small_npz))
     with pytest.raises(NotFoundError, match=r"no sweep 'smal' .*did you mean 'small'"):
-        resume_sweep("smal", here(small_npz))
+        resume_sweep("smal", in_process(small_npz))
 
 
 def test_a_sweep_of_an_earlier_version_with_a_running_driver_is_not_resumed(small_npz: Path) -> None:
-    result = run_sweep(parse_spec(SMALL, ["trials=1"]), here(small_npz))
+    result = run_sweep(parse_spec(SMALL, ["trials=1"]), in_process(small_npz))
     client = MlflowClient(tracking_uri())
     # Such a sweep has no lease, and its file alone says what is searched.
     kept = client.get_run(result.sweep.run_id).data.tags
@@ -157,11 +157,11 @@ def test_a_sweep_of_an_earlier_version_with_a_running_driver_is_not_resumed(smal
     old = client.create_run(client.get_run(result.sweep.run_id).info.experiment_id, tags=tags).info.run_id
     client.log_text(old, client_text(client, result.sweep.run_id), SPEC_FILE)
     with pytest.raises(SweepInUseError, match="is driving it; end that first"):
-        resume_sweep("old", here(small_npz))
+        resume_sweep("old", in_process(small_npz))
     client.set_tag(old, Tag.DRIVER, str(Driver("another-machine", 1, 1)))
     with pytest.raises(SweepInUseError, match=r"on another-machine may still be driving it.*--take-over"):
-        resume_sweep("old", here(small_npz))
-    assert resume_sweep("old", here(small_npz), take_over=True).ending is EndReason.DONE
+        resume_sweep("old", in_process(small_npz))
+    assert resume_sweep("old", in_process(small_npz), take_over=True).ending is EndReason.DONE
 
 
 def client_text(client: MlflowClient, run_id: str) -> str:

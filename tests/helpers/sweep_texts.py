@@ -29,8 +29,8 @@ hidden_size = [8, 16]
 dropout = [0.0, 0.25, 0.5]
 """
 
-CONTEST = """
-name = "contest"
+MIXED = """
+name = "mixed"
 engine = "listed"
 sampler = "listed"
 points = [

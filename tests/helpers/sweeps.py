@@ -112,7 +112,7 @@ def _copied(result: TrialResult, folder: Path) -> TrialResult:
     return replace(result, model=replace(result.model, folder=folder))
 
 
-def here(data: Path | None, *observers: Watcher, **settings: Any) -> LaunchOptions:
+def in_process(data: Path | None, *observers: Watcher, **settings: Any) -> LaunchOptions:
     """Options of a sweep whose trials run one after the other in this process. Nothing is printed, no report drawn."""
     quiet: dict[str, Any] = {"on_message": lambda line: None, "executor": lambda context, workers: TrainedOnce(context)}
     return LaunchOptions(data=data, observers=observers, **(quiet | {"report": False} | settings))

@@ -22,29 +22,35 @@ from tests.helpers.sweeps import Run
 
 
 def test_runs_are_listed_best_first_with_each_searched_parameter(
-    command: Run, swept: SweepResult, swept_uri: str
+    command: Run, finished_sweep: SweepResult, finished_uri: str
 ) -> None:
     code, out, _ = command("runs", "small")
     assert code == 0
     header, *rows = out.splitlines()
     assert header.split()[:5] == ["rank", "run", "state", "hidden_size", "learning_rate"]
     assert header.split()[5:] == ["best", "epoch", "val", "accuracy", "val", "loss", "seconds"]
-    assert [row.split()[1] for row in rows if row.split()[0] == "1"] == [swept.best.name if swept.best else None]
+    assert [row.split()[1] for row in rows if row.split()[0] == "1"] == [
+        finished_sweep.best.name if finished_sweep.best else None
+    ]
     assert len(rows) == 4
-    assert f"{swept.ranked[0].value('val_accuracy'):.4f}" in rows[0]
+    assert f"{finished_sweep.ranked[0].value('val_accuracy'):.4f}" in rows[0]
 
 
-def test_a_sweep_may_be_named_by_the_start_of_its_run_id(command: Run, swept: SweepResult, swept_uri: str) -> None:
-    assert command("runs", swept.sweep.run_id[:8])[:2] == command("runs", "small")[:2]
+def test_a_sweep_may_be_named_by_the_start_of_its_run_id(
+    command: Run, finished_sweep: SweepResult, finished_uri: str
+) -> None:
+    assert command("runs", finished_sweep.sweep.run_id[:8])[:2] == command("runs", "small")[:2]
 
 
-def test_sweeps_lists_those_that_ship_and_those_in_the_store(command: Run, swept: SweepResult, swept_uri: str) -> None:
+def test_sweeps_lists_those_that_ship_and_those_in_the_store(
+    command: Run, finished_sweep: SweepResult, finished_uri: str
+) -> None:
     code, out, _ = command("sweeps")
     assert code == 0
     for name in ("bayesian", "grid", "quick"):
         assert f"  {name} " in out
     (row,) = (line for line in out.splitlines() if line.strip().startswith("small"))
-    assert {"finished", "optuna", "tpe", "4", swept.sweep.run_id[:8]} <= set(row.split())
+    assert {"finished", "optuna", "tpe", "4", finished_sweep.sweep.run_id[:8]} <= set(row.split())
 
 
 def test_sweeps_without_a_store_makes_none(command: Run) -> None:
@@ -55,18 +61,18 @@ def test_sweeps_without_a_store_makes_none(command: Run) -> None:
 
 
 READING = {
-    "trial-000": ["runs", "contest"],
+    "trial-000": ["runs", "mixed"],
     "finished": ["sweeps"],
-    "tied": ["best", "contest", "--rule", "one-se"],
+    "tied": ["best", "mixed", "--rule", "one-se"],
     "champions": ["registry"],
     "stepped down": ["rollback"],
 }
 
 
-@pytest.mark.usefixtures("judged_store")
+@pytest.mark.usefixtures("evaluated_store")
 def test_commands_that_read_and_decide_load_no_tensorflow(command: Run) -> None:
     for number in ("0", "1"):
-        assert command("promote", f"contest/{number}", "--yes", "--no-explain", "--floor", "0", "--margin", "1")[0] == 0
+        assert command("promote", f"mixed/{number}", "--yes", "--no-explain", "--floor", "0", "--margin", "1")[0] == 0
     # In one process: it takes seconds to start, and what one command loads is seen after that command.
     code = (
         "import sys; from experiments.cli.main import app\n"
@@ -164,7 +170,7 @@ def test_wrong_arguments_are_one_clear_line_too(command: Run, words: list[str], 
         assert part in line
 
 
-def test_an_unknown_sweep_is_one_clear_line(command: Run, swept_uri: str) -> None:
+def test_an_unknown_sweep_is_one_clear_line(command: Run, finished_uri: str) -> None:
     code, _, err = command("runs", "smal")
     assert code == 2
     assert len(err.splitlines()) == 1
@@ -183,7 +189,7 @@ def test_an_unreachable_server_is_one_clear_line(command: Run, monkeypatch: pyte
         assert f"http://127.0.0.1:{port}: no tracking server answers there" in err
 
 
-def test_a_taken_port_is_named_with_the_option_to_change_it(command: Run, swept_uri: str) -> None:
+def test_a_taken_port_is_named_with_the_option_to_change_it(command: Run, finished_uri: str) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -259,7 +265,7 @@ def test_a_script_without_a_main_guard_ends_with_an_error_that_names_it(small_np
 
 
 def test_a_narrow_terminal_wraps_tables_but_cuts_nothing(
-    command: Run, swept: SweepResult, swept_uri: str, monkeypatch: pytest.MonkeyPatch
+    command: Run, finished_sweep: SweepResult, finished_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wide = command("runs", "small")[1].splitlines()
     monkeypatch.setattr(console, "FILE_WIDTH", 40)

@@ -11,7 +11,7 @@ from experiments.tracking.store import Store
 from mnist_core.data.sources import FILES
 from tests.helpers.sweeps import Run
 
-ABLE = "contest/trial-000"
+ABLE = "mixed/trial-000"
 
 
 def refusal(command: Run, *words: str) -> str:
@@ -21,21 +21,21 @@ def refusal(command: Run, *words: str) -> str:
     return line.removeprefix("mnist-search: ")
 
 
-def test_a_report_at_a_folder_is_refused_before_it_is_drawn(command: Run, contest_store: Store) -> None:
+def test_a_report_at_a_folder_is_refused_before_it_is_drawn(command: Run, mixed_store: Store) -> None:
     Path("place").mkdir()
-    assert refusal(command, "report", "contest", "--out", "place") == (
+    assert refusal(command, "report", "mixed", "--out", "place") == (
         "--out place: expected a file, received a folder; name one in it: --out place/report.html"
     )
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-def test_a_report_on_a_full_device_is_one_line(command: Run, contest_store: Store) -> None:
-    assert refusal(command, "report", "contest", "--out", "/dev/full") == (
+def test_a_report_on_a_full_device_is_one_line(command: Run, mixed_store: Store) -> None:
+    assert refusal(command, "report", "mixed", "--out", "/dev/full") == (
         "--out /dev/full: cannot be written (No space left on device); choose another place"
     )
 
 
-def test_an_export_into_a_file_is_refused(command: Run, judged_store: Store) -> None:
+def test_an_export_into_a_file_is_refused(command: Run, evaluated_store: Store) -> None:
     assert command("promote", ABLE, "--yes", "--no-explain", "--floor", "0")[0] == 0
     Path("file").write_text("mine")
     assert refusal(command, "export", "--output", "file", "--format", "keras") == (
@@ -69,7 +69,7 @@ def half_size_npz(whole_npz: Path, tmp_path: Path) -> Path:
 
 
 def test_images_of_another_size_than_the_model_takes_are_refused(
-    command: Run, contest_store: Store, half_size_npz: Path
+    command: Run, mixed_store: Store, half_size_npz: Path
 ) -> None:
     assert refusal(command, "evaluate", ABLE, "--data", str(half_size_npz)) == (
         f"{half_size_npz}: images: expected 28 × 28 pixels, the input of the model, received 14 × 14"

@@ -22,7 +22,7 @@ from mnist_core.errors import NotFoundError
 from tests.helpers.stores import aliases_of
 from tests.helpers.sweeps import Run
 
-FIRST, SECOND, THIRD = "contest/trial-002", "contest/trial-001", "contest/trial-000"
+FIRST, SECOND, THIRD = "mixed/trial-002", "mixed/trial-001", "mixed/trial-000"
 NAME = "mnist-classifier"
 POLICY = PromotionPolicy(floor=0)
 
@@ -105,44 +105,44 @@ def promoted(command: Run, *runs: str) -> None:
         assert command("promote", run, "--yes", "--no-explain", "--floor", "0")[0] == 0
 
 
-def test_a_rollback_interrupted_anywhere_is_completed_by_the_next_one(command: Run, judged_store: Store) -> None:
+def test_a_rollback_interrupted_anywhere_is_completed_by_the_next_one(command: Run, evaluated_store: Store) -> None:
     promoted(command, FIRST, SECOND, THIRD)
-    restore = registry_state(judged_store)
+    restore = registry_state(evaluated_store)
     count = 0
-    for _ in interrupt_at_each_call(judged_store, lambda store: rollback_champion(store, NAME, "why"), restore):
+    for _ in interrupt_at_each_call(evaluated_store, lambda store: rollback_champion(store, NAME, "why"), restore):
         count += 1
         with suppress(NotFoundError):
-            rollback_champion(judged_store, NAME)
-        check_consistent(judged_store)
-        assert aliases_of(judged_store)["champion"] in (1, 2)
+            rollback_champion(evaluated_store, NAME)
+        check_consistent(evaluated_store)
+        assert aliases_of(evaluated_store)["champion"] in (1, 2)
     assert count == 5  # four calls that write, and the completed one
 
 
-def test_a_recorded_interrupted_rollback_goes_back_one_version_only(command: Run, judged_store: Store) -> None:
+def test_a_recorded_interrupted_rollback_goes_back_one_version_only(command: Run, evaluated_store: Store) -> None:
     promoted(command, FIRST, SECOND, THIRD)
-    restore = registry_state(judged_store)
-    for _ in interrupt_at_each_call(judged_store, lambda store: rollback_champion(store, NAME, "why"), restore):
-        if read_pending(judged_store, NAME) is None:
+    restore = registry_state(evaluated_store)
+    for _ in interrupt_at_each_call(evaluated_store, lambda store: rollback_champion(store, NAME, "why"), restore):
+        if read_pending(evaluated_store, NAME) is None:
             continue
-        current, replaced = rollback_champion(judged_store, NAME)
+        current, replaced = rollback_champion(evaluated_store, NAME)
         assert (current.version, replaced.version) == (2, 3)
-        assert aliases_of(judged_store) == {"champion": 2, "previous": 1}
-        assert [change.reason for change in read_changes(judged_store, NAME)][3:] == ["why"]
+        assert aliases_of(evaluated_store) == {"champion": 2, "previous": 1}
+        assert [change.reason for change in read_changes(evaluated_store, NAME)][3:] == ["why"]
 
 
 def test_a_promotion_interrupted_anywhere_is_completed_by_the_next_one(
-    command: Run, judged_store: Store, whole_test: TestSet
+    command: Run, evaluated_store: Store, whole_test: TestSet
 ) -> None:
     promoted(command, FIRST, SECOND)
-    candidate = Candidate(find_run(judged_store, THIRD), "to be interrupted")
-    restore = registry_state(judged_store)
+    candidate = Candidate(find_run(evaluated_store, THIRD), "to be interrupted")
+    restore = registry_state(evaluated_store)
     for _ in interrupt_at_each_call(
-        judged_store, lambda store: promote_run(store, candidate, whole_test, POLICY), restore
+        evaluated_store, lambda store: promote_run(store, candidate, whole_test, POLICY), restore
     ):
-        promote_run(judged_store, candidate, whole_test, POLICY)
-        check_consistent(judged_store)
-        aliases = aliases_of(judged_store)
-        assert (champion_run(judged_store), aliases["previous"]) == (candidate.run.run_id, 2)
+        promote_run(evaluated_store, candidate, whole_test, POLICY)
+        check_consistent(evaluated_store)
+        aliases = aliases_of(evaluated_store)
+        assert (champion_run(evaluated_store), aliases["previous"]) == (candidate.run.run_id, 2)
 
 
 def champion_run(store: Store) -> str:
@@ -151,33 +151,33 @@ def champion_run(store: Store) -> str:
     return found.run_id
 
 
-def test_the_registry_command_shows_an_interrupted_change_and_keeps_it(command: Run, judged_store: Store) -> None:
+def test_the_registry_command_shows_an_interrupted_change_and_keeps_it(command: Run, evaluated_store: Store) -> None:
     promoted(command, FIRST, SECOND)
-    tags = judged_store.client.get_registered_model(NAME).tags
+    tags = evaluated_store.client.get_registered_model(NAME).tags
     newest = max(key for key in tags if key.startswith("champion."))
-    judged_store.client.set_registered_model_tag(
+    evaluated_store.client.set_registered_model_tag(
         NAME, "champion.9999", json.dumps({**json.loads(tags[newest]), "version": 1, "act": "reinstated"})
     )
     _, out, _ = command("registry")
     assert out.splitlines()[-1] == "interrupted: version 1 reinstated; the next promote or rollback completes it"
-    assert aliases_of(judged_store) == {"champion": 2, "previous": 1}
+    assert aliases_of(evaluated_store) == {"champion": 2, "previous": 1}
 
 
-def test_a_champion_that_was_rolled_back_loses_the_alias_challenger(command: Run, judged_store: Store) -> None:
+def test_a_champion_that_was_rolled_back_loses_the_alias_challenger(command: Run, evaluated_store: Store) -> None:
     promoted(command, FIRST)
     assert command("promote", SECOND, "--yes", "--no-explain", "--floor", "1")[0] == 1
     promoted(command, SECOND)
     # The state that older releases left after an interruption.
-    judged_store.client.set_registered_model_alias(NAME, "challenger", "2")
+    evaluated_store.client.set_registered_model_alias(NAME, "challenger", "2")
     assert command("rollback")[0] == 0
-    assert aliases_of(judged_store) == {"champion": 1}
+    assert aliases_of(evaluated_store) == {"champion": 1}
 
 
-def test_a_refused_version_stays_challenger_after_a_rollback(command: Run, judged_store: Store) -> None:
+def test_a_refused_version_stays_challenger_after_a_rollback(command: Run, evaluated_store: Store) -> None:
     promoted(command, FIRST, SECOND)
     assert command("promote", THIRD, "--yes", "--no-explain", "--floor", "1")[0] == 1
     assert command("rollback")[0] == 0
-    assert aliases_of(judged_store) == {"champion": 1, "challenger": 3}
+    assert aliases_of(evaluated_store) == {"champion": 1, "challenger": 3}
 
 
 def make_older(store: Store) -> None:
@@ -185,41 +185,43 @@ def make_older(store: Store) -> None:
     store.client.delete_registered_model_tag(NAME, "aliases_show")
 
 
-def test_an_older_registry_can_be_used_further(command: Run, judged_store: Store) -> None:
+def test_an_older_registry_can_be_used_further(command: Run, evaluated_store: Store) -> None:
     promoted(command, FIRST, SECOND, THIRD)
-    make_older(judged_store)
+    make_older(evaluated_store)
     assert command("rollback")[0] == 0
-    assert aliases_of(judged_store) == {"champion": 2, "previous": 1}
-    check_consistent(judged_store)
+    assert aliases_of(evaluated_store) == {"champion": 2, "previous": 1}
+    check_consistent(evaluated_store)
 
 
-def test_an_alias_that_was_moved_by_an_older_release_is_added_to_the_history(command: Run, judged_store: Store) -> None:
+def test_an_alias_that_was_moved_by_an_older_release_is_added_to_the_history(
+    command: Run, evaluated_store: Store
+) -> None:
     promoted(command, FIRST, SECOND)
-    make_older(judged_store)
-    judged_store.client.set_registered_model_alias(NAME, "champion", "1")
+    make_older(evaluated_store)
+    evaluated_store.client.set_registered_model_alias(NAME, "champion", "1")
     code, _, err = command("rollback")
     assert (code, err) == (2, f"mnist-search: {NAME}: no previous champion to go back to; version 1 stays\n")
-    check_consistent(judged_store)
-    last = read_changes(judged_store, NAME)[-1]
+    check_consistent(evaluated_store)
+    last = read_changes(evaluated_store, NAME)[-1]
     assert (last.version, last.kind, last.reason) == (1, ChangeKind.REINSTATED, "the alias was found moved")
     promoted(command, SECOND)
-    assert aliases_of(judged_store) == {"champion": 2, "previous": 1}
+    assert aliases_of(evaluated_store) == {"champion": 2, "previous": 1}
 
 
-def test_an_alias_that_was_deleted_by_hand_stays_deleted(command: Run, judged_store: Store) -> None:
+def test_an_alias_that_was_deleted_by_hand_stays_deleted(command: Run, evaluated_store: Store) -> None:
     promoted(command, FIRST, SECOND)
-    judged_store.client.delete_registered_model_alias(NAME, "champion")
-    assert settle(judged_store, NAME) is None
-    assert champion(judged_store, NAME) is None
+    evaluated_store.client.delete_registered_model_alias(NAME, "champion")
+    assert settle(evaluated_store, NAME) is None
+    assert champion(evaluated_store, NAME) is None
 
 
-def test_the_champion_is_found_in_one_call_with_all_its_aliases(command: Run, judged_store: Store) -> None:
+def test_the_champion_is_found_in_one_call_with_all_its_aliases(command: Run, evaluated_store: Store) -> None:
     promoted(command, FIRST)
-    judged_store.client.set_registered_model_alias(NAME, "reference", "1")
-    client = Failing(judged_store.client, 2)
-    found = champion(replace(judged_store, client=client), NAME)  # type: ignore[arg-type]
+    evaluated_store.client.set_registered_model_alias(NAME, "reference", "1")
+    client = Failing(evaluated_store.client, 2)
+    found = champion(replace(evaluated_store, client=client), NAME)  # type: ignore[arg-type]
     assert found is not None
     assert (found.version, found.aliases) == (1, (Alias.CHAMPION, "reference"))
-    assert found == read_versions(judged_store, NAME)[0]
+    assert found == read_versions(evaluated_store, NAME)[0]
     assert found.tags[VersionTag.RUN] == FIRST
-    assert champion(judged_store, "nobody") is None
+    assert champion(evaluated_store, "nobody") is None

@@ -33,16 +33,16 @@ Promote = Callable[[int], int]
 
 
 @pytest.fixture
-def store(swept: SweepResult) -> Store:
-    return open_store(swept.tracking_uri)
+def store(finished_sweep: SweepResult) -> Store:
+    return open_store(finished_sweep.tracking_uri)
 
 
 @pytest.fixture
-def promote(swept: SweepResult, store: Store) -> Promote:
+def promote(finished_sweep: SweepResult, store: Store) -> Promote:
     """A function that makes the run of a rank the champion and returns its version."""
 
     def promote(rank: int) -> int:
-        run = swept.ranked[rank]
+        run = finished_sweep.ranked[rank]
         tags = {VersionTag.SWEEP: "small", VersionTag.TEST_ACCURACY: "0.9123", VersionTag.MODEL_ID: run.model_id or ""}
         version = register(store, NAME, run.run_id, run.model_id or "", tags, "")
         set_champion(store, version, ChampionChange.now(version.version, ChangeKind.PROMOTED))
@@ -61,11 +61,11 @@ def test_without_a_promotion_there_is_no_champion(store: Store) -> None:
 
 
 def test_the_champion_of_the_registry_is_served_and_replaced_by_the_next_one(
-    swept: SweepResult, store: Store, promote: Promote
+    finished_sweep: SweepResult, store: Store, promote: Promote
 ) -> None:
     manager = ModelManager(RegistryModelSource(store.uri, NAME), load_predictor)
     for rank in (0, 1):
-        version, run = promote(rank), swept.ranked[rank]
+        version, run = promote(rank), finished_sweep.ranked[rank]
         manager.check()
         assert manager.problem is None
         assert manager.champion is not None
@@ -125,9 +125,13 @@ def count_calls(client: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> list[s
     return calls
 
 
-def test_an_altered_file_is_refused(swept: SweepResult, store: Store, promote: Promote, tmp_path: Path) -> None:
+def test_an_altered_file_is_refused(
+    finished_sweep: SweepResult, store: Store, promote: Promote, tmp_path: Path
+) -> None:
     identity = str(promote(0))
-    place = Path(store.client.get_logged_model(swept.ranked[0].model_id).artifact_location.removeprefix("file://"))
+    place = Path(
+        store.client.get_logged_model(finished_sweep.ranked[0].model_id).artifact_location.removeprefix("file://")
+    )
     file = place / "data" / "model.keras"
     content = file.read_bytes()
     file.write_bytes(content[:-1] + b"x")
@@ -139,15 +143,15 @@ def test_an_altered_file_is_refused(swept: SweepResult, store: Store, promote: P
 
 
 def test_a_version_is_served_with_its_own_model_after_the_tags_of_its_run_changed(
-    swept: SweepResult, swept_store: Store, tmp_path: Path
+    finished_sweep: SweepResult, finished_store: Store, tmp_path: Path
 ) -> None:
-    run, other = swept.ranked[:2]
+    run, other = finished_sweep.ranked[:2]
     own = run.tags[Tag.MODEL_SHA256]
     tags = {VersionTag.MODEL_ID: run.model_id or "", VersionTag.MODEL_SHA256: own}
-    register(swept_store, NAME, run.run_id, run.model_id or "", tags, "")
+    register(finished_store, NAME, run.run_id, run.model_id or "", tags, "")
     for tag in (Tag.MODEL_ID, Tag.MODEL_SHA256):
-        swept_store.client.set_tag(run.run_id, tag, other.tags[tag])
-    artifact = RegistryModelSource(swept_store.uri, NAME).fetch("1", tmp_path)
+        finished_store.client.set_tag(run.run_id, tag, other.tags[tag])
+    artifact = RegistryModelSource(finished_store.uri, NAME).fetch("1", tmp_path)
     assert artifact.info.sha256 == sha256_of(artifact.file) == own
 
 
@@ -182,7 +186,7 @@ def test_the_error_for_an_unknown_version_lists_the_known_ones(store: Store, pro
         find_version(store, "never-promoted", "champion")
 
 
-def test_the_command_serves_until_it_is_interrupted(swept_uri: str, promote: Promote) -> None:
+def test_the_command_serves_until_it_is_interrupted(finished_uri: str, promote: Promote) -> None:
     version = promote(0)
     words = ["serve", "--port", "0", "--as", NAME]
     process = subprocess.Popen(

@@ -31,13 +31,13 @@ print(promote_run(store, candidate, test, PromotionPolicy(floor=0, margin=1)).ve
 
 
 def test_the_champion_is_never_missing_and_every_run_has_one_version(
-    command: Run, judged_store: Store, whole_npz: Path
+    command: Run, evaluated_store: Store, whole_npz: Path
 ) -> None:
-    assert command("promote", "contest/2", "--yes", "--no-explain", "--floor", "0")[0] == 0
-    uri = judged_store.uri
+    assert command("promote", "mixed/2", "--yes", "--no-explain", "--floor", "0")[0] == 0
+    uri = evaluated_store.uri
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", PROMOTER, uri, f"contest/{number}", str(whole_npz)],
+            [sys.executable, "-c", PROMOTER, uri, f"mixed/{number}", str(whole_npz)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -61,7 +61,7 @@ def test_the_champion_is_never_missing_and_every_run_has_one_version(
     assert seen == sorted(seen)
     assert aliases_of(store) == {"champion": 3, "previous": 2}
     versions = read_versions(store, "mnist-classifier")
-    assert sorted(version.tags["run"] for version in versions) == [f"contest/trial-00{number}" for number in range(3)]
+    assert sorted(version.tags["run"] for version in versions) == [f"mixed/trial-00{number}" for number in range(3)]
     assert [change.version for change in read_changes(store, "mnist-classifier")] == [1, 2, 3]
     # The second promotion was compared with the first one, not with the champion that both processes read at first.
     second, first, _ = versions

@@ -13,7 +13,7 @@ from experiments.tracking.store import Store
 from tests.helpers.stores import aliases_of, copy_store, registry_of
 from tests.helpers.sweeps import Run
 
-BEST, SECOND, WORST = "contest/trial-000", "contest/trial-001", "contest/trial-002"
+BEST, SECOND, WORST = "mixed/trial-000", "mixed/trial-001", "mixed/trial-002"
 NAME = "mnist-classifier"
 
 
@@ -66,7 +66,7 @@ def test_a_deleted_version_is_skipped(command: Run, three_champions: Store) -> N
     assert aliases_of(three_champions) == {"champion": 2}
 
 
-def test_without_a_champion_there_is_no_rollback(command: Run, judged_store: Store) -> None:
+def test_without_a_champion_there_is_no_rollback(command: Run, evaluated_store: Store) -> None:
     a_challenger_alone = ["promote", BEST, "--yes", "--no-explain", "--floor", "1"]
     for prepare in ([], a_challenger_alone):
         if prepare:

@@ -28,9 +28,9 @@ PLOTS = [
 
 
 @pytest.fixture(scope="module")
-def reported(swept: SweepResult) -> SweepReport:
+def reported(finished_sweep: SweepResult) -> SweepReport:
     """The report of a real sweep, logged to it."""
-    return report_sweep(open_store(swept.tracking_uri), swept.sweep)
+    return report_sweep(open_store(finished_sweep.tracking_uri), finished_sweep.sweep)
 
 
 def test_every_plot_of_a_real_sweep_is_drawn(reported: SweepReport) -> None:
@@ -38,13 +38,16 @@ def test_every_plot_of_a_real_sweep_is_drawn(reported: SweepReport) -> None:
     assert [plot.name for plot in reported.plots] == PLOTS
 
 
-def test_plots_page_and_description_are_on_the_parent_run(swept: SweepResult, reported: SweepReport) -> None:
-    client = MlflowClient(swept.tracking_uri)
-    files = {Path(artifact.path).name for artifact in client.list_artifacts(swept.sweep.run_id, "report")}
+def test_plots_page_and_description_are_on_the_parent_run(finished_sweep: SweepResult, reported: SweepReport) -> None:
+    client = MlflowClient(finished_sweep.tracking_uri)
+    files = {Path(artifact.path).name for artifact in client.list_artifacts(finished_sweep.sweep.run_id, "report")}
     assert files == {f"{name}.png" for name in PLOTS} | {"report.html"}
-    description = client.get_run(swept.sweep.run_id).data.tags[DESCRIPTION]
-    assert swept.best is not None
-    assert f"- **best**: {swept.best.name}, val_accuracy {swept.best.value('val_accuracy'):.4f}" in description
+    description = client.get_run(finished_sweep.sweep.run_id).data.tags[DESCRIPTION]
+    assert finished_sweep.best is not None
+    assert (
+        f"- **best**: {finished_sweep.best.name}, val_accuracy {finished_sweep.best.value('val_accuracy'):.4f}"
+        in description
+    )
     assert "`report/report.html`" in description
 
 

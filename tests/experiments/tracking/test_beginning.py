@@ -26,7 +26,7 @@ from mnist_core.errors import StoreError
 from search.spec import SweepSpec
 from search.sweep import EndReason
 from tests.helpers.sweep_texts import SMALL
-from tests.helpers.sweeps import here
+from tests.helpers.sweeps import in_process
 
 ONE_TRIAL = SMALL.replace("trials = 4", "trials = 1")
 SPEC = parse_spec(ONE_TRIAL)
@@ -148,9 +148,9 @@ def test_an_error_at_the_beginning_closes_the_sweep_which_can_be_resumed(
     with monkeypatch.context() as patch:
         patch.setattr(MlflowClient, "log_text", failing)
         with pytest.raises(StoreError, match=r"beginning sweep small: .*Input/output error"):
-            run_sweep(SPEC, here(small_npz))
+            run_sweep(SPEC, in_process(small_npz))
     assert queries.find_sweep(store, "small").state is SweepState.FAILED
-    result = resume_sweep("small", here(small_npz))
+    result = resume_sweep("small", in_process(small_npz))
     assert (result.ending, result.sweep.state, len(result.runs)) == (EndReason.DONE, SweepState.FINISHED, 1)
     assert MlflowClient(store.uri).list_artifacts(result.sweep.run_id)
 
@@ -165,7 +165,7 @@ def test_a_sweep_that_was_killed_after_its_first_write_is_resumed(store: Store, 
     left = queries.find_sweep(store, "twin")
     assert left.state is SweepState.RUNNING
     assert MlflowClient(store.uri).list_artifacts(left.run_id) == []
-    assert resume_sweep("twin", here(small_npz)).ending is EndReason.DONE
+    assert resume_sweep("twin", in_process(small_npz)).ending is EndReason.DONE
     assert names_of(store) == ["twin"]
 
 
@@ -211,9 +211,9 @@ def test_resuming_deletes_the_duplicates_of_a_repeated_request(
         patch.setattr(MlflowClient, "create_run", twice(MlflowClient.create_run))
         patch.setattr(sweep_runs, "_delete_duplicates", failing)
         with pytest.raises(StoreError):
-            run_sweep(SPEC, here(small_npz))
+            run_sweep(SPEC, in_process(small_npz))
     assert names_of(store) == ["small", "small"]
-    assert resume_sweep("small", here(small_npz)).ending is EndReason.DONE
+    assert resume_sweep("small", in_process(small_npz)).ending is EndReason.DONE
     assert names_of(store) == ["small"]
 
 

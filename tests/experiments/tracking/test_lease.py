@@ -29,7 +29,7 @@ from mnist_core.metrics import EpochMetrics
 from search.sweep import EndReason
 from search.trial import TrialResult, TrialState
 from tests.helpers.sweep_texts import SMALL
-from tests.helpers.sweeps import Watcher, here, stored_sweep
+from tests.helpers.sweeps import Watcher, in_process, stored_sweep
 
 RECORDED, WANTED = 30, 34
 
@@ -131,7 +131,7 @@ def test_a_lease_is_held_although_the_reply_to_its_claim_was_lost(
 @pytest.fixture
 def store(store_at_hand: None, small_npz: Path) -> Store:
     """An embedded store with a sweep ``small`` of one trial, which a driver on another machine holds."""
-    result = run_sweep(parse_spec(SMALL, ["trials=1"]), here(small_npz))
+    result = run_sweep(parse_spec(SMALL, ["trials=1"]), in_process(small_npz))
     store = open_store(result.tracking_uri)
     set_holder(store, str(Driver("another-machine", 1, 1)))
     return store
@@ -165,7 +165,7 @@ def renewing(store: Store) -> Iterator[None]:
 def test_a_sweep_whose_lease_is_renewed_is_not_resumed(store: Store, small_npz: Path) -> None:
     messages: list[str] = []
     with pytest.raises(SweepInUseError, match=r"process 1 on another-machine is driving it; .* --take-over"):
-        resume_sweep("small", here(small_npz, on_message=messages.append), settings=["trials=2"])
+        resume_sweep("small", in_process(small_npz, on_message=messages.append), settings=["trials=2"])
     assert messages == ["sweep small: waiting for the lease of process 1 on another-machine to expire, 60 s at most"]
     _, runs = stored_sweep("small")
     assert len(runs) == 1
@@ -173,13 +173,13 @@ def test_a_sweep_whose_lease_is_renewed_is_not_resumed(store: Store, small_npz: 
 
 @pytest.mark.usefixtures("renewing")
 def test_take_over_resumes_a_sweep_at_once(store: Store, small_npz: Path) -> None:
-    result = resume_sweep("small", here(small_npz), settings=["trials=2"], take_over=True)
+    result = resume_sweep("small", in_process(small_npz), settings=["trials=2"], take_over=True)
     assert (result.ending, len(result.runs)) == (EndReason.DONE, 2)
 
 
 def test_a_lease_that_is_not_renewed_expires(store: Store, small_npz: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "EXPIRY_SECONDS", 0.6)
-    assert resume_sweep("small", here(small_npz), settings=["trials=2"]).ending is EndReason.DONE
+    assert resume_sweep("small", in_process(small_npz), settings=["trials=2"]).ending is EndReason.DONE
 
 
 def test_the_lease_of_a_driver_that_died_on_this_machine_is_free_at_once(
@@ -191,7 +191,7 @@ def test_the_lease_of_a_driver_that_died_on_this_machine_is_free_at_once(
     set_holder(store, str(dead))
     messages: list[str] = []
     assert (
-        resume_sweep("small", here(small_npz, on_message=messages.append), settings=["trials=2"]).ending
+        resume_sweep("small", in_process(small_npz, on_message=messages.append), settings=["trials=2"]).ending
         is EndReason.DONE
     )
     assert not [line for line in messages if "waiting" in line]
@@ -220,7 +220,7 @@ def test_a_driver_that_was_replaced_stops_and_does_not_change_the_runs_of_the_ot
 
     watcher = Watcher(after=1, do=another_takes_it_over)
     with pytest.raises(SweepInUseError, match="sweep small: process 7 on another-machine took it over"):
-        run_sweep(parse_spec(SMALL), here(small_npz, watcher))
+        run_sweep(parse_spec(SMALL), in_process(small_npz, watcher))
     sweep, runs = stored_sweep("small")
     assert sweep.state is SweepState.RUNNING
     assert [(run.number, run.state, run.tags[Tag.LEASE]) for run in runs] == [
@@ -243,11 +243,11 @@ def test_a_trial_that_was_running_when_its_driver_was_replaced_is_not_recorded(s
             set_holder(open_store(tracking_uri()), str(Driver("another-machine", epoch, 7)))
 
     with pytest.raises(SweepInUseError, match="another-machine took it over"):
-        run_sweep(parse_spec(SMALL, ["trials=1", "training.epochs=1"]), here(small_npz, Replaced()))
+        run_sweep(parse_spec(SMALL, ["trials=1", "training.epochs=1"]), in_process(small_npz, Replaced()))
     sweep, runs = stored_sweep("small")
     assert [run.state for run in runs] == [TrialState.RUNNING]
     assert sweep.state is SweepState.RUNNING
 
     # Whoever has the sweep now closes it and tries the trial again.
-    resumed = resume_sweep("small", here(small_npz), take_over=True)
+    resumed = resume_sweep("small", in_process(small_npz), take_over=True)
     assert [(run.attempt, run.state) for run in resumed.runs] == [(1, TrialState.KILLED), (2, TrialState.COMPLETE)]

@@ -16,8 +16,8 @@ from experiments.tracking.redaction import redact, redact_of
 from experiments.tracking.store import Store, open_store
 from serving.app import create_app
 from serving.model_manager import ModelManager, load_predictor
-from tests.helpers.sweep_texts import CONTEST
-from tests.helpers.sweeps import Run, here
+from tests.helpers.sweep_texts import MIXED
+from tests.helpers.sweeps import Run, in_process
 
 SECRET = "hunter2-of-the-store"
 
@@ -83,7 +83,7 @@ def test_the_service_does_not_show_credentials_while_the_store_is_unreachable() 
 
 def everything_recorded(store: Store, folder: Path) -> str:
     """Tags and parameters of the sweep, its runs and versions, and the text of its files."""
-    sweep = find_sweep(store, "contest")
+    sweep = find_sweep(store, "mixed")
     store.client.download_artifacts(sweep.run_id, "", str(folder))
     files = [path.read_bytes().decode(errors="replace") for path in folder.rglob("*") if path.is_file()]
     described = [repr(version) for version in read_versions(store, "mnist-classifier")]
@@ -100,16 +100,16 @@ def test_neither_commands_nor_records_nor_the_service_show_credentials_of_a_serv
 ) -> None:
     uri = server.replace("://", f"://user:{SECRET}@")
     messages: list[str] = []
-    run_sweep(parse_spec(CONTEST), here(whole_npz, tracking_uri=uri, on_message=messages.append))
+    run_sweep(parse_spec(MIXED), in_process(whole_npz, tracking_uri=uri, on_message=messages.append))
     printed = "".join([*messages, *capsys.readouterr()])
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     for code, *words in (
         (0, "sweeps"),
-        (0, "runs", "contest"),
-        (0, "promote", "contest", "--yes", "--no-explain", "--floor", "0"),
-        (0, "report", "contest"),
+        (0, "runs", "mixed"),
+        (0, "promote", "mixed", "--yes", "--no-explain", "--floor", "0"),
+        (0, "report", "mixed"),
         (0, "ui"),
-        (2, "runs", "contets"),
+        (2, "runs", "mixde"),
         (2, "evaluate", "abcdef012345"),
         (2, "export", "99"),
         (2, "registry", "--as", "nobody"),

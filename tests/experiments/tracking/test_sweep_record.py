@@ -48,13 +48,13 @@ PARAMETERS = {
 
 
 @pytest.fixture(scope="module")
-def client(swept: SweepResult) -> MlflowClient:
-    return MlflowClient(swept.tracking_uri)
+def client(finished_sweep: SweepResult) -> MlflowClient:
+    return MlflowClient(finished_sweep.tracking_uri)
 
 
 @pytest.fixture(scope="module")
-def parent(client: MlflowClient, swept: SweepResult) -> Run:
-    return client.get_run(swept.sweep.run_id)
+def parent(client: MlflowClient, finished_sweep: SweepResult) -> Run:
+    return client.get_run(finished_sweep.sweep.run_id)
 
 
 @pytest.fixture(scope="module")
@@ -170,12 +170,12 @@ def test_models_are_ready_and_have_a_signature_and_their_digest(
 
 
 def test_mlflow_loads_a_model_by_its_id_and_it_takes_raw_pixels(
-    client: MlflowClient, swept: SweepResult, small_split: Split
+    client: MlflowClient, finished_sweep: SweepResult, small_split: Split
 ) -> None:
-    assert swept.best is not None
-    mlflow.set_tracking_uri(swept.tracking_uri)
+    assert finished_sweep.best is not None
+    mlflow.set_tracking_uri(finished_sweep.tracking_uri)
     try:
-        model = mlflow.pyfunc.load_model(f"models:/{swept.best.model_id}")
+        model = mlflow.pyfunc.load_model(f"models:/{finished_sweep.best.model_id}")
     finally:
         mlflow.set_tracking_uri(None)
     probabilities = model.predict(small_split.validation.images[:5])
@@ -184,23 +184,23 @@ def test_mlflow_loads_a_model_by_its_id_and_it_takes_raw_pixels(
     assert np.allclose(probabilities.sum(axis=1), 1, atol=1e-5)
 
 
-def test_the_parent_names_the_best_run(parent: Run, children: list[Run], swept: SweepResult) -> None:
+def test_the_parent_names_the_best_run(parent: Run, children: list[Run], finished_sweep: SweepResult) -> None:
     complete = [run for run in children if run.data.tags["state"] == "complete"]
     first = min(
         complete, key=lambda run: (-run.data.metrics["best_val_accuracy"], run.data.metrics["best_val_crossentropy"])
     )
     winner = first.info.run_id
     assert parent.data.tags["best_run_id"] == winner
-    assert swept.best is not None
-    assert swept.best.run_id == winner
+    assert finished_sweep.best is not None
+    assert finished_sweep.best.run_id == winner
 
 
-def test_the_result_is_a_table_with_the_best_on_top(swept: SweepResult) -> None:
-    table = swept.trials
+def test_the_result_is_a_table_with_the_best_on_top(finished_sweep: SweepResult) -> None:
+    table = finished_sweep.trials
     assert len(table) == 4
     assert {"name", "state", "hidden_size", "learning_rate", "best_val_accuracy", "run_id", "model_id"} <= set(table)
-    assert swept.best is not None
-    assert table.iloc[0]["run_id"] == swept.best.run_id
+    assert finished_sweep.best is not None
+    assert table.iloc[0]["run_id"] == finished_sweep.best.run_id
     complete = table[table["state"] == TrialState.COMPLETE.value]["best_val_accuracy"]
     assert all(earlier >= later for earlier, later in pairwise(complete))
     assert table["hidden_size"].dtype.kind == "i"

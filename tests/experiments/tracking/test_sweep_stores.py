@@ -18,7 +18,7 @@ from mnist_core.errors import StoreError
 from search.sweep import EndReason
 from search.trial import SavedModel, TrialState
 from tests.helpers.sweep_texts import SMALL_GRID
-from tests.helpers.sweeps import EVERY_GRID_POINT_ONCE, Watcher, here, points, states, stored_sweep
+from tests.helpers.sweeps import EVERY_GRID_POINT_ONCE, Watcher, in_process, points, states, stored_sweep
 
 pytestmark = pytest.mark.usefixtures("store_at_hand")
 
@@ -36,7 +36,7 @@ def full_disk(model: Any, folder: Path) -> SavedModel:
 def test_a_disk_that_is_full_while_a_worker_saves_fails_that_trial_and_the_sweep_goes_on(small_npz: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(launch, "save_model", full_disk)
-        result = run_sweep(parse_spec(SMALL_GRID), here(small_npz))
+        result = run_sweep(parse_spec(SMALL_GRID), in_process(small_npz))
     assert states(result) == {TrialState.COMPLETE: 5, TrialState.FAILED: 1}
     (failed,) = (run for run in result.runs if run.state is TrialState.FAILED)
     assert failed.error is not None
@@ -48,7 +48,7 @@ def test_a_disk_that_is_full_while_a_worker_saves_fails_that_trial_and_the_sweep
 
     # With space again, the failed trial and it alone is tried once more.
     watcher = Watcher()
-    resumed = resume_sweep("small-grid", here(small_npz, watcher))
+    resumed = resume_sweep("small-grid", in_process(small_npz, watcher))
     assert [(trial.number, trial.attempt) for trial, _ in watcher.ended] == [(1, 2)]
     assert resumed.ranked[-1].state is TrialState.COMPLETE
     assert len(resumed.ranked) == 6
@@ -68,7 +68,7 @@ def test_a_model_that_cannot_be_stored_fails_its_trial_and_is_never_ready(
 
     monkeypatch.setattr(MlflowClient, "log_model_artifacts", failing_once)
     watcher = Watcher()
-    result = run_sweep(parse_spec(SMALL_GRID), here(small_npz, watcher))
+    result = run_sweep(parse_spec(SMALL_GRID), in_process(small_npz, watcher))
     assert states(result) == {TrialState.COMPLETE: 5, TrialState.FAILED: 1}
     (failed,) = (run for run in result.runs if run.state is TrialState.FAILED)
     assert failed.value("val_accuracy") is None
@@ -82,11 +82,11 @@ def test_a_store_that_fails_ends_the_sweep_with_one_error_and_loses_nothing_reco
     broken = Watcher(after=2, do=lambda: patch.setattr(MlflowClient, "create_run", failing))
     failing = raising(OSError(errno.EIO, "Input/output error"))
     with pytest.MonkeyPatch.context() as patch, pytest.raises(StoreError, match="Input/output error"):
-        run_sweep(parse_spec(SMALL_GRID), here(small_npz, broken))
+        run_sweep(parse_spec(SMALL_GRID), in_process(small_npz, broken))
     sweep, runs = stored_sweep("small-grid")
     assert sweep.state is SweepState.FAILED
     assert [run.state for run in runs] == [TrialState.COMPLETE] * 2
-    assert points(resume_sweep("small-grid", here(small_npz)).runs) == EVERY_GRID_POINT_ONCE
+    assert points(resume_sweep("small-grid", in_process(small_npz)).runs) == EVERY_GRID_POINT_ONCE
 
 
 def raising(error: Exception) -> Any:
@@ -101,8 +101,8 @@ def test_a_sweep_on_a_tracking_server_equals_one_in_an_embedded_store(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
     watcher = Watcher(after=2, do=lambda: signal.raise_signal(signal.SIGINT))
-    assert run_sweep(parse_spec(SMALL_GRID), here(small_npz, watcher)).ending is EndReason.INTERRUPTED
-    result = resume_sweep("small-grid", here(small_npz))
+    assert run_sweep(parse_spec(SMALL_GRID), in_process(small_npz, watcher)).ending is EndReason.INTERRUPTED
+    result = resume_sweep("small-grid", in_process(small_npz))
     assert points(result.runs) == EVERY_GRID_POINT_ONCE
     assert result.best is not None
     client = MlflowClient(server)
