@@ -23,7 +23,7 @@ from experiments.candidates import Candidate
 from experiments.cli import main
 from experiments.evaluation import TestSet, evaluate_run
 from experiments.registry.gate import Verdict
-from experiments.registry.promotion import PromotionPolicy, promote
+from experiments.registry.promotion import PromotionPolicy, promote_run
 from experiments.tracking.queries import find_run
 from experiments.tracking.store import Store
 from mnist_core.data.sources import DataSource, Origin
@@ -91,7 +91,7 @@ def promoted(evaluated_sweep: Path, whole_npz: Path, tmp_path_factory: pytest.Te
             folders[names] = tmp_path_factory.mktemp("promoted") / "mlruns"
             store = copy_store(evaluated_sweep, folders[names])
             for name in names:
-                done = promote(store, Candidate(find_run(store, name), "named by the user"), test, LOW_FLOOR)
+                done = promote_run(store, Candidate(find_run(store, name), "named by the user"), test, LOW_FLOOR)
                 assert done.verdict is Verdict.PASSED
         return folders[names]
 
