@@ -46,9 +46,9 @@ LAYERS = {
     "mnist_core": (("data",), ("classification", "models"), ("training",), ("interpretation",)),
     "experiments": (
         ("tracking",),
-        ("candidates", "ensembling", "evaluation", "explanation", "reproduction", "selection"),
-        ("registry", "reporting", "result_tables"),
-        ("comparison", "launch"),
+        ("candidates", "ensembling", "evaluation", "explanation", "reproduction", "result_tables", "selection"),
+        ("registry", "reporting"),
+        ("comparison", "launch", "sweep_result"),
         ("confirmation",),  # launches a sweep
         ("api",),
         ("cli",),

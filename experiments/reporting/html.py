@@ -6,7 +6,7 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.reporting.sections.base import Section
+from experiments.reporting.sections.section import Section
 from experiments.reporting.sections.trials import trials_table
 from experiments.reporting.timeline import SweepTimeline
 from mnist_core.plotting import RenderedPlot

@@ -22,7 +22,7 @@ import psutil
 from mnist_core.errors import WorkerError
 from mnist_core.metrics import EpochMetrics
 from search.executors.base import Decide, Ended, Finished, Lost
-from search.executors.silence import SilenceWatch
+from search.executors.hang_detection import SilenceWatch
 from search.trial import Trial, TrialResult
 from search.worker import WorkerContext, WorkerRuntime, run_trial
 

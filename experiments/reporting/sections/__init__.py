@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from experiments.reporting.optuna_plots import StudyPlots
-from experiments.reporting.sections.base import Section
 from experiments.reporting.sections.curves import curves_section
 from experiments.reporting.sections.history import history_section
 from experiments.reporting.sections.importances import importances_section
 from experiments.reporting.sections.parameters import parameter_sections
+from experiments.reporting.sections.section import Section
 from experiments.reporting.sections.time import time_section
 from experiments.reporting.sections.timeline import timeline_section
 from experiments.reporting.sections.tradeoffs import tradeoffs_section

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from experiments.reporting.axes import focus
 from experiments.reporting.optuna_plots import StudyPlots, draw_history
-from experiments.reporting.sections.base import NO_TRIAL, Section, Table
+from experiments.reporting.sections.section import NO_TRIAL, Section, Table
 from experiments.reporting.timeline import SweepTimeline
 from mnist_core.plotting import PlotSpec
 

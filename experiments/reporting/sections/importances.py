@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from experiments.reporting.optuna_plots import StudyPlots, draw_importances
-from experiments.reporting.sections.base import Section, Table
+from experiments.reporting.sections.section import Section, Table
 from experiments.reporting.timeline import SweepTimeline
 from mnist_core.plotting import PlotSpec
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from experiments.formatting import format_params
 from experiments.reporting.optuna_plots import StudyPlots, draw_contours, draw_parallel_coordinates, draw_slices
-from experiments.reporting.sections.base import NO_TRIAL, Section
+from experiments.reporting.sections.section import NO_TRIAL, Section
 from experiments.reporting.timeline import SweepTimeline
 from mnist_core.plotting import PlotSpec
 

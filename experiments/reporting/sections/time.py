@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from experiments.formatting import format_number
 from experiments.reporting.axes import GREY, WIDTH
-from experiments.reporting.sections.base import Section, Table
+from experiments.reporting.sections.section import Section, Table
 from experiments.reporting.timeline import SweepTimeline, time_spent
 from mnist_core.plotting import BLUE, GREEN, ORANGE, RED, PlotSpec, new_figure
 

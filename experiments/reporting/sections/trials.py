@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from experiments import selection
 from experiments.formatting import format_number, format_value
-from experiments.reporting.sections.base import Table
+from experiments.reporting.sections.section import Table
 from experiments.reporting.timeline import SweepTimeline, TrialTimeline
 
 

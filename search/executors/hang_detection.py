@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 MIN_AUTOMATIC_SECONDS = 1800.0
-LONGEST_SILENCE_FACTOR = 20.0
+SILENCE_FACTOR = 20.0
 MAX_STEP_SECONDS = 2.0
 
 
@@ -32,7 +32,7 @@ class SilenceWatch:
     @property
     def limit(self) -> float:
         """Seconds for which a trial may report nothing."""
-        return self._limit or max(MIN_AUTOMATIC_SECONDS, LONGEST_SILENCE_FACTOR * self._longest)
+        return self._limit or max(MIN_AUTOMATIC_SECONDS, SILENCE_FACTOR * self._longest)
 
     def look(self) -> None:
         """Bring ``now`` up to date."""
