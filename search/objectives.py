@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -90,7 +91,22 @@ def pareto_front(
     """
     signs = [-1.0 if direction is Direction.MAXIMIZE else 1.0 for direction in directions]
     costs = [(item, [sign * value for sign, value in zip(signs, values(item), strict=True)]) for item in items]
+    if len(signs) == 2:
+        pairs = _front_of_pairs((first, second) for _, (first, second) in costs)
+        return [item for item, cost in costs if any(map(math.isnan, cost)) or tuple(cost) in pairs]
     return [item for item, cost in costs if not any(_beats(other, cost) for _, other in costs)]
+
+
+def _front_of_pairs(costs: Iterable[tuple[float, float]]) -> set[tuple[float, float]]:
+    """The pairs that no other beats, found by sorting; pairs with NaN, which no other beats, are left out."""
+    front: set[tuple[float, float]] = set()
+    least: float | None = None
+    for pair in sorted(pair for pair in costs if not any(map(math.isnan, pair))):
+        # All pairs before it are as good in the first value.
+        if least is None or pair[1] < least or pair in front:
+            front.add(pair)
+            least = pair[1]
+    return front
 
 
 def _beats(one: Sequence[float], other: Sequence[float]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from mnist_core.errors import SpecError
 from mnist_core.metrics import Direction
+from search import objectives
 from search.objectives import MODEL_SIZE, VAL_ACCURACY, VAL_LOSS, Objective, pareto_front
 from search.searchers.base import Suggestion
 from search.searchers.factory import make_searcher
@@ -40,6 +42,21 @@ def test_the_front_is_what_a_search_through_all_pairs_leaves(points: list[tuple[
     directions = (Direction.MAXIMIZE, Direction.MINIMIZE, Direction.MINIMIZE)
     beaten = {worse for better, worse in itertools.permutations(points, 2) if beats(better, worse)}
     assert pareto_front(points, directions, lambda point: point) == [point for point in points if point not in beaten]
+
+
+AXIS = st.sampled_from([0.0, 1.0, 2.0, 3.0, math.inf, math.nan])
+
+
+@given(st.lists(st.tuples(AXIS, AXIS), max_size=25))
+@settings(derandomize=True, database=None, deadline=None, max_examples=200)
+def test_the_front_of_pairs_is_that_of_the_comparison_of_all(points: list[tuple[float, float]]) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        # Of 2,000 items, 4 million comparisons.
+        patched.setattr(objectives, "_beats", None)
+        found = pareto_front(points, DIRECTIONS, lambda point: point)
+    directions = (*DIRECTIONS, Direction.MINIMIZE)
+    expected = pareto_front(points, directions, lambda point: (*point, 0.0))
+    assert list(map(id, found)) == list(map(id, expected))
 
 
 def test_equal_items_share_the_front() -> None:
