@@ -139,7 +139,8 @@ class LiveDisplay(PlainDisplay):
             *([BarColumn(30)] if is_wide else []),
             TextColumn("epoch {task.completed}/{task.total}"),
             TextColumn("{task.fields[value]}"),
-            *([TextColumn("[dim]{task.fields[point]}")] if is_wide else []),
+            # Values of the user's are shown, in which square brackets are no markup.
+            *([TextColumn("{task.fields[point]}", style="dim", markup=False)] if is_wide else []),
             console=console,
         )
         self._bars: dict[int, TaskID] = {}

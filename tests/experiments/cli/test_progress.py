@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -89,6 +90,16 @@ def test_the_live_display_shows_running_trials_counts_and_the_best_trial() -> No
     assert "1/4" in sweep
     assert "1 complete · 0 pruned · 0 failed" in sweep
     assert "trial-000  val_accuracy 0.8000  hidden_size=8" in best
+
+
+def test_square_brackets_in_a_value_are_shown_as_they_are() -> None:
+    where, output = console(terminal=True), console(terminal=False)
+    display = LiveDisplay(where)
+    with display:
+        display.sweep_started(SPEC, NOTHING_DONE)
+        display.trial_started(replace(TRIALS[0], point={"stack": "[/x] [relu]"}))
+        output.print(display.render())
+    assert "stack=[/x] [relu]" in written(output)
 
 
 def test_a_resumed_sweep_counts_the_trials_that_were_finished_before() -> None:
