@@ -31,8 +31,13 @@ def focus(axes: Axes, values: Iterable[float], direction: Direction) -> None:
     """Limit the y axis to the good values: a few bad ones would press all others into one line.
 
     The axes note how many points lie outside.
+
+    Raises:
+        ValueError: none of the values is finite.
     """
     finite = np.array([value for value in values if np.isfinite(value)])
+    if not finite.size:
+        raise ValueError("no value is finite")
     low, high = focus_limits(finite, direction)
     axes.set_ylim(low, high)
     outside = int(((finite < low) | (finite > high)).sum())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import median
 
@@ -54,6 +55,6 @@ def format_summary(facts: Summary, page: str, missing: Sequence[str]) -> str:
 
 
 def format_counts(timeline: SweepTimeline) -> str:
-    """``24 complete, 6 pruned``."""
-    counts = ((state, len(timeline.of_state(state))) for state in TrialState)
-    return ", ".join(f"{count} {state.value}" for state, count in counts if count)
+    """``24 complete, 6 pruned``: trials by the state of their last attempt."""
+    counts = Counter({trial.run.number: trial.run.state for trial in timeline.trials}.values())
+    return ", ".join(f"{counts[state]} {state.value}" for state in TrialState if counts[state])

@@ -26,7 +26,7 @@ def curves_section(timeline: SweepTimeline) -> Section:
 def curves_caption(timeline: SweepTimeline) -> str:
     """The number of complete and of pruned trials."""
     complete, pruned = (len(timeline.of_state(state)) for state in (TrialState.COMPLETE, TrialState.PRUNED))
-    return f"{complete} trials ran to their last epoch; {pruned} were pruned, each at the cross that ends its line."
+    return f"Complete trials: {complete}. Pruned trials: {pruned}; a cross ends the line of each."
 
 
 def curves_table(timeline: SweepTimeline) -> Table:
@@ -51,7 +51,7 @@ def draw_curves(timeline: SweepTimeline) -> Figure:
     """The objective by epoch: complete trials, the best one, and pruned ones to the epoch that was their last.
 
     Raises:
-        ValueError: no trial has a curve.
+        ValueError: no trial has a curve, or none with a finite value.
     """
     trials = finished_curves(timeline)
     if not trials:
@@ -62,8 +62,8 @@ def draw_curves(timeline: SweepTimeline) -> Figure:
     alpha = max(0.1, min(0.5, 25 / len(trials)))
     for trial in trials:
         _draw_curve(axes, trial, alpha, trial.run.run_id == best)
-    _add_legend(axes, trials)
     focus(axes, (value for trial in trials for value in trial.curve), timeline.spec.metric.direction)
+    _add_legend(axes, trials)
     axes.set(title="Every trial by epoch", xlabel="epoch", ylabel=LABELS[timeline.spec.metric])
     whole_numbers(axes.xaxis)
     return figure

@@ -29,11 +29,13 @@ def timeline_section(timeline: SweepTimeline) -> Section:
 
 def timeline_caption(timeline: SweepTimeline) -> str:
     """The number of attempts and workers, the wall time, and the content of a bar."""
-    pauses = f", left and resumed {len(timeline.pauses)} times (pauses are cut out)" if timeline.pauses else ""
+    attempts, times = len(timeline.trials), len(timeline.pauses)
+    often = "once" if times == 1 else f"{times} times"
+    pauses = f", left and resumed {often} (pauses are cut out)" if times else ""
     return (
-        f"{len(timeline.trials)} attempts on {pluralize(workers_of(timeline), 'worker')} in {timeline.seconds:,.0f} "
-        f"seconds{pauses}. Lanes are inferred from start and end times; a bar includes the start of the worker and "
-        "the recording."
+        f"{attempts} attempt{'s' * (attempts != 1)} on {pluralize(workers_of(timeline), 'worker')} in "
+        f"{timeline.seconds:,.0f} seconds{pauses}. Lanes are inferred from start and end times; a bar includes the "
+        "start of the worker and the recording."
     )
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from experiments.reporting.axes import focus_limits
+from experiments.reporting.sections.curves import draw_curves
 from experiments.reporting.sections.history import best_so_far
-from experiments.reporting.sections.timeline import lanes
+from experiments.reporting.sections.timeline import lanes, timeline_caption
 from experiments.reporting.sections.tradeoffs import accuracy_front, weights_of
+from experiments.reporting.summary import format_counts
 from experiments.reporting.timeline import SweepTimeline, accuracy_of, seconds_to_reach, time_spent
 from mnist_core.metrics import Direction
 from search.trial import TrialState
@@ -132,3 +136,22 @@ def test_an_axis_shows_the_good_values() -> None:
     assert 0.98 < high < 0.99
     mirrored = focus_limits(-values, Direction.MINIMIZE)
     assert mirrored == (-high, -low)
+
+
+def test_a_trial_that_was_tried_again_is_counted_once() -> None:
+    failed, again = run(0, None, state=TrialState.FAILED), replace(run(0), attempt=2, run_id="b" * 32)
+    sweep = timeline([failed, again, run(1, state=TrialState.PRUNED)])
+    assert format_counts(sweep) == "1 complete, 1 pruned"
+    assert timeline_caption(sweep).startswith("3 attempts on 2 workers in 10 seconds. ")
+
+
+def test_a_caption_says_once_of_one_pause() -> None:
+    caption = timeline_caption(timeline([run(0, ended=10), run(1, began=DAY, ended=DAY + 30)]))
+    assert caption.startswith("2 attempts on 2 workers in 40 seconds, left and resumed once (pauses are cut out). ")
+    assert timeline_caption(timeline([run(0)])).startswith("1 attempt on ")
+
+
+def test_curves_without_a_finite_value_are_not_drawn() -> None:
+    sweep = timeline([run(0, None, state=TrialState.FAILED)], curves={0: [(math.nan, 1.0)]})
+    with pytest.raises(ValueError, match=r"^no value is finite$"):
+        draw_curves(sweep)
