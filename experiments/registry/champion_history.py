@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 
 from experiments.tracking import provenance
 
 
 def utc_now() -> str:
-    """The current time as text: UTC, ISO 8601 with microseconds, so that texts sort as the times do."""
-    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+    """The current time as :func:`time_text` writes it."""
+    return time_text(datetime.now(UTC))
+
+
+def time_text(moment: datetime) -> str:
+    """A time as text: UTC, ISO 8601 with microseconds, so that texts sort as the times do."""
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
 class ChangeKind(Enum):
@@ -31,7 +36,7 @@ class ChampionChange:
         version: the champion from then on.
         kind: of the change.
         by: name of the user.
-        at: time, as :func:`utc_now` writes it.
+        at: time, as :func:`time_text` writes it; later than that of every earlier change.
         reason: of the user; may be empty.
     """
 
@@ -45,6 +50,19 @@ class ChampionChange:
     def now(cls, version: int, kind: ChangeKind, reason: str = "") -> ChampionChange:
         """A change by this user at the current time."""
         return cls(version, kind, provenance.user(), utc_now(), reason)
+
+    def after(self, earlier: Iterable[ChampionChange]) -> ChampionChange:
+        """This change; a microsecond later than the latest of those before it where its time is no later than theirs.
+
+        A history is ordered by its times, and the clock of one machine may be behind that of another.
+
+        Raises:
+            ValueError: the latest time is none.
+        """
+        latest = max((change.at for change in earlier), default="")
+        if self.at > latest:
+            return self
+        return replace(self, at=time_text(datetime.fromisoformat(latest) + timedelta(microseconds=1)))
 
 
 def champion_stack(changes: Iterable[ChampionChange]) -> list[int]:

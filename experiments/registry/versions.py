@@ -43,7 +43,7 @@ def check_name(name: str) -> str:
     Raises:
         SpecError: it is not.
     """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+    if not (isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name)):
         raise SpecError(f"--as: expected letters, digits, '.', '-' and '_', received {name!r}")
     return name
 
@@ -176,7 +176,7 @@ def settle(store: Store, name: str) -> ChampionChange | None:
         if pending is None and current is not None and left[-1:] != [current]:
             kind = ChangeKind.REINSTATED if current in left else ChangeKind.PROMOTED
             change = ChampionChange.now(current, kind, MOVED_BY_OTHERS)
-            history = history.with_change(_write_change(store, name, change))
+            history = history.with_change(_write_change(store, name, change, history))
             left = champions_left(history.changes.values(), versions)
         if left and (pending or current is not None):
             _move(store, name, Alias.CHAMPION, current, left[-1])
@@ -267,8 +267,9 @@ def _read_history(store: Store, name: str) -> _History:
 
 
 def _apply_change(store: Store, name: str, change: ChampionChange) -> None:
+    history = _read_history(store, name)
     with store.errors(f"recording the change of champion of {name}"):
-        _write_change(store, name, change)
+        _write_change(store, name, change, history)
     settle(store, name)
 
 
@@ -295,7 +296,8 @@ def _key(change: ChampionChange) -> str:
     return f"{HISTORY_PREFIX}{change.at.replace(':', '.')}"
 
 
-def _write_change(store: Store, name: str, change: ChampionChange) -> ChampionChange:
+def _write_change(store: Store, name: str, change: ChampionChange, history: _History) -> ChampionChange:
+    change = change.after(history.changes.values())
     fields = asdict(change)
     fields["act"] = fields.pop("kind").value
     store.client.set_registered_model_tag(name, _key(change), json.dumps(fields))
@@ -305,6 +307,7 @@ def _write_change(store: Store, name: str, change: ChampionChange) -> ChampionCh
 def _parse_change(name: str, key: str, text: str) -> ChampionChange:
     try:
         fields = {**json.loads(text)}
+        datetime.fromisoformat(fields["at"])
         return ChampionChange(kind=ChangeKind(fields.pop("act")), **fields)
     except (ValueError, TypeError, KeyError) as error:
         raise StoreError(f"{name}: tag {key!r}: expected a change of champion, received {text}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -74,3 +75,11 @@ def test_changes_have_times_in_microseconds_that_sort_as_text() -> None:
     assert all(len(change.at) == len("2026-01-02T03:04:05.123456Z") for change in changes)
     assert [change.reason for change in changes] == ["", "a reason"]
     assert all(change.by for change in changes)
+
+
+def test_a_change_comes_after_all_others_also_where_its_clock_is_behind() -> None:
+    earlier = [ChampionChange(number, PROMOTED, "somebody", f"2026-01-0{number}T00:00:00.000000Z") for number in (2, 1)]
+    behind = ChampionChange(3, FORCED, "another", "2026-01-01T12:00:00.000000Z", "a reason")
+    assert behind.after(earlier) == replace(behind, at="2026-01-02T00:00:00.000001Z")
+    assert behind.after(earlier[1:]) is behind
+    assert behind.after([]) is behind

@@ -12,6 +12,7 @@ import pytest
 
 from experiments.candidates import Candidate
 from experiments.evaluation import TestSet
+from experiments.registry import champion_history
 from experiments.registry.champion_history import ChangeKind, champions_left
 from experiments.registry.promotion import PromotionPolicy, promote_run
 from experiments.registry.versions import champion, read_changes, read_pending, read_versions, rollback_champion, settle
@@ -206,6 +207,21 @@ def test_an_alias_that_was_moved_by_an_older_release_is_added_to_the_history(
     assert (last.version, last.kind, last.reason) == (1, ChangeKind.REINSTATED, "the alias was found moved")
     promoted(command, SECOND)
     assert aliases_of(evaluated_store) == {"champion": 2, "previous": 1}
+
+
+def test_a_machine_whose_clock_is_behind_promotes_and_rolls_back_too(
+    command: Run, evaluated_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promoted(command, FIRST)
+    monkeypatch.setattr(champion_history, "utc_now", lambda: "2001-01-01T00:00:00.000000Z")
+    promoted(command, SECOND, THIRD)
+    assert aliases_of(evaluated_store) == {"champion": 3, "previous": 2}
+    assert command("rollback")[0] == 0
+    assert aliases_of(evaluated_store) == {"champion": 2, "previous": 1}
+    evaluated_store.client.set_registered_model_alias(NAME, "champion", "3")
+    settle(evaluated_store, NAME)
+    check_consistent(evaluated_store)
+    assert [change.version for change in read_changes(evaluated_store, NAME)] == [1, 2, 3, 2, 3]
 
 
 def test_an_alias_that_was_deleted_by_hand_stays_deleted(command: Run, evaluated_store: Store) -> None:
