@@ -70,7 +70,7 @@ def _data(content: CardContent) -> str:
         "## Data\n\n"
         f"{tags[Tag.DATASET]} ({tags[Tag.DATASET_ORIGIN]}): {trained:,} images for training, {held_out:,} for "
         f"validation (stratified, seed {tags[Tag.SPLIT_SEED]}), {len(evaluation.labels):,} for the test. Evaluated on "
-        f"the test set: this run, once, and {pluralize(content.others, 'other run')} of its sweep.\n\n"
+        f"the test set: this run and {pluralize(content.others, 'other run')} of its sweep.\n\n"
         f"Training digest `{tags[Tag.DATASET_DIGEST]}`, test digest `{evaluation.digest}`."
     )
 

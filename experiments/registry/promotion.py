@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from numbers import Real
 from pathlib import Path
 
 from experiments.candidates import Candidate
@@ -49,12 +50,11 @@ class PromotionPolicy:
 
     def __post_init__(self) -> None:
         versions.check_name(self.name)
-        if not 0 <= self.floor <= 1:
-            raise ParameterError(f"--floor: expected a share in [0, 1], received {self.floor}")
-        if self.margin is not None and not 0 <= self.margin <= 1:
-            raise ParameterError(f"--margin: expected a share in [0, 1], received {self.margin}")
-        if self.force is not None and not self.force.strip():
-            raise ParameterError("--force: expected a reason, received none")
+        for option, share in (("--floor", self.floor), ("--margin", 0 if self.margin is None else self.margin)):
+            if not (isinstance(share, Real) and 0 <= share <= 1):
+                raise ParameterError(f"{option}: expected a share in [0, 1], received {share!r}")
+        if self.force is not None and not (isinstance(self.force, str) and self.force.strip()):
+            raise ParameterError(f"--force: expected a reason, received {self.force!r}")
 
 
 @dataclass(frozen=True, repr=False)
@@ -187,7 +187,8 @@ def _register(
     run, evaluation = evaluated.run, evaluated.evaluation
     sweep = queries.find_sweep(store, run.tags["mlflow.parentRunId"])
     spec, verdict = queries.read_recorded_spec(store, sweep), gate.verdict(checks, policy.force)
-    trials = sum(one.state.is_finished for one in queries.read_runs(store, sweep))
+    # A trial that failed and was tried again has several runs.
+    trials = len({one.number for one in queries.read_runs(store, sweep) if one.state.is_finished})
     others = count_evaluated(store, run, evaluation.digest)
     card = model_card(CardContent(run, sweep, spec, trials, evaluation, checks, others))
     searched = {name: short_text(run.params[name]) for name in spec.space.domains if name in run.params}

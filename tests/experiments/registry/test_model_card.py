@@ -65,6 +65,7 @@ def content() -> CardContent:
 
 PARTS = {
     "data": ["mnist (given)", "54,000 images for training", "6,000 for validation", "200 for the test"],
+    "uses of the test set": ["Evaluated on the test set: this run and no other runs of its sweep."],
     "digests": [TRAINING, TEST],
     "split": ["stratified, seed 3"],
     "space": ["learning_rate: 0.0001 to 0.01 (log)", "dropout: 0 to 0.5", "hidden_size: 32, 64"],

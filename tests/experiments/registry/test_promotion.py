@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ import pytest
 from experiments.registry.champion_history import ChangeKind
 from experiments.registry.promotion import PromotionPolicy
 from experiments.registry.versions import champion, read_changes, read_versions
+from experiments.tracking import queries
 from experiments.tracking.queries import find_run
-from experiments.tracking.records import VersionRecord
+from experiments.tracking.records import RunRecord, SweepRecord, VersionRecord
 from experiments.tracking.store import Store
 from mnist_core.errors import ParameterError
 from tests.helpers.stores import aliases_of, evaluations_of, registry_of
@@ -225,7 +227,28 @@ def test_a_run_without_a_finite_loss_is_refused(command: Run, evaluated_store: S
     assert "FAILED  finite    not finite: best_val_loss" in out
 
 
-@pytest.mark.parametrize("margin", [-0.1, 1.5])
+@pytest.mark.parametrize("margin", [-0.1, 1.5, "0.01"])
 def test_a_margin_that_is_no_share_is_refused(margin: float) -> None:
     with pytest.raises(ParameterError, match="--margin: expected a share in"):
         PromotionPolicy(margin=margin)
+
+
+@pytest.mark.parametrize("force", ["", " ", True])
+def test_force_without_a_reason_is_refused(force: str) -> None:
+    with pytest.raises(ParameterError, match="--force: expected a reason, received"):
+        PromotionPolicy(force=force)
+
+
+def test_the_model_card_counts_a_trial_that_was_tried_again_once(
+    command: Run, evaluated_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_runs = queries.read_runs
+
+    def with_a_retry(store: Store, sweep: SweepRecord) -> list[RunRecord]:
+        runs = read_runs(store, sweep)
+        return [*runs, replace(runs[-1], attempt=2)]
+
+    monkeypatch.setattr(queries, "read_runs", with_a_retry)
+    command("promote", BEST, *LOW)
+    version = evaluated_store.client.get_model_version_by_alias("mnist-classifier", "champion")
+    assert ", 4 trials of at most 3 epochs" in version.description
