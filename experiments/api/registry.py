@@ -9,7 +9,7 @@ from experiments.api import runs
 from experiments.api.common import OnMessage, enum_member, find_source, print_to_stderr, writing_to
 from experiments.selection import SelectionRule
 from experiments.tracking.records import FLOOR, REGISTERED_MODEL, Alias
-from mnist_core.errors import MnistSearchError, NotFoundError
+from mnist_core.errors import MnistSearchError, NotFoundError, SpecError
 from mnist_core.models.export_formats import ExportFormat
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ def export(
         NotFoundError: no such version.
         MissingLibraryError: the format needs a library that is not installed.
         ModelError: the version's file is missing or altered, or the export predicts otherwise.
-        SpecError: the folder cannot be written, or there is no such format.
+        SpecError: the folder cannot be written, there is no such format, or the value stands for no version.
     """
     from experiments.api.targets import open_store_of
     from experiments.registry.version_export import export_version, find_version
@@ -200,6 +200,10 @@ def export(
     store, folder, wanted = open_store_of(tracking_uri), Path(output), enum_member(ExportFormat, format, "format")
     found = version if isinstance(version, VersionRecord) else getattr(version, "version", None)
     if found is None:
+        if not isinstance(version, str | int):
+            raise SpecError(
+                f"version: expected a number, an alias, a version or a promotion, received {type(version).__name__}"
+            )
         found = find_version(store, name, str(version))
     source = find_source(data, find_run(store, found.run_id).tags, on_message)
     with writing_to("--output", folder):

@@ -34,7 +34,7 @@ def serve(
     port: int = 8000,
     name: str = REGISTERED_MODEL,
     collect: str | Path | None = None,
-    allowed_hosts: Iterable[str] = (),
+    allowed_hosts: str | Iterable[str] = (),
     tracking_uri: str | None = None,
     on_message: OnMessage = print_to_stderr,
 ) -> None:
@@ -45,13 +45,13 @@ def serve(
         port: 0 for any free one.
         name: of the registered model.
         collect: folder for drawings that users correct.
-        allowed_hosts: further names by which this machine may be asked.
+        allowed_hosts: a further name by which this machine may be asked, or several.
         tracking_uri: the MLflow store.
         on_message: called with each line that the user should read.
 
     Raises:
         SpecError: the folder cannot be written, or holds files of MNIST.
-        StoreError: the store cannot be reached.
+        StoreError: the store is of a kind that cannot be used.
     """
     from experiments.registry.model_source import RegistryModelSource
     from experiments.tracking import store
@@ -67,9 +67,11 @@ def serve(
             raise SpecError(f"--collect {folder}: it holds files of MNIST; expected a folder for feedback alone")
         with writing_to("--collect", folder):
             folder.mkdir(parents=True, exist_ok=True)
+    source = RegistryModelSource(store.tracking_uri(tracking_uri), name)
+    further = [allowed_hosts] if isinstance(allowed_hosts, str) else allowed_hosts
     listener = server.listen(host, port)
     runtime.configure(threads=1)
-    manager = ModelManager(RegistryModelSource(store.tracking_uri(tracking_uri), name), load_predictor)
+    manager = ModelManager(source, load_predictor)
     manager.check()
     if manager.champion:
         model = manager.champion.info
@@ -78,4 +80,4 @@ def serve(
         on_message(manager.problem or NO_CHAMPION)
     shown = f"[{host}]" if ":" in host else host
     on_message(f"page       http://{shown}:{listener.getsockname()[1]}   (Ctrl-C ends it)")
-    server.run(create_app(manager, Settings(hosts=(*LOCAL_HOSTS, shown, *allowed_hosts), collect=folder)), listener)
+    server.run(create_app(manager, Settings(hosts=(*LOCAL_HOSTS, shown, *further), collect=folder)), listener)

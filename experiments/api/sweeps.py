@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from experiments.sweep_result import SweepResult
     from search.spec import SweepSpec
 
-Settings = Mapping[str, object] | Iterable[str]
+Settings = Mapping[str, object] | Iterable[str] | str
 
 
 def run_sweep(
@@ -44,7 +45,8 @@ def run_sweep(
         sweep: the name of a shipped sweep, the path of a sweep file, or a spec.
         options: all that decides how the sweep is run; the keyword arguments below replace its fields.
         trials: number of trials in all, instead of the file's.
-        settings: values that replace the file's: ``{"training.epochs": 5}``, or texts ``"training.epochs=5"``.
+        settings: values that replace the file's: ``{"training.epochs": 5}``, or one or several texts
+            ``"training.epochs=5"``.
         data: folder of IDX files or ``.npz`` file.
         workers: trials at a time; 0 for one for each core.
         timeout: no trial is started after this time: seconds, or a text such as ``"10m"``.
@@ -61,6 +63,8 @@ def run_sweep(
     from search.spec import SweepSpec
     from search.spec_file import parse_spec, to_toml
 
+    if not isinstance(sweep, str | Path | SweepSpec):
+        raise SpecError(f"sweep: expected a name, a path or a spec, received {type(sweep).__name__}")
     overrides = _overrides(settings, trials)
     if isinstance(sweep, SweepSpec):
         spec = parse_spec(to_toml(sweep), overrides, source=f"sweep {sweep.name}") if overrides else sweep
@@ -301,22 +305,30 @@ def _overrides(settings: Settings, trials: int | None) -> list[str]:
     """Settings as ``key=value``, the form in which the command line takes them.
 
     Raises:
-        SpecError: fewer than one trial.
+        SpecError: fewer than one trial, or a value that no sweep file can hold.
     """
-    if trials is not None and trials < 1:
-        raise SpecError(f"--trials: expected 1 or more, received {trials}")
-    texts = [*_key_values("", settings)] if isinstance(settings, Mapping) else list(settings)
+    if trials is not None and not (isinstance(trials, Integral) and trials >= 1):
+        raise SpecError(f"--trials: expected 1 or more, received {trials!r}")
+    if isinstance(settings, Mapping):
+        texts = [*_key_values("", settings)]
+    else:
+        texts = [settings] if isinstance(settings, str) else list(settings)
     return [*texts, *([f"trials={trials}"] if trials is not None else [])]
 
 
 def _key_values(prefix: str, table: Mapping[str, object]) -> Iterator[str]:
+    import numpy as np
     import tomli_w
 
     for key, value in table.items():
         if isinstance(value, Mapping):
             yield from _key_values(f"{prefix}{key}.", value)
-        else:
-            yield f"{prefix}{key}={tomli_w.dumps({'value': value}).partition('=')[2].strip()}"
+            continue
+        try:
+            text = tomli_w.dumps({"value": value.item() if isinstance(value, np.generic) else value})
+        except TypeError as error:
+            raise SpecError(f"settings: {prefix}{key}: expected a value of TOML, received {value!r}") from error
+        yield f"{prefix}{key}={text.partition('=')[2].strip()}"
 
 
 def _shipped() -> dict[str, str]:

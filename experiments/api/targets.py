@@ -5,7 +5,7 @@ from __future__ import annotations
 from experiments.tracking import queries
 from experiments.tracking.records import RunRecord, SweepRecord, VersionRecord
 from experiments.tracking.store import Store, open_store, tracking_uri
-from mnist_core.errors import SpecError
+from mnist_core.errors import NotFoundError, SpecError
 
 # Attributes that lead from the result of a call to its run.
 TO_RUN = ("run", "chosen", "best", "version", "champion")
@@ -60,7 +60,8 @@ def run_name(target: object) -> str:
     """The given name, or the run id of the run that a value is or leads to.
 
     Raises:
-        SpecError: the target stands for no run.
+        NotFoundError: the target is a result without a run.
+        SpecError: it stands for no run.
     """
     if isinstance(target, str):
         return target
@@ -69,4 +70,8 @@ def run_name(target: object) -> str:
     for name in TO_RUN:
         if (value := getattr(target, name, None)) is not None:
             return run_name(value)
+    if any(hasattr(target, name) for name in TO_RUN):
+        raise NotFoundError(
+            f"run: this {type(target).__name__} has none: no trial completed, or the result was not registered"
+        )
     raise SpecError(f"run: expected a name, a run or the result of a call, received {type(target).__name__}")

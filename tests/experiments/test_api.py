@@ -33,13 +33,15 @@ from experiments import (
     resume_sweep,
     rollback,
     run_sweep,
+    serve,
 )
 from experiments.registry.gate import Verdict
 from experiments.selection import SelectionRule
 from experiments.sweep_files import SHIPPED
 from experiments.tracking.store import Store
-from mnist_core.errors import DataError, NotFoundError, SpecError
+from mnist_core.errors import DataError, NotFoundError, SpecError, StoreError
 from search.executors.base import InProcessExecutor
+from serving.app import Settings
 from tests.helpers.sweep_texts import SMALL
 from tests.helpers.sweeps import Run
 
@@ -96,10 +98,24 @@ def test_a_sweep_is_run_resumed_and_confirmed_by_name_path_spec_and_result(small
     assert [sweep.name for sweep in list_sweeps(tracking_uri=uri)] == ["other", "small-confirmation", "small"]
 
 
-@pytest.mark.parametrize("settings", [{"training.epoch": 3}, ["training.epoch=3"]])
-def test_a_wrong_setting_is_refused_in_either_form(settings: dict[str, object] | list[str]) -> None:
+@pytest.mark.parametrize("settings", [{"training.epoch": 3}, ["training.epoch=3"], "training.epoch=3"])
+def test_a_wrong_setting_is_refused_in_each_form(settings: dict[str, object] | list[str] | str) -> None:
     with pytest.raises(SpecError, match=r"training\.epoch: unknown key"):
         run_sweep("quick", settings=settings)
+
+
+def test_a_setting_may_be_a_number_of_numpy_but_no_value_that_toml_lacks() -> None:
+    with pytest.raises(SpecError, match=r"training\.epochs: expected an integer from 1 to 100000, received -3"):
+        run_sweep("quick", settings={"training.epochs": np.int64(-3)})
+    with pytest.raises(SpecError, match=r"^settings: training\.epochs: expected a value of TOML, received None$"):
+        run_sweep("quick", settings={"training": {"epochs": None}})
+
+
+def test_a_wrong_number_of_trials_or_a_wrong_sweep_is_refused_in_one_line() -> None:
+    with pytest.raises(SpecError, match=r"^--trials: expected 1 or more, received '3'$"):
+        run_sweep("quick", trials="3")  # type: ignore[arg-type]
+    with pytest.raises(SpecError, match=r"^sweep: expected a name, a path or a spec, received int$"):
+        run_sweep(3)  # type: ignore[arg-type]
 
 
 def test_a_timeout_may_be_a_text_or_seconds_and_is_checked() -> None:
@@ -219,6 +235,8 @@ def test_an_ensemble_is_measured_and_registered_as_a_run(mixed_store: Store) -> 
     measured = ensemble("mixed", top=2)
     assert measured.run is None
     shows(measured, "mean of 2", "best alone")
+    with pytest.raises(NotFoundError, match=r"run: this EnsembleResult has none: .* was not registered"):
+        evaluate(measured)
     registered = ensemble("mixed", top=2, register=True)
     assert registered.run is not None
     assert evaluate(registered, on_message=lambda line: None).run.run_id == registered.run.run_id
@@ -243,6 +261,8 @@ def test_a_selection_is_promoted_rolled_back_and_exported(evaluated_store: Store
     shows(exported, first.version.title, "same prediction")
     with pytest.raises(SpecError, match="format: expected one of litert, onnx"):
         export(format="pickle")
+    with pytest.raises(SpecError, match=r"version: expected a number, an alias, .* received VersionList"):
+        export(versions)  # type: ignore[arg-type]
 
 
 def test_a_new_champion_is_explained_and_an_error_of_that_is_only_reported(
@@ -277,3 +297,21 @@ def test_the_data_is_shown_without_its_test_set(small_npz: Path) -> None:
     assert found.name == "small"
     assert len(found.training) == 1000
     shows(found, "1,000 images of 28 × 28 pixels", found.digests["labels"])
+
+
+def test_one_further_host_name_may_be_given_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings: list[Settings] = []
+    monkeypatch.setattr("mnist_core.runtime.configure", lambda threads: None)
+    monkeypatch.setattr("serving.app.create_app", lambda manager, given: settings.append(given))
+    monkeypatch.setattr("serving.server.run", lambda app, listener: listener.close())
+    for names in ("digits.example", ["digits.example"]):
+        serve(port=0, allowed_hosts=names, tracking_uri=f"sqlite:///{tmp_path}/none.db", on_message=lambda line: None)
+    assert [given.hosts[-1] for given in settings] == ["digits.example"] * 2
+
+
+def test_the_port_is_not_opened_for_a_store_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[object] = []
+    monkeypatch.setattr("serving.server.listen", lambda *where: opened.append(where))
+    with pytest.raises(StoreError, match="file store is deprecated"):
+        serve(tracking_uri="file:runs")
+    assert opened == []
