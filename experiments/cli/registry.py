@@ -123,7 +123,7 @@ def rollback(
     from experiments.cli.console import make_console
 
     done = api.rollback(name=name, reason=reason)
-    text = f"{done.champion.title} is champion again; version {done.replaced.version} stepped down"
+    text = f"{done.champion.title} is champion again, instead of version {done.replaced.version}"
     make_console().print(text, style="green")
 
 

@@ -110,8 +110,8 @@ def _print_result(console: Console, result: SweepResult) -> None:
     from experiments.cli.console import print_table
     from experiments.cli.tables import rich_table
     from experiments.result_tables import best_table
+    from experiments.tracking.trial_results import count_finished
     from search.sweep import EndReason
-    from search.trial import TrialState
 
     name, best = result.sweep.name, result.best
     reason = ": its space has no more points" if result.ending is EndReason.EXHAUSTED else ""
@@ -123,7 +123,7 @@ def _print_result(console: Console, result: SweepResult) -> None:
         console.print("no trial completed", style="red")
     if result.ending in (EndReason.INTERRUPTED, EndReason.TIMED_OUT):
         console.print(f"continue:    mnist-search sweep --resume {name}")
-    elif any(run.state is TrialState.FAILED for run in result.runs):
+    elif count_finished(result.runs) < len({run.number for run in result.runs}):
         console.print(f"try again:   mnist-search sweep --resume {name}    (the failed trials)")
     elif result.spec.max_target > result.spec.target and result.ending is EndReason.DONE:
         more = min(2 * result.spec.target, result.spec.max_target)

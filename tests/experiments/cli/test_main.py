@@ -17,8 +17,8 @@ from mnist_core.errors import SpecError
 from search.durations import parse_duration
 from search.executors.base import InProcessExecutor
 from search.trial import TrialState
-from tests.helpers.sweep_texts import SMALL
-from tests.helpers.sweeps import Run
+from tests.helpers.sweep_texts import MIXED, SMALL
+from tests.helpers.sweeps import Run, TrainedOnce
 
 
 def test_runs_are_listed_best_first_with_each_searched_parameter(
@@ -65,7 +65,7 @@ READING = {
     "finished": ["sweeps"],
     "tied": ["best", "mixed", "--rule", "one-se"],
     "champions": ["registry"],
-    "stepped down": ["rollback"],
+    "champion again": ["rollback"],
 }
 
 
@@ -253,6 +253,19 @@ def test_a_sweep_without_a_complete_trial_ends_with_exit_code_1(
     assert "No space left on device" in out
     assert "no trial completed" in out
     assert "try again:   mnist-search sweep --resume small" in out
+
+
+@pytest.mark.usefixtures("store_at_hand")
+def test_a_failure_that_resuming_would_not_try_again_is_not_offered_for_it(
+    command: Run, whole_npz: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("mixed.toml").write_text(MIXED)
+    in_process = functools.partial(launch.LaunchOptions, executor=lambda context, workers: TrainedOnce(context))
+    monkeypatch.setattr(launch, "LaunchOptions", in_process)
+    code, out, _ = command("sweep", "mixed.toml", "--data", str(whole_npz), "--no-report")
+    assert code == 0
+    assert "trial-003  failed" in out
+    assert "try again" not in out
 
 
 def test_a_script_without_a_main_guard_ends_with_an_error_that_names_it(small_npz: Path, tmp_path: Path) -> None:

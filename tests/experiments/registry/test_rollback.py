@@ -26,7 +26,7 @@ def three_champions(promoted: Callable[..., Path], tmp_path: Path) -> Store:
 def test_rolling_back_makes_the_previous_champion_champion_again(command: Run, three_champions: Store) -> None:
     code, out, _ = command("rollback", "--reason", "fives look like sixes")
     assert code == 0
-    assert out == f"{NAME} version 2 is champion again; version 3 stepped down\n"
+    assert out == f"{NAME} version 2 is champion again, instead of version 3\n"
     assert aliases_of(three_champions) == {"champion": 2, "previous": 1}
     change = read_changes(three_champions, NAME)[-1]
     assert (change.version, change.kind, change.reason) == (2, ChangeKind.REINSTATED, "fives look like sixes")
