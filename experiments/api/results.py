@@ -66,12 +66,14 @@ class RunList(Displayed, Sequence[RunRecord]):
         ranked: the selectable runs, best first.
         others: the rest.
         searched: names of the searched parameters.
+        tracking_uri: of the store.
     """
 
     sweep: SweepRecord
     ranked: Sequence[RunRecord]
     others: Sequence[RunRecord]
     searched: Sequence[str]
+    tracking_uri: str
 
     @overload
     def __getitem__(self, index: int) -> RunRecord: ...
@@ -132,12 +134,14 @@ class SweepSelection(Displayed, Selection):
         searched: names of the searched parameters.
         objectives: of a sweep with several; empty for one.
         front: the Pareto front of those objectives, in the order of the ranking; empty for one objective.
+        tracking_uri: of the store.
     """
 
     sweep: SweepRecord
     searched: Sequence[str]
     objectives: Sequence[str]
     front: Sequence[Configuration]
+    tracking_uri: str
 
     @property
     def run(self) -> RunRecord:
@@ -171,17 +175,21 @@ class RunEvaluation(Displayed, EvaluationRecord):
         run: that was evaluated.
         is_new: False where the record was read from the store.
         other_runs: of the same sweep that were evaluated on the same test set.
+        tracking_uri: of the store.
     """
 
     run: RunRecord
     is_new: bool
     other_runs: int
+    tracking_uri: str
 
     @classmethod
-    def of(cls, record: EvaluationRecord, run: RunRecord, is_new: bool, other_runs: int) -> RunEvaluation:
+    def of(
+        cls, record: EvaluationRecord, run: RunRecord, is_new: bool, other_runs: int, tracking_uri: str
+    ) -> RunEvaluation:
         """The evaluation of a run from its record."""
         values = {field.name: getattr(record, field.name) for field in fields(EvaluationRecord)}
-        return cls(**values, run=run, is_new=is_new, other_runs=other_runs)
+        return cls(**values, run=run, is_new=is_new, other_runs=other_runs, tracking_uri=tracking_uri)
 
     def _title(self) -> str:
         return f"{self.run.title} on the {len(self.labels):,} test images of {self.dataset}"
@@ -197,10 +205,12 @@ class EnsembleResult(Displayed):
     Args:
         ensemble: its members and their probabilities.
         run: that can be evaluated and promoted; None where the ensemble was not registered.
+        tracking_uri: of the store.
     """
 
     ensemble: Ensemble
     run: RunRecord | None
+    tracking_uri: str
 
     def _title(self) -> str:
         accuracy = format_number(self.ensemble.accuracy.value)

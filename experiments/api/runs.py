@@ -53,6 +53,7 @@ def best(
         searched=list(spec.space.domains),
         objectives=tuple(map(str, spec.objectives)) if spec.is_multi_objective else (),
         front=front(selection.ranked, spec.objectives) if spec.is_multi_objective else (),
+        tracking_uri=store.uri,
     )
 
 
@@ -99,7 +100,7 @@ def evaluate(
             f"{pluralize(others, 'other run')} of this sweep {'was' if others == 1 else 'were'} evaluated on this test "
             "set too: to choose among them by it is to tune on it"
         )
-    return RunEvaluation.of(record, found, recorded is None, others)
+    return RunEvaluation.of(record, found, recorded is None, others, store.uri)
 
 
 def explain(

@@ -187,7 +187,7 @@ def ensemble(
     found = find_sweep_of(store, sweep)
     source = find_source(data, found.tags, on_message)
     combined = combine(store, found, top, source)
-    return EnsembleResult(combined, record_ensemble(store, combined, source) if register else None)
+    return EnsembleResult(combined, record_ensemble(store, combined, source) if register else None, store.uri)
 
 
 def list_sweeps(*, tracking_uri: str | None = None) -> SweepList:
@@ -224,7 +224,7 @@ def list_runs(sweep: SweepTarget, *, tracking_uri: str | None = None) -> RunList
     found = find_sweep_of(store, sweep)
     runs, spec = queries.read_runs(store, found), queries.read_recorded_spec(store, found)
     ranked, others = selection.rank(runs, found.objective), selection.unranked(runs, found.objective)
-    return RunList(found, ranked, others, list(spec.space.domains))
+    return RunList(found, ranked, others, list(spec.space.domains), store.uri)
 
 
 def report(sweep: SweepTarget, *, out: str | Path | None = None, tracking_uri: str | None = None) -> SweepReport:

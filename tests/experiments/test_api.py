@@ -42,6 +42,7 @@ from experiments.tracking.store import Store
 from mnist_core.errors import DataError, NotFoundError, SpecError, StoreError
 from search.executors.base import InProcessExecutor
 from serving.app import Settings
+from tests.helpers.stores import copy_store
 from tests.helpers.sweep_texts import SMALL
 from tests.helpers.sweeps import Run
 
@@ -163,6 +164,18 @@ def test_an_unknown_rule_is_refused_with_the_known_ones(mixed_sweep: SweepResult
 def test_a_bound_on_the_size_is_a_bound_on_the_weights(mixed_sweep: SweepResult) -> None:
     with pytest.raises(NotFoundError, match="no model of at most 3 weights"):
         best(mixed_sweep, max_model_size=3)
+
+
+def test_results_lead_to_the_store_that_they_were_read_from(evaluated_sweep: Path, tmp_path: Path) -> None:
+    store = copy_store(evaluated_sweep, tmp_path / "elsewhere")
+    listed = list_runs("mixed", tracking_uri=store.uri)
+    chosen = best(listed)
+    evaluation = evaluate(chosen, on_message=lambda line: None)
+    measured = ensemble(evaluation.run.tags["sweep"], top=2, tracking_uri=store.uri)
+    assert {each.tracking_uri for each in (listed, chosen, evaluation, measured)} == {store.uri}
+    assert promote(chosen, floor=0, explain=False).verdict is Verdict.PASSED
+    assert promote(evaluation, floor=0, explain=False).already_champion
+    assert not (tmp_path / "mlruns").exists()
 
 
 def test_a_value_of_another_kind_is_refused(mixed_sweep: SweepResult) -> None:
