@@ -57,7 +57,7 @@ class TextTable:
 
     @property
     def has_heading(self) -> bool:
-        """True where any column has a heading."""
+        """True if any column has a heading."""
         return any(self.columns)
 
     def __str__(self) -> str:

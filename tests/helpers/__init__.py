@@ -1,1 +1,1 @@
-"""What tests of several packages share: fakes, small networks, small sweeps, stores."""
+"""Parts that tests of several packages share: fakes, small networks, small sweeps, stores."""
