@@ -15,9 +15,10 @@ help:  ## list these commands
 install: $(STAMP)  ## make .venv with everything pinned (uv where it is there, else pip)
 
 # uv compiles no bytecode unless told, and the libraries here take three times as long to import without it.
+# The TensorFlow of constraints.txt is built for Python 3.10 to 3.13.
 $(STAMP): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) -V). Try: make PYTHON=python3.12"; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+		{ echo "Python 3.11, 3.12 or 3.13 is needed; $(PYTHON) is $$($(PYTHON) -V). Try: make PYTHON=python3.12"; exit 2; }
 	@if command -v uv >/dev/null 2>&1; then \
 		uv venv -q --allow-existing --python "$(PYTHON)" $(VENV) && \
 		VIRTUAL_ENV=$(VENV) uv pip install -q --compile-bytecode -c constraints.txt -e '$(EXTRAS)'; \
