@@ -2,7 +2,7 @@
 
 The 128-unit network, batches of 128, 54,000 training and 6,000 validation images of MNIST, validation included.
 The three take turns in one process, so that other load on the machine affects all of them; medians are compared.
-Then both train with three seeds, and their validation accuracies are compared.
+Then the first two train with six seeds each, and their validation accuracies are compared.
 
     MNIST_DATA=FOLDER python benchmarks/epoch.py
 """

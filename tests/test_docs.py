@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
 import types
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,16 @@ import typer.main
 from experiments import run_sweep
 from experiments.cli.main import app
 from experiments.sweep_files import SHIPPED
+from experiments.tracking.recorder import trial_metrics
+from experiments.tracking.records import Tag
+from mnist_core.hyperparameters import Augmentation, EarlyStopping, Hyperparameters, TrainingConfig
+from search.spec import DataSpec, SweepSpec
 from search.spec_file import parse_spec
+from search.testing.values import result_of
+from serving.model_manager import ModelManager
+from serving.prometheus import ServiceMetrics
+from tests.helpers.served_process import UniformPredictor
+from tests.helpers.serving_fakes import FolderModelSource
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -88,16 +98,107 @@ def test_every_option_has_a_help_text() -> None:
     assert bare == []
 
 
+def prose(page: str) -> str:
+    """The text of a page without its blocks."""
+    return re.sub(r"^```.*?^```", "", TEXTS[page], flags=re.M | re.S)
+
+
+def calls_in_the_pages() -> Iterator[tuple[str, str]]:
+    """Command and further words of each call of mnist-search in a block, or in code within a sentence."""
+    for page, text in TEXTS.items():
+        block_lines = re.findall(r"^mnist-search (\S+)([^#\n]*)", text, re.M)
+        yield from [*block_lines, *re.findall(r"`(?:mnist-search )?([a-z]+)( [^`]*--[^`]*)`", prose(page))]
+
+
 def test_every_option_in_the_pages_exists() -> None:
+    found = [(name, option) for name, words in calls_in_the_pages() for option in re.findall(r"--[a-z0-9-]+", words)]
+    # `nohup make …` and the like are commands of others.
+    ours = [(name, option) for name, option in found if name in COMMANDS]
+    assert len({name for name, _ in ours}) > len(COMMANDS) / 2
+    known = {
+        (name, spelling)
+        for name, command in COMMANDS.items()
+        for option in command.params
+        for spelling in (*option.opts, *option.secondary_opts)
+    }
+    assert set(ours) - known == set()
+    assert {name for name, _ in found} - set(COMMANDS) <= {"uv", "COMMAND"}
+
+
+def test_every_option_that_stands_alone_in_the_pages_exists() -> None:
     known = {spelling for command in COMMANDS.values() for option in command.params for spelling in option.opts}
-    lines = [
-        line.partition("#")[0]
-        for text in TEXTS.values()
-        for line in text.splitlines()
-        if line.startswith("mnist-search ")
-    ]
-    assert len(lines) > len(COMMANDS)
-    assert {option for line in lines for option in re.findall(r"--[a-z0-9-]+", line)} - known == set()
+    alone = {option for text in TEXTS.values() for option in re.findall(r"`(--[a-z0-9-]+)[^`]*`", text)}
+    assert alone
+    assert alone - known <= {"--help"}
+
+
+def test_every_command_is_in_the_table_of_calls() -> None:
+    table = TEXTS["docs/api.md"].partition("| command | call |")[2].partition("\n\n")[0]
+    named = {code.split()[0] for line in table.splitlines() for code in re.findall(r"`([^`]*)`", line.split(" | ")[0])}
+    # The MLflow UI is a program of its own.
+    assert {name for name in COMMANDS if name not in named} == {"ui"}
+
+
+PATH = r"`((?:mnist_core|search|serving|experiments|benchmarks|docs|tests|\.ci)/[\w/.-]*)`"
+
+
+def test_every_path_of_the_repository_in_the_pages_exists() -> None:
+    named = {path for text in TEXTS.values() for path in re.findall(PATH, text)}
+    assert named
+    assert {path for path in named if not (ROOT / path).exists()} == set()
+
+
+def test_every_key_of_a_sweep_file_is_described() -> None:
+    tables = (SweepSpec, DataSpec, Hyperparameters, TrainingConfig, Augmentation, EarlyStopping)
+    # `data = "module:function"` is how the function is written.
+    names = {field.name for table in tables for field in fields(table)} - {"function"}
+    described = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]+)`", prose("docs/sweep-files.md")))))
+    assert names - described == set()
+
+
+def test_every_metric_and_tag_of_a_trial_is_described() -> None:
+    names = trial_metrics(result_of(0.5)).keys() | {Tag.STATE, Tag.STOP_REASON, Tag.TRIAL_NUMBER, Tag.ATTEMPT}
+    assert {name for name in names if f"`{name}`" not in TEXTS["docs/mlflow.md"]} == set()
+
+
+def test_every_metric_of_the_service_is_described(tmp_path: Path) -> None:
+    manager = ModelManager(FolderModelSource(tmp_path / "models"), lambda file: UniformPredictor())
+    names = set(re.findall(r"^# TYPE (mnist_\w+)", ServiceMetrics(manager).render().decode(), re.M))
+    names = {name for name in names if not name.endswith("_created")}
+    assert names
+    assert {name for name in names if f"`{name}`" not in TEXTS["docs/serving.md"]} == set()
+
+
+def test_every_contract_suite_is_described() -> None:
+    suites = {
+        node.name
+        for path in (ROOT / "search" / "testing").glob("*.py")
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef) and node.name.endswith("Contract")
+    }
+    assert suites
+    assert {name for name in suites if f"{name}`" not in TEXTS["docs/custom-searcher.md"]} == set()
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+@pytest.mark.parametrize("version", ["3.10", "3.14"])
+def test_make_names_the_pythons_that_the_pinned_tensorflow_is_built_for(version: str, tmp_path: Path) -> None:
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    python = tmp_path / "python"
+    pretend = f"import sys; sys.version_info = ({version.replace('.', ', ')}, 0); exec(sys.argv[1])"
+    python.write_text(
+        f"#!/bin/sh\n[ \"$1\" = -V ] && echo 'Python {version}.0' && exit\n"
+        f"[ \"$1\" = -c ] && exec '{sys.executable}' -c '{pretend}' \"$2\"\nexit 9\n"
+    )
+    python.chmod(0o755)
+    command = ["make", f"PYTHON={python}", "install"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert done.returncode == 2
+    assert f"Python 3.11, 3.12 or 3.13 is needed; {python} is Python {version}.0" in done.stdout
+    assert not (tmp_path / ".venv").exists()
+    assert "Python 3.11, 3.12 or 3.13" in TEXTS["README.md"]
 
 
 def test_every_make_target_is_described_in_contributing() -> None:
@@ -238,7 +339,7 @@ def members(module: str) -> set[str] | None:
 
 
 def resolves(module: str, target: str) -> bool:
-    """Whether a target is a module, a name of one, or a name of the module that refers to it."""
+    """True if a target is a module, a name of one, or a name of the module that refers to it."""
     if members(target) is not None:
         return True
     parts = target.split(".")
