@@ -191,8 +191,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         port = listener.getsockname()[1]
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     stores = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "files")]
+    # Else it starts seven processes for jobs that nobody asks for, and takes long to end.
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with (folder / "log").open("w") as log:
-        process = subprocess.Popen([*command, *stores], cwd=folder, stdout=log, stderr=log)
+        process = subprocess.Popen([*command, *stores], cwd=folder, env=environment, stdout=log, stderr=log)
     uri = f"http://127.0.0.1:{port}"
     try:
         for _ in range(240):
@@ -200,7 +202,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 urllib.request.urlopen(f"{uri}/health", timeout=5).close()
                 break
             except OSError:
+                assert process.poll() is None, (folder / "log").read_text()
                 time.sleep(0.25)
+        else:
+            pytest.fail(f"the server did not start: {(folder / 'log').read_text()}")
         yield uri
     finally:
         process.terminate()
