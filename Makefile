@@ -19,6 +19,7 @@ install: $(STAMP)  ## make .venv with everything pinned (uv where it is there, e
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 		{ echo "Python 3.11, 3.12 or 3.13 is needed; $(PYTHON) is $$($(PYTHON) -V). Try: make PYTHON=python3.12"; exit 2; }
+	@echo "Installing into $(VENV); the libraries are large, so this takes some minutes."
 	@if command -v uv >/dev/null 2>&1; then \
 		uv venv -q --allow-existing --python "$(PYTHON)" $(VENV) && \
 		VIRTUAL_ENV=$(VENV) uv pip install -q --compile-bytecode -c constraints.txt -e '$(EXTRAS)'; \
