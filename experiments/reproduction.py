@@ -85,21 +85,23 @@ def reproduce_run(store: Store, run: RunRecord, source: DataSource, progress: Pr
         progress: called after each epoch.
 
     Raises:
-        NotFoundError: the run has no result.
+        NotFoundError: the run has no result, or its sweep is gone.
+        SpecError: it is an ensemble, which was not trained itself.
         DataError: the data is not that of the run.
         ModelError: the recorded model was altered.
         WorkerError: the training failed, or its process died.
     """
+    sweep = queries.find_sweep(store, run.tags["mlflow.parentRunId"])
+    queries.check_has_trials(sweep)
     recorded = trial_results.read_result(store, run)
     if not recorded.history or recorded.best_epoch is None:
         raise NotFoundError(f"run {run.title}: {run.state.value}, with no result to reproduce")
-    sweep = queries.find_sweep(store, run.tags["mlflow.parentRunId"])
     spec = queries.read_recorded_spec(store, sweep)
     data = describe_data(source, replace(spec, data=split_of(run.tags)))
     trial = spec.trial(run.number, run.point, run.attempt)
-    if run.stop_reason == StopReason.PRUNED.value:
-        # Without the other trials the pruner cannot decide, so the training is limited to the epochs before pruning.
-        trial = replace(trial, training=replace(trial.training, epochs=len(recorded.history)))
+    # Without the other trials the pruner cannot decide, so the training is stopped after the same epoch. Its setting
+    # of epochs stays, since a cosine schedule depends on it.
+    pruned_after = len(recorded.history) if run.stop_reason == StopReason.PRUNED.value else None
     with tempfile.TemporaryDirectory(prefix="mnist-search-") as folder:
         recorded_model = fetch_model(store, run, Path(folder)) if run.model_id else None
         staging = Path(folder) / "again"
@@ -113,11 +115,11 @@ def reproduce_run(store: Store, run: RunRecord, source: DataSource, progress: Pr
             save=save_model,
             staging=staging,
             threads=threads,
-            pruning=False,
+            pruning=pruned_after is not None,
             trial_timeout=spec.trial_timeout,
             withheld=credential_variables,
         )
-        again = _train(trial, LocalExecutor(context, 1), progress)
+        again = _train(trial, LocalExecutor(context, 1), progress, pruned_after)
         assert again.model is not None
         largest = _largest_difference(recorded_model, again.model.folder / again.model.file) if recorded_model else None
     return Reproduction(run, recorded, again, version_differences(sweep), largest)
@@ -132,10 +134,10 @@ def version_differences(sweep: SweepRecord) -> list[VersionDifference]:
     return [VersionDifference(name.rpartition(".")[2], then, value) for name, then, value in pairs if then != value]
 
 
-def _train(trial: Trial, executor: Executor, progress: Progress) -> TrialResult:
+def _train(trial: Trial, executor: Executor, progress: Progress, pruned_after: int | None) -> TrialResult:
     def decide(trial: Trial, epoch: int, metrics: EpochMetrics) -> bool:
         progress(epoch, metrics)
-        return True
+        return epoch != pruned_after
 
     try:
         executor.submit(trial)

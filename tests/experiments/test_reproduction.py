@@ -80,13 +80,15 @@ def test_both_results_and_changed_versions_are_shown(command: Run, finished_stor
         assert line in out.splitlines()
 
 
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
 def test_a_pruned_run_ends_where_it_was_pruned(
-    small_npz: Path, store_at_hand: None, monkeypatch: pytest.MonkeyPatch
+    schedule: str, small_npz: Path, store_at_hand: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Both trainings in this process, which may have other threads than a worker.
     monkeypatch.setattr(reproduction, "LocalExecutor", lambda context, workers: InProcessExecutor(context))
-    spec = parse_spec(SMALL, ["trials=3", "sampler=random", "pruner=successive-halving", "training.epochs=4"])
-    runs = run_sweep(spec, in_process(small_npz)).runs
+    settings = ["trials=3", "sampler=random", "pruner=successive-halving"]
+    training = ["training.epochs=4", f"training.schedule={schedule}"]
+    runs = run_sweep(parse_spec(SMALL, settings + training), in_process(small_npz)).runs
     pruned = next(run for run in runs if run.state is TrialState.PRUNED)
     done = reproduce_run(open_store(tracking_uri()), pruned, DataSource(Origin.GIVEN, small_npz), ignore)
     assert 0 < len(done.again.history) < 4
