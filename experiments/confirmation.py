@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from experiments.launch import LaunchOptions, launch_sweep
 from experiments.selection import Configuration, configurations
 from experiments.sweep_result import SweepResult
 from experiments.tracking import queries
-from experiments.tracking.records import RunRecord, SweepRecord, Tag
+from experiments.tracking.records import SweepRecord, Tag
 from experiments.tracking.store import Store, open_store, tracking_uri
 from mnist_core.errors import NotFoundError, SpecError, StoreError
 from search.space import SEED
@@ -25,7 +26,7 @@ def confirm_sweep(name: str, top: int = 3, seeds: int = 5, options: LaunchOption
     Args:
         name: of the sweep, or the beginning of its run id.
         top: number of its configurations, best first.
-        seeds: number of seeds for each, 2 or more; none that the sweep or a confirmation of it has used.
+        seeds: number of seeds for each, 2 or more; none that it, what it confirms or a confirmation has used.
         options: settings of this call, if not the defaults; the data has to be that of the sweep.
 
     Raises:
@@ -47,7 +48,7 @@ def confirm_sweep(name: str, top: int = 3, seeds: int = 5, options: LaunchOption
     if not best:
         raise NotFoundError(f"sweep {sweep.name}: no trial that may win, so there is nothing to confirm")
     digest = sweep.tags[Tag.DATASET_DIGEST]
-    fresh = fresh_seeds(runs, seeds, planned_seeds(store, sweep))
+    fresh = fresh_seeds(related_seeds(store, sweep), seeds)
     return launch_sweep(confirmation_of(spec, best, fresh, digest), options, confirms=sweep)
 
 
@@ -58,31 +59,30 @@ def confirmation_of(spec: SweepSpec, best: Sequence[Configuration], seeds: Seque
     return replace(spec, data=replace(spec.data, digest=digest)).with_points(f"{spec.name}-confirmation", points)
 
 
-def planned_seeds(store: Store, sweep: SweepRecord) -> set[int]:
-    """Seeds of all confirmations of a sweep, of their confirmations, and of the sweep that it confirms, trained or not.
+def related_seeds(store: Store, sweep: SweepRecord) -> set[int]:
+    """Seeds of all sweeps that a chain of confirmations connects with one: those planned, trained or not, or used.
 
     Raises:
         StoreError: the store cannot be read.
     """
-    confirmations = [one for one in queries.read_sweeps(store) if Tag.CONFIRMS in one.tags]
+    sweeps = queries.read_sweeps(store)
+    pairs = [{one.run_id, one.tags[Tag.CONFIRMS]} for one in sweeps if Tag.CONFIRMS in one.tags]
     related = {sweep.run_id}
     # As often as there are confirmations, for one may confirm another.
-    for _ in confirmations:
-        for one in confirmations:
-            pair = {one.run_id, one.tags[Tag.CONFIRMS]}
+    for _ in pairs:
+        for pair in pairs:
             related |= pair if related & pair else set()
-    return {seed for one in confirmations if one.run_id in related for seed in _seeds_of(store, one)}
+    return {seed for one in sweeps if one.run_id in related for seed in _seeds_of(store, one)}
 
 
-def _seeds_of(store: Store, confirmation: SweepRecord) -> set[int]:
-    try:
-        points = queries.read_recorded_spec(store, confirmation).points
-    except StoreError:  # killed before its file was written, and before its first trial
-        return {int(run.params[SEED]) for run in queries.read_runs(store, confirmation) if SEED in run.params}
-    return {int(point[SEED]) for point in points if SEED in point}
+def _seeds_of(store: Store, sweep: SweepRecord) -> set[int]:
+    if Tag.CONFIRMS in sweep.tags:
+        with suppress(StoreError):  # killed before its file was written, and before its first trial
+            points = queries.read_recorded_spec(store, sweep).points
+            return {int(point[SEED]) for point in points if SEED in point}
+    return {int(run.params[SEED]) for run in queries.read_runs(store, sweep) if SEED in run.params}
 
 
-def fresh_seeds(runs: Iterable[RunRecord], count: int, planned: Collection[int] = ()) -> list[int]:
-    """The first seeds from 1 on that no run has used and that are not planned for others."""
-    used = {int(run.params[SEED]) for run in runs if SEED in run.params} | set(planned)
+def fresh_seeds(used: Collection[int], count: int) -> list[int]:
+    """The first seeds from 1 on that are not used."""
     return [seed for seed in range(1, count + len(used) + 1) if seed not in used][:count]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from experiments import SweepResult, parse_spec, resume_sweep, run_sweep
-from experiments.confirmation import confirm_sweep, fresh_seeds, planned_seeds
+from experiments.confirmation import confirm_sweep, fresh_seeds, related_seeds
 from experiments.registry.versions import read_versions
 from experiments.selection import configurations
 from experiments.tracking.queries import find_run
@@ -16,7 +16,6 @@ from experiments.tracking.store import Store
 from mnist_core.errors import DataError, SpecError
 from search.sweep import EndReason
 from search.trial import TrialState
-from tests.helpers.factories import run
 from tests.helpers.sweep_texts import MIXED
 from tests.helpers.sweeps import Run, Watcher, in_process
 
@@ -82,6 +81,13 @@ def test_a_second_confirmation_uses_other_seeds(mixed_store: Store, whole_npz: P
     assert [one.params["seed"] for one in third.runs] == ["5", "6"]
 
 
+def test_a_confirmation_of_a_confirmation_uses_no_seed_of_the_first_sweep(mixed_store: Store, whole_npz: Path) -> None:
+    run_sweep(parse_spec(MIXED, ["name=first", "seed=1", *SHORT]), in_process(whole_npz))
+    for name, expected in (("first", ["2", "3"]), ("first-confirmation", ["4", "5"])):
+        done = confirm_sweep(name, 1, 2, in_process(whole_npz))
+        assert [one.params["seed"] for one in done.runs] == expected
+
+
 def test_planned_seeds_of_an_interrupted_confirmation_are_not_used_by_another(
     mixed_store: Store, whole_npz: Path
 ) -> None:
@@ -94,7 +100,7 @@ def test_planned_seeds_of_an_interrupted_confirmation_are_not_used_by_another(
 def test_a_confirmation_of_another_sweep_reserves_no_seeds(mixed_store: Store, whole_npz: Path) -> None:
     confirm_sweep("mixed", 1, 2, in_process(whole_npz, timeout=1e-9))
     other = run_sweep(parse_spec(MIXED, ["name=other", *SHORT]), in_process(whole_npz))
-    assert planned_seeds(mixed_store, other.sweep) == set()
+    assert related_seeds(mixed_store, other.sweep) == {0}
 
 
 def test_the_command_shows_means_and_what_to_promote(command: Run, mixed_store: Store, whole_npz: Path) -> None:
@@ -132,5 +138,4 @@ def test_a_confirmation_on_other_data_is_refused(mixed_store: Store, other_npz: 
     ("used", "fresh"), [([], [1, 2, 3]), ([0], [1, 2, 3]), ([1, 2], [3, 4, 5]), ([2, 9, 2], [1, 3, 4])]
 )
 def test_fresh_seeds_are_the_first_unused_ones(used: list[int], fresh: list[int]) -> None:
-    runs = [run(number, params={"seed": str(seed)}) for number, seed in enumerate(used)]
-    assert fresh_seeds(runs, 3) == fresh
+    assert fresh_seeds(set(used), 3) == fresh
