@@ -18,10 +18,11 @@ from experiments.tracking.datasets import describe_data, split_of
 from experiments.tracking.recorder import SweepRecorder
 from experiments.tracking.records import RunRecord, SweepRecord
 from experiments.tracking.store import Store
+from mnist_core.arrays import Probabilities
 from mnist_core.classification import Estimate, PairedTest, mcnemar, wilson
 from mnist_core.data.images import split
 from mnist_core.data.sources import DataSource
-from mnist_core.errors import NotFoundError, StoreError
+from mnist_core.errors import NotFoundError, SpecError, StoreError
 from mnist_core.metrics import EpochMetrics, StopReason
 from mnist_core.models.custom import CustomModel
 from mnist_core.runtime import tensorflow_import
@@ -29,8 +30,6 @@ from search.space import key_of
 from search.spec import SweepSpec
 from search.sweep import EndReason
 from search.trial import Trial, TrialResult, TrialState
-
-Probabilities = npt.NDArray[np.float32]
 
 # The function that combines the members' models, as it is recorded.
 AVERAGE = "mnist_core.models.averaging:average_model"
@@ -92,17 +91,18 @@ def combine(store: Store, sweep: SweepRecord, top: int, source: DataSource) -> E
         source: of its data.
 
     Raises:
+        SpecError: ``top`` is less than 2, or the sweep is an ensemble.
         NotFoundError: it has fewer runs that may win.
         DataError: the data is not that of the sweep.
         ModelError: a model is missing or not the one that was logged.
     """
+    if top < 2:
+        raise SpecError(f"top: expected 2 or more, received {top}")
     queries.check_has_trials(sweep)
     spec = queries.read_recorded_spec(store, sweep)
     members = selection.rank(queries.read_runs(store, sweep), sweep.objective)[:top]
-    if len(members) < max(2, top):
-        raise NotFoundError(
-            f"sweep {sweep.name}: expected {max(2, top)} runs or more that may win, found {len(members)}"
-        )
+    if len(members) < top:
+        raise NotFoundError(f"sweep {sweep.name}: expected {top} runs or more that may win, found {len(members)}")
     division = split_of(sweep.tags)
     describe_data(source, replace(spec, data=division))
     validation = split(source.load_training(), division.validation, division.seed).validation

@@ -24,6 +24,7 @@ from experiments.ensembling import Ensemble, combine, record_ensemble
 from experiments.evaluation import TestSet, evaluate_run
 from experiments.registry.model_source import RegistryModelSource
 from experiments.reporting.reports import report_sweep
+from experiments.reproduction import reproduce_run
 from experiments.tracking.artifacts import fetch_model
 from experiments.tracking.queries import find_run, read_sweeps
 from experiments.tracking.recorder import SweepRecorder
@@ -185,7 +186,7 @@ def test_an_ensemble_is_promoted_explained_and_served_like_any_run(
 
 
 @pytest.mark.usefixtures("kept")
-def test_an_ensemble_is_neither_resumed_nor_confirmed_nor_combined_again(
+def test_an_ensemble_is_neither_resumed_nor_confirmed_nor_combined_nor_trained_again(
     both: SweepResult, store: Store, source: DataSource
 ) -> None:
     options = in_process(None, tracking_uri=both.tracking_uri)
@@ -193,9 +194,16 @@ def test_an_ensemble_is_neither_resumed_nor_confirmed_nor_combined_again(
         lambda: resume_sweep("both-ensemble", options),
         lambda: confirm_sweep("both-ensemble", options=options),
         lambda: combine(store, find_sweep(store, "both-ensemble"), 2, source),
+        lambda: reproduce_run(store, find_run(store, "both-ensemble/0"), source, lambda epoch, metrics: None),
     ):
         with pytest.raises(SpecError, match="holds an ensemble and no trials; name the sweep"):
             attempt()
+
+
+@pytest.mark.parametrize("top", [-1, 0, 1])
+def test_fewer_than_two_members_are_refused(top: int, store: Store, both: SweepResult, source: DataSource) -> None:
+    with pytest.raises(SpecError, match=f"top: expected 2 or more, received {top}"):
+        combine(store, both.sweep, top, source)
 
 
 def test_more_members_than_there_are_is_refused(store: Store, both: SweepResult, source: DataSource) -> None:
