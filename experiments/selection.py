@@ -108,9 +108,10 @@ class Selection:
         if self.chosen is best:
             return f"the fewest weights of those within {self.margin:.4f} of the best accuracy, which is its own"
         less = best.mean(Metric.VAL_ACCURACY.value) - self.chosen.mean(Metric.VAL_ACCURACY.value)
+        # It is below 0 only where the objective is another metric.
+        against = f"{-less:.4f} lower" if less < 0 else f"{less:.4f} higher, which is within {self.margin:.4f}"
         return (
-            f"{self.chosen.weights:,} weights, against {best.weights:,} of {best.run.name}, whose accuracy is "
-            f"{less:.4f} higher, which is within {self.margin:.4f}"
+            f"{self.chosen.weights:,} weights, against {best.weights:,} of {best.run.name}, whose accuracy is {against}"
         )
 
 

@@ -163,6 +163,17 @@ def test_of_equal_sizes_the_better_one_wins() -> None:
     assert number_of(select(runs, SelectionRule.ONE_SE, "val_accuracy", IMAGES)) == 2
 
 
+@pytest.mark.parametrize(
+    ("accuracy", "words"),
+    [(0.981, "whose accuracy is 0.0010 lower"), (0.98, "is 0.0000 higher, which is within 0.0014")],
+)
+def test_the_reason_is_right_where_the_smallest_is_as_accurate_as_the_best_by_loss(accuracy: float, words: str) -> None:
+    runs = [sized(0, 0.98, 20_000, loss=0.1), sized(1, accuracy, 10_000, loss=0.2)]
+    selected = select(runs, SelectionRule.ONE_SE, "val_loss", IMAGES)
+    assert selected.chosen.run.number == 1
+    assert selected.reason.endswith(words)
+
+
 def test_the_reason_states_that_the_best_is_also_the_smallest() -> None:
     selected = select([sized(0, 0.98, 10), sized(1, 0.9795, 500)], SelectionRule.ONE_SE, "val_accuracy", IMAGES)
     assert number_of(selected) == 0
