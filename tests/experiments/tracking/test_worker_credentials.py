@@ -40,8 +40,15 @@ def test_a_variable_with_credentials_is_recognised_by_its_name(name: str) -> Non
     assert credential_variables({name: "x"}) == (name,)
 
 
-@pytest.mark.parametrize("uri", ["https://ada:lovelace@mlflow.example.org/x", "postgresql+psycopg2://ada@db/mlflow"])
-def test_a_variable_with_credentials_is_recognised_by_a_url_with_a_user(uri: str) -> None:
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "https://ada:lovelace@mlflow.example.org/x",
+        "postgresql+psycopg2://ada@db/mlflow",
+        "postgresql://db/mlflow?user=ada&password=lovelace",
+    ],
+)
+def test_a_variable_with_credentials_is_recognised_by_a_url_with_a_user_or_a_password(uri: str) -> None:
     assert credential_variables({"MLFLOW_TRACKING_URI": uri}) == ("MLFLOW_TRACKING_URI",)
 
 
