@@ -38,7 +38,7 @@ DRIVERS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Store:
     """An open store.
 
@@ -51,6 +51,9 @@ class Store:
     uri: str
     client: MlflowClient
     experiment_id: str
+
+    def __repr__(self) -> str:
+        return f"<Store {self.shown!r}>"
 
     @property
     def shown(self) -> str:

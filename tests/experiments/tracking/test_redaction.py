@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 from starlette.testclient import TestClient
 
 from experiments import parse_spec, run_sweep
@@ -44,6 +45,11 @@ def test_an_address_is_shown_without_its_secrets(address: str, shown: str) -> No
 def test_a_password_alone_or_decoded_is_removed_from_a_message() -> None:
     messages = redact_of("bad port 'p@ss', bad password 'p%40ss'", "postgresql://user:p%40ss@host/db")
     assert messages == "bad port '***', bad password '***'"
+
+
+def test_the_repr_of_a_store_shows_no_credentials() -> None:
+    store = Store(f"http://user:{SECRET}@host:5000", MlflowClient("http://127.0.0.1:1"), "1")
+    assert repr(store) == "<Store 'http://host:5000'>"
 
 
 @pytest.mark.parametrize("scheme", ["http", "https", "postgresql", "mysql", "postgresql+psycopg2", "nonsense", "file"])
