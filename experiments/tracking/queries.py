@@ -284,7 +284,8 @@ def _state(run: Run) -> TrialState:
     if status == "RUNNING":
         return TrialState.RUNNING
     with suppress(ValueError):
-        return TrialState(tags.get(Tag.STATE))
+        if (state := TrialState(tags.get(Tag.STATE))) is not TrialState.RUNNING:
+            return state
     if status == "FINISHED" and Tag.STOP_REASON in tags:
         return TrialState.PRUNED if tags[Tag.STOP_REASON] == StopReason.PRUNED.value else TrialState.COMPLETE
     return TrialState.FAILED if status == "FAILED" else TrialState.KILLED

@@ -175,6 +175,14 @@ def test_a_removed_or_changed_state_follows_from_status_and_stop_reason(
         assert command(*words)[0] == 0, words
 
 
+def test_a_run_that_a_user_closed_is_no_longer_running(mixed_sweep: SweepResult, mixed_store: Store) -> None:
+    left = begin_nothing(mixed_store, mixed_sweep.sweep.run_id)
+    mixed_store.client.set_tag(left, Tag.POINT, '{"hidden_size": 8}')
+    assert read_runs(mixed_store, mixed_sweep.sweep)[-1].state is TrialState.RUNNING
+    mixed_store.client.set_terminated(left, "KILLED")
+    assert read_runs(mixed_store, mixed_sweep.sweep)[-1].state is TrialState.KILLED
+
+
 def test_a_closed_run_without_metrics_has_no_result(mixed_sweep: SweepResult, mixed_store: Store) -> None:
     left = begin_nothing(mixed_store, mixed_sweep.sweep.run_id)
     mixed_store.client.set_tag(left, Tag.POINT, '{"hidden_size": 8}')
