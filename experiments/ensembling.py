@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -140,10 +141,11 @@ def record_ensemble(store: Store, ensemble: Ensemble, source: DataSource) -> Run
             (run,) = queries.read_runs(store, queries.find_sweep(store, sweep_id))
             if recorded.error:
                 raise StoreError(f"ensemble {name}: its model could not be recorded: {recorded.error}")
+            sweep_runs.end_sweep(store, sweep_id, EndReason.DONE, run)
         except BaseException:
-            _close_failed(store, sweep_id)
+            with suppress(StoreError):  # the first error is the cause
+                _close_failed(store, sweep_id)
             raise
-    sweep_runs.end_sweep(store, sweep_id, EndReason.DONE, run)
     return run
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from experiments.evaluation import TestSet, evaluate_run
 from experiments.registry.model_source import RegistryModelSource
 from experiments.reporting.reports import report_sweep
 from experiments.reproduction import reproduce_run
+from experiments.tracking import sweep_runs
 from experiments.tracking.artifacts import fetch_model
 from experiments.tracking.queries import find_run, read_sweeps
 from experiments.tracking.recorder import SweepRecorder
@@ -167,6 +169,37 @@ def test_an_ensemble_whose_model_cannot_be_uploaded_is_an_error(
     newest = max(read_sweeps(store), key=lambda sweep: sweep.started)
     assert (newest.tags[Tag.ENSEMBLE_OF], newest.state) == (both.sweep.run_id, SweepState.FAILED)
     assert [run.state for run in read_runs(store, newest)] == [TrialState.FAILED]
+
+
+def test_an_ensemble_whose_sweep_cannot_be_closed_at_first_is_closed_as_failed(
+    combined: Ensemble, both: SweepResult, source: DataSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, real = copy_store(folder_of(both), tmp_path / "copied"), sweep_runs.end_sweep
+
+    def fails_once(*arguments: Any) -> None:
+        monkeypatch.setattr(sweep_runs, "end_sweep", real)
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(sweep_runs, "end_sweep", fails_once)
+    with pytest.raises(StoreError, match="the disk is full"):
+        record_ensemble(store, combined, source)
+    newest = max(read_sweeps(store), key=lambda sweep: sweep.started)
+    assert (newest.tags[Tag.ENSEMBLE_OF], newest.state) == (both.sweep.run_id, SweepState.FAILED)
+
+
+def test_an_error_while_a_failed_ensemble_is_closed_does_not_replace_the_first(
+    combined: Ensemble, both: SweepResult, source: DataSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    def fails(*arguments: Any) -> None:
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(SweepRecorder, "trial_started", interrupted)
+    monkeypatch.setattr(sweep_runs, "end_sweep", fails)
+    with pytest.raises(KeyboardInterrupt):
+        record_ensemble(copy_store(folder_of(both), tmp_path / "copied"), combined, source)
 
 
 def test_an_ensemble_is_promoted_explained_and_served_like_any_run(
