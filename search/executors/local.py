@@ -65,12 +65,18 @@ class _Worker:
     def __init__(self, context: WorkerContext) -> None:
         self.connection, worker_end = _SPAWN.Pipe()
         self.process = _SPAWN.Process(target=_work, args=(worker_end, context), daemon=True, name="mnist-search-worker")
-        with _environment_without(context.withheld(os.environ)), _interrupts_pending():
-            self.process.start()
-        worker_end.close()
         self.trial: Trial | None = None
         self.trials_left = TRIALS_PER_WORKER
         self.silent_since = 0.0
+        try:
+            with _environment_without(context.withheld(os.environ)), _interrupts_pending():
+                self.process.start()
+        except BaseException:  # an interrupt that was held back comes when the process has started
+            self.end()
+            self.join()
+            raise
+        finally:
+            worker_end.close()
 
     def start(self, trial: Trial, now: float) -> None:
         self.trial, self.silent_since = trial, now
@@ -82,7 +88,7 @@ class _Worker:
             self.connection.send(message)
 
     def exit_cause(self) -> str:
-        self.process.join(GRACE_SECONDS)
+        self.join()
         code = self.process.exitcode
         if code is not None and -code in set(signal.Signals):
             return f"the worker process was killed by {signal.Signals(-code).name}"
@@ -91,9 +97,15 @@ class _Worker:
     def kill(self) -> None:
         """End a process that is stopped or hangs in compiled code, where no other signal has an effect."""
         self.process.kill()
-        self.process.join(GRACE_SECONDS)  # bounded: a process that waits for a disk or a device cannot be ended
+        self.join()
+
+    def join(self) -> None:
+        """Wait for the end of the process, but not for long: one that waits for a disk or a device cannot be ended."""
+        if self.process.pid is not None:
+            self.process.join(GRACE_SECONDS)
 
     def end(self) -> None:
+        """Ask the process to end, by closing the pipe and by SIGTERM."""
         self.connection.close()
         if self.process.is_alive():
             self.process.terminate()
@@ -112,11 +124,17 @@ class LocalExecutor:
 
     def __init__(self, context: WorkerContext, workers: int) -> None:
         self._context = context
-        self._workers = [_Worker(context) for _ in range(workers)]
+        self._workers: list[_Worker] = []
         self._waiting: deque[Trial] = deque()
         self._any_was_ready = False
         self._failed_starts = 0
         self._silence = SilenceWatch(context.trial_timeout)
+        try:
+            for _ in range(workers):
+                self._workers.append(_Worker(context))
+        except BaseException:  # nobody else could close those that have started
+            self.close()
+            raise
 
     @property
     def capacity(self) -> int:
@@ -152,7 +170,7 @@ class LocalExecutor:
         for worker in self._workers:
             worker.end()
         for worker in self._workers:
-            worker.process.join(GRACE_SECONDS)
+            worker.join()
             if worker.process.is_alive():
                 worker.kill()
         self._workers = []

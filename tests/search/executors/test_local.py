@@ -331,16 +331,23 @@ def test_a_worker_that_was_stopped_is_killed_and_its_messages_are_dropped(
 
 
 @posix_only
-def test_an_interrupt_while_a_worker_starts_is_delivered_after_the_start(small_npz: Path, tmp_path: Path) -> None:
-    before = set(multiprocessing.active_children())
-    save = WhenPickled(lambda: os.kill(os.getpid(), signal.SIGINT))
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            LocalExecutor(replace(context_of(small_npz, tmp_path), save=save), workers=1)
-    finally:
-        for process in set(multiprocessing.active_children()) - before:
-            process.terminate()
-            process.join()
+def test_an_interrupt_while_a_worker_starts_is_delivered_after_the_start_and_leaves_no_worker(
+    small_npz: Path, tmp_path: Path
+) -> None:
+    before = workers()
+    started: list[int] = []
+
+    def interrupt_the_second() -> None:
+        started.append(len(workers() - before))
+        if len(started) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt) as interrupt:
+        LocalExecutor(replace(context_of(small_npz, tmp_path), save=WhenPickled(interrupt_the_second)), workers=3)
+    # The traceback holds the frames, as a notebook does: no worker ends because its pipe is collected.
+    assert interrupt.tb is not None
+    assert started == [0, 1]
+    assert workers() == before
 
 
 @posix_only
