@@ -120,6 +120,20 @@ class Space:
         existing = {name for name in self.domains if self.parameters.exists(name, point)}
         return point.keys() == existing and all(point[name] in self.domains[name] for name in point)
 
+    def check(self, point: Point) -> None:
+        """Check that the point is one of this space, and that its values are plain numbers and words.
+
+        Raises:
+            SpecError: a parameter is missing or does not exist at this point, or a value is not of its domain.
+        """
+        for name, domain in self.domains.items():
+            if name not in point and self.parameters.exists(name, point):
+                raise SpecError(f"{name}: expected a value, received none")
+            if name in point and not (isinstance(point[name], int | float | str) and point[name] in domain):
+                raise SpecError(f"{name}: expected a value of {domain}, received {point[name]!r}")
+        if unknown := [name for name in point if name not in self.domains or not self.parameters.exists(name, point)]:
+            raise SpecError(f"{unknown[0]}: no such parameter at this point, received {point[unknown[0]]!r}")
+
     @property
     def branches(self) -> Sequence[Mapping[str, Domain]]:
         """The space as a union of ones without conditions: one for each architecture where that makes a difference."""

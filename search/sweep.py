@@ -9,11 +9,13 @@ from dataclasses import replace
 from enum import Enum
 from typing import Protocol
 
+from mnist_core.errors import SpecError
 from mnist_core.metrics import EpochMetrics
+from search.engines import CustomEngine
 from search.executors.base import Ended, Executor, Lost
 from search.resume import NOTHING_DONE, ResumeState
 from search.searchers.base import NoSuggestion, Searcher
-from search.space import PointKey, key_of
+from search.space import Point, PointKey, key_of
 from search.spec import SweepSpec
 from search.trial import Trial, TrialResult, TrialState
 
@@ -154,11 +156,26 @@ class Sweep:
                 return
             lost = self._to_retry.pop(key_of(suggestion.point), None)
             if lost is None:
+                self._check(suggestion.point)
                 trial = self._spec.trial(self._next_number, suggestion.point)
                 self._next_number += 1
             else:
                 trial = replace(lost, attempt=lost.attempt + 1)
             self._start(suggestion.id, trial)
+
+    def _check(self, point: Point) -> None:
+        """Refuse a point that a custom searcher made wrongly; it would be trained with defaults, or out of the space.
+
+        Raises:
+            SpecError: a parameter is missing, unknown, or has a value that is not of its domain.
+        """
+        if isinstance(self._spec.engine, CustomEngine):
+            try:
+                self._spec.space.check(point)
+            except SpecError as error:
+                raise SpecError(
+                    f"engine {self._spec.engine.value}: suggested a point out of the space: {error}"
+                ) from error
 
     def _start(self, suggestion: int, trial: Trial) -> None:
         self._running[trial.number] = (suggestion, trial)
@@ -192,7 +209,7 @@ class Sweep:
             if retry:
                 self._start(suggestion, replace(end.trial, attempt=end.trial.attempt + 1))
         else:
-            cause = f"{end.cause}, as in {MAX_ATTEMPTS - 1} attempts before"
+            cause = f"{end.cause}; {MAX_ATTEMPTS - 1} earlier attempts were lost as well"
             self._finish(end.trial, TrialResult(TrialState.FAILED, error=cause))
 
     def _lose(self, trial: Trial, cause: str) -> None:

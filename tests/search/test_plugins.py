@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mnist_core.errors import SpecError
@@ -14,11 +15,11 @@ from search.executors.factory import load_executor
 from search.executors.local import LocalExecutor
 from search.preflight import check_function, check_sampler
 from search.searchers.factory import make_searcher
-from search.space import key_of
+from search.space import Point, key_of
 from search.spec_file import parse_spec, to_toml
 from search.sweep import EndReason, Sweep
 from search.testing.values import context_of, history_of, result_of
-from tests.helpers.search_fakes import FakeExecutor, Journal, OutsideExecutor
+from tests.helpers.search_fakes import FakeExecutor, Journal, ListSearcher, OutsideExecutor
 
 CLIMBER = "tests.helpers.example_searcher:HillClimber"
 TEXT = """
@@ -129,6 +130,35 @@ def test_a_custom_searcher_runs_a_sweep_and_goes_on_from_its_history() -> None:
     assert len({key_of(trial.point) for trial in executor.submitted}) == 5
     kept = [trial for trial in executor.submitted if {8, 0.25} & set(trial.point.values())]
     assert kept  # it was told the past trial, which is the best
+
+
+@pytest.mark.parametrize(
+    ("point", "words"),
+    [
+        ({"hidden_size": 8}, "dropout: expected a value, received none"),
+        ({"hidden_size": 8, "dropout": 0.75}, "dropout: expected a value of FloatRange.* received 0.75"),
+        ({"hidden_size": np.int64(8), "dropout": 0.5}, r"hidden_size: expected a value of Choices.* np.int64\(8\)"),
+        ({"hidden_size": 8, "dropout": 0.5, "l2": 0.1}, "l2: no such parameter at this point, received 0.1"),
+        ({"hidden_size": 8, "dropout": 0.5, "blocks": 1}, "blocks: no such parameter at this point"),
+    ],
+)
+def test_a_point_out_of_the_space_of_a_custom_searcher_is_not_trained(point: Point, words: str) -> None:
+    spec = parse_spec(TEXT.format(engine=CLIMBER))
+    executor = FakeExecutor()
+    sweep = Sweep(spec, ListSearcher([{"hidden_size": 8, "dropout": 0.5}, point]), executor, Journal("recorder", []))
+    with pytest.raises(SpecError, match=f"^engine {CLIMBER}: suggested a point out of the space: {words}"):
+        sweep.run()
+    assert [trial.number for trial in executor.submitted] == [0]
+    assert executor.closed
+
+
+def test_a_recorded_point_out_of_the_space_can_be_tried_again() -> None:
+    spec = parse_spec(TEXT.format(engine=CLIMBER), ["trials=1"])
+    history = history_of(spec, {}, [spec.trial(0, {"hidden_size": 9, "dropout": 0.5})])
+    executor = FakeExecutor()
+    searcher = make_searcher(spec, history)
+    assert Sweep(spec, searcher, executor, Journal("recorder", []), history=history).run() is EndReason.DONE
+    assert [trial.attempt for trial in executor.submitted] == [2]
 
 
 @pytest.mark.usefixtures("installed")
