@@ -146,7 +146,8 @@ class SearcherContract:
 
     def spec(self, seed: int = 3) -> SweepSpec:
         """Return the sweep that is searched."""
-        trials = 0 if self.sampler == "grid" else 50
+        # All points of a grid; but the sampler of a custom engine is a word of its own, whatever it is.
+        trials = 0 if self.sampler == "grid" and isinstance(self.engine, Engine) else 50
         return SweepSpec("contract", self.space, self.engine, self.sampler, trials=trials, seed=seed)
 
     def start(self, history: ResumeState = NOTHING_DONE, seed: int = 3) -> SearcherDriver:

@@ -64,6 +64,13 @@ class ListSearcher:
         self.told.append((id, outcome))
 
 
+class OutsideGrid(ListSearcher):
+    """A searcher as a package from outside brings it, which tries every point of the space once."""
+
+    def __init__(self, spec: SweepSpec, history: int) -> None:
+        super().__init__(spec.space.grid())
+
+
 class OutsideExecutor(InProcessExecutor):
     """An executor as a package from outside brings it: called with the context and the number of workers."""
 

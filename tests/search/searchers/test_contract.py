@@ -40,6 +40,10 @@ class TestACustomSearcherOnAConditionalSpace(TestACustomSearcher):
     space = CONDITIONAL
 
 
+class TestACustomGrid(GridContract):
+    engine = CustomEngine("tests.helpers.search_fakes:OutsideGrid")
+
+
 class TestOptunaTpe(EnqueueingContract):
     engine, sampler = Engine.OPTUNA, "tpe"
     trials = 14  # ten are drawn at random before the estimator is used
