@@ -60,7 +60,10 @@ class Executor(Protocol):
 
 
 class InProcessExecutor:
-    """Runs each trial within ``poll``, in this process: for tests and debugging."""
+    """Runs each trial within ``poll``, in this process: for tests and debugging.
+
+    An exception of ``decide`` ends the trial and is raised by ``poll``: it is no failure of the trial.
+    """
 
     def __init__(self, context: WorkerContext) -> None:
         self._runtime = WorkerRuntime(context)
@@ -80,11 +83,19 @@ class InProcessExecutor:
         if not self._waiting:
             return []
         trial = self._waiting.popleft()
+        errors: list[Exception] = []
 
         def report(epoch: int, metrics: EpochMetrics) -> bool:
-            return decide(trial, epoch, metrics) or not self._runtime.context.pruning
+            try:
+                return decide(trial, epoch, metrics) or not self._runtime.context.pruning
+            except Exception as error:
+                errors.append(error)
+                raise
 
-        return [Finished(trial, run_trial(trial, self._runtime, report))]
+        result = run_trial(trial, self._runtime, report)
+        if errors:
+            raise errors[0]
+        return [Finished(trial, result)]
 
     def close(self) -> None:
         """Drop the trials that wait."""

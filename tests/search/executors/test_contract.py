@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mnist_core.metrics import EpochMetrics
 from search.executors.base import InProcessExecutor
 from search.executors.factory import load_executor
 from search.executors.local import LocalExecutor
@@ -42,6 +43,16 @@ class TestInProcessExecutor(ExecutorContract):
 
     def test_runs_one_trial_at_a_time(self, small_npz: Path, tmp_path: Path) -> None:
         assert InProcessExecutor(context_of(small_npz, tmp_path)).capacity == 1
+
+    def test_an_error_of_the_searcher_is_raised_and_fails_no_trial(self, small_npz: Path, tmp_path: Path) -> None:
+        executor = InProcessExecutor(context_of(small_npz, tmp_path))
+        executor.submit(WHOLE)
+
+        def broken(trial: Trial, epoch: int, metrics: EpochMetrics) -> bool:
+            raise ZeroDivisionError("of the searcher")
+
+        with pytest.raises(ZeroDivisionError, match="of the searcher"):
+            executor.poll(broken, timeout=0.1)
 
 
 class TestLocalExecutor(ExecutorContract):
