@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -181,11 +182,16 @@ class TrialResult:
     def outcome(self, objectives: Sequence[Objective]) -> Outcome:
         """Return the end of the trial in the terms of a searcher.
 
+        A complete trial without a number for an objective is FAILED there: samplers refuse NaN, so a record with one
+        would keep its sweep from being resumed.
+
         Args:
             objectives: of the sweep, the first of them the one that ranks.
         """
         values = tuple(one.value(self.best, self.weights) for one in objectives) if self.best else ()
         curve = tuple(objectives[0].value(metrics, self.weights) for metrics in self.history)
+        if self.state is TrialState.COMPLETE and any(map(math.isnan, values)):
+            return Outcome(TrialState.FAILED, curve=curve)
         return Outcome(self.state, values, curve)
 
 

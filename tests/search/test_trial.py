@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,13 @@ def test_an_outcome_has_the_value_of_each_objective() -> None:
 def test_the_suite_makes_results_and_outcomes_that_agree(state: TrialState) -> None:
     assert result_of(0.5, state).outcome((VAL_ACCURACY,)) == outcome_of(0.5, state)
     assert (outcome_of(0.5, state).value is None) == (state is FAILED)
+
+
+def test_a_complete_trial_without_a_number_for_an_objective_is_failed_for_a_searcher() -> None:
+    history = (EPOCHS[0], replace(EPOCHS[1], val_loss=math.nan))
+    result = TrialResult.read_back(COMPLETE, history, 2, 7)
+    assert result.outcome((VAL_ACCURACY,)) == Outcome(COMPLETE, (0.5,), (0.25, 0.5))
+    assert result.outcome((VAL_ACCURACY, VAL_LOSS)) == Outcome(FAILED, (), (0.25, 0.5))
 
 
 def test_a_value_that_is_no_number_is_a_value() -> None:
