@@ -14,7 +14,7 @@ from search.domains import Choices
 from search.durations import parse_duration
 from search.engines import CustomEngine, Engine, check_methods_of
 from search.objectives import RANKING, VAL_ACCURACY, VAL_LOSS, Objective
-from search.space import ARCHITECTURE, SEED, Point, Space
+from search.space import ARCHITECTURE, SEED, Point, Space, key_of
 from search.trial import Trial
 
 PART_OF_THE_LOSS = ("l2", "label_smoothing")
@@ -164,9 +164,9 @@ class SweepSpec:
 
     @property
     def max_target(self) -> float:
-        """Number of points that there are: the size of a grid or a list, infinity elsewhere."""
+        """Number of different points that there are in a grid or a list; infinity elsewhere."""
         if self.engine is Engine.LISTED:
-            return len(self.points)
+            return len(set(map(key_of, self.points)))
         return self.space.grid_size() if self._is_grid else math.inf
 
     @property

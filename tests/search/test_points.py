@@ -39,6 +39,12 @@ def test_points_may_be_written_as_tables_of_their_own() -> None:
     assert parse_spec(HEAD + tables) == parse_spec(HEAD + TWO)
 
 
+def test_a_point_that_is_listed_twice_is_one_trial() -> None:
+    spec = parse_spec(HEAD + "points = [{ hidden_size = 8 }, { hidden_size = 16 }, { hidden_size = 8 }]")
+    assert spec.target == spec.max_target == len(suggested(spec)) == 2
+    assert parse_spec(to_toml(spec)) == spec
+
+
 def test_fewer_trials_than_points_try_the_first_of_them() -> None:
     spec = parse_spec(HEAD + "trials = 1\n" + TWO)
     assert (spec.target, spec.max_target) == (1, 2)
