@@ -75,12 +75,14 @@ def parse_engine(value: object) -> Engine | CustomEngine:
         raise SpecError(f"engine: {str(error).removeprefix('engine: ')}") from error
 
 
-def check_methods_of(engine: Engine | CustomEngine, sampler: object, pruner: object) -> None:
-    """Check the names of a sampler and a pruner. A custom engine gets them as they are.
+def check_methods_of(engine: object, sampler: object, pruner: object) -> None:
+    """Check an engine, and the names of its sampler and pruner. A custom engine gets them as they are.
 
     Raises:
-        SpecError: the engine has none of that name.
+        SpecError: it is no engine, or has none of that name.
     """
+    if not isinstance(engine, Engine | CustomEngine):
+        raise SpecError(f"engine: expected an Engine or a CustomEngine, received {engine!r}")
     for key, word, names in (("sampler", sampler, SAMPLERS), ("pruner", pruner, PRUNERS)):
         if isinstance(engine, CustomEngine):
             if not isinstance(word, str):

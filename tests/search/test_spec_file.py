@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -87,6 +88,12 @@ def specs(draw: st.DrawFn) -> SweepSpec:
         training=TrainingConfig(draw(st.integers(1, 999)), batch_size, stopping),
         trial_timeout=draw(st.none() | st.floats(1e-3, 1e9)),
     )
+
+
+@pytest.mark.parametrize("engine", ["optuna", None])
+def test_an_engine_that_is_none_is_refused_also_in_python(engine: Any) -> None:
+    with pytest.raises(SpecError, match=r"^engine: expected an Engine or a CustomEngine, received"):
+        SweepSpec("x", Space({"hidden_size": IntRange(8, 16)}), engine=engine, trials=3)
 
 
 @seeded
