@@ -49,7 +49,11 @@ class Searcher(Protocol):
         """The next point to try."""
 
     def report(self, id: int, epoch: int, value: float) -> bool:
-        """Receive the first objective after a 1-based epoch of a running trial; return False to prune the trial."""
+        """Receive the first objective after a 1-based epoch of a running trial; return False to prune the trial.
+
+        False has no effect where the sweep has no pruner, or several objectives. A further attempt at a lost trial
+        reports its epochs again, from 1 on, under the same id.
+        """
 
     def tell(self, id: int, outcome: Outcome) -> None:
         """Receive the end of a trial. Called once for each suggestion that was run."""
