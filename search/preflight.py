@@ -5,6 +5,8 @@ They are not part of :class:`~search.spec.SweepSpec`, so that the records of old
 
 from __future__ import annotations
 
+import math
+
 from mnist_core.errors import ParameterError, SpecError
 from search.domains import Choices
 from search.engines import CustomEngine, Engine
@@ -51,8 +53,13 @@ def check_function(spec: SweepSpec) -> None:
     Both are imported for that, which reading a sweep or its records must not do.
 
     Raises:
-        SpecError: one of them cannot be used.
+        SpecError: one of them cannot be used, or an argument of the function is NaN. NaN is not equal to itself, so
+            the sweep could not be resumed, and a point that has it would be tried again and again.
     """
+    for table, values in (("space", spec.space.bounds()), ("model", spec.model.active_values().items())):
+        for name, value in values:
+            if isinstance(value, float) and math.isnan(value):
+                raise SpecError(f"{table}.{name}: expected a number, received {value!r}")
     if isinstance(spec.engine, CustomEngine):
         load_searcher(spec.engine)
     searched = {name: spec.space.parameters.type_of(name) for name in spec.space.domains if is_model_parameter(name)}

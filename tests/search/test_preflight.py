@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mnist_core.errors import SpecError
-from search.preflight import check_images, check_sampler, unmodelled
-from search.spec_file import parse_spec
+from search.preflight import check_function, check_images, check_sampler, unmodelled
+from search.spec_file import parse_spec, to_toml
 
 HEAD = 'name = "deep"\ntrials = 3\n'
 CNN = HEAD + '[model]\narchitecture = "cnn"\n'
@@ -38,6 +38,20 @@ def test_more_blocks_than_the_images_can_be_halved_are_refused(text: str, key: s
 )
 def test_what_fits_or_is_the_business_of_the_users_function_is_let_through(text: str) -> None:
     check_images(parse_spec(text), (28, 28))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[space]\nunits = [4]\nrate = [0.5, nan]", "space.rate: expected a number, received nan"),
+        ("rate = nan\n[space]\nunits = [4]", "model.rate: expected a number, received nan"),
+    ],
+)
+def test_an_argument_that_is_not_equal_to_itself_is_refused_before_the_start(text: str, words: str) -> None:
+    spec = parse_spec(f'{HEAD}[model]\nfunction = "tests.helpers.custom_parts:softmax"\n{text}')
+    assert parse_spec(to_toml(spec)) != spec
+    with pytest.raises(SpecError, match=f"^{words}$"):
+        check_function(spec)
 
 
 CMAES = HEAD + 'sampler = "cmaes"\n[space]\n'
