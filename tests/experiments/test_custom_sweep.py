@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments import LaunchOptions, find_sweep, open_store, parse_spec, run_sweep
+from experiments import LaunchOptions, find_sweep, open_store, parse_spec, resume_sweep, run_sweep
 from experiments.evaluation import TestSet, evaluate_run
 from experiments.tracking.datasets import locate
 from experiments.tracking.queries import read_recorded_spec
@@ -60,6 +60,25 @@ def test_a_sweep_whose_trial_hangs_ends_soon_after_its_timeout_and_leaves_the_tr
     assert result.ending is EndReason.TIMED_OUT
     (run,) = result.runs
     assert run.state is TrialState.KILLED
+
+
+@pytest.mark.usefixtures("store_at_hand")
+def test_a_sweep_of_a_custom_engine_is_recorded_and_resumed() -> None:
+    engine = "tests.helpers.example_searcher:HillClimber"
+    text = (
+        OWN.replace('"optuna"', f'"{engine}"')
+        .replace('sampler = "grid"', "trials = 2")
+        .replace("[4, 16]", "[4, 8, 16]")
+    )
+    first = run_sweep(parse_spec(text), in_process(None))
+    assert first.ending is EndReason.DONE
+    assert first.sweep.tags[Tag.ENGINE] == engine
+    resumed = resume_sweep("own", in_process(None), trials=3)
+    assert resumed.ending is EndReason.DONE
+    assert [(run.number, run.attempt, run.state) for run in resumed.runs] == [
+        (number, 1, TrialState.COMPLETE) for number in range(3)
+    ]
+    assert sorted(run.point["units"] for run in resumed.runs) == [4, 8, 16]
 
 
 def test_a_function_that_is_not_there_is_refused_before_anything_is_written(tmp_path: Path) -> None:
