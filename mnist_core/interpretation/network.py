@@ -10,19 +10,10 @@ import numpy as np
 
 from mnist_core.arrays import Floats, Images
 from mnist_core.errors import ModelError
+from mnist_core.models.following_layers import FOLLOWING_LAYERS
 from mnist_core.models.saved_model import PREDICTION_BATCH
 
 TRAINABLE_LAYERS = (keras.layers.Dense, keras.layers.Conv2D)
-# Layers that belong to the trainable layer before them: its activations are their output.
-FOLLOWING_LAYERS = (
-    keras.layers.Activation,
-    keras.layers.BatchNormalization,
-    keras.layers.ELU,
-    keras.layers.LayerNormalization,
-    keras.layers.LeakyReLU,
-    keras.layers.PReLU,
-    keras.layers.ReLU,
-)
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ import tensorflow as tf
 from mnist_core.arrays import Floats, Images
 from mnist_core.data.images import CLASSES
 from mnist_core.errors import ModelError
+from mnist_core.models.following_layers import FOLLOWING_LAYERS
 from mnist_core.models.probabilities import probability_fault, probe_images
 
 SHAPE = (28, 28)
@@ -23,7 +24,8 @@ class PredictionExplanation:
 
     Args:
         probabilities: shape ``(10,)``.
-        activations: of the last hidden layer, shape ``(units,)``, 0 or more; empty if there is no such layer.
+        activations: of the last hidden layer, after its normalisation and activation function, so 0 or more after a
+            ReLU; shape ``(units,)``, empty if there is no such layer.
         saliency: shape ``(28, 28)``: gradient of the predicted class's log-probability, times the pixel; positive
             where ink increases that probability.
     """
@@ -88,9 +90,19 @@ class CompiledPredictor:
 
 
 def _last_hidden(model: keras.Model) -> Any:
-    """Output of the last layer with weights before the output layer; the input where there is none."""
-    hidden = [layer for layer in model.layers[:-1] if layer.weights]
-    return hidden[-1].output if hidden else model.inputs[0]
+    """Output of the last layer with weights before the output layer, after its normalisation and activation.
+
+    The input if there is none, as in an ensemble, whose members are models.
+    """
+    weighted: list[keras.Layer] = []
+    outputs: list[Any] = []
+    for layer in model.layers:
+        if isinstance(layer, FOLLOWING_LAYERS) and outputs:
+            outputs[-1] = layer.output
+        elif layer.weights:
+            weighted.append(layer)
+            outputs.append(layer.output)
+    return model.inputs[0] if len(outputs) < 2 or isinstance(weighted[-1], keras.Model) else outputs[-2]
 
 
 def _array(tensor: tf.Tensor) -> Floats:
