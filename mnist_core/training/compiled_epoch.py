@@ -206,7 +206,7 @@ class CompiledEvaluation:
                 loss_sum += loss * tf.cast(tf.shape(y)[0], tf.float32)
                 correct += _correct(scores, y)
                 crossentropy += _crossentropy(scores, y)
-            finite = [tf.reduce_all(tf.math.is_finite(w)) for w in model.weights if w.dtype.startswith("float")]
+            finite = [tf.reduce_all(tf.math.is_finite(w)) for w in model.weights if "float" in w.dtype]
             finite += [tf.math.is_finite(loss_sum), tf.math.is_finite(crossentropy)]
             return loss_sum / count, correct / count, crossentropy / count, tf.reduce_all(finite)
 

@@ -22,8 +22,8 @@ class WeightAverage:
     """
 
     def __init__(self, model: keras.Model, momentum: float) -> None:
-        self._variables = [variable for variable in model.weights if variable.dtype.startswith("float")]
-        self._averages = [tf.Variable(variable.value, trainable=False) for variable in self._variables]
+        self._variables = [variable for variable in model.weights if "float" in variable.dtype]  # also bfloat16
+        self._averages = [tf.Variable(_precise(variable), trainable=False) for variable in self._variables]
         self._steps = tf.Variable(0.0, trainable=False)
         self._momentum = momentum
 
@@ -32,7 +32,8 @@ class WeightAverage:
         self._steps.assign_add(1.0)
         momentum = tf.minimum(self._momentum, (1 + self._steps) / (10 + self._steps))
         for average, variable in zip(self._averages, self._variables, strict=True):
-            average.assign(momentum * average + (1 - momentum) * variable.value)
+            kept = tf.cast(momentum, average.dtype)
+            average.assign(kept * average + (1 - kept) * _precise(variable))
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
@@ -46,4 +47,9 @@ class WeightAverage:
 
     def _set(self, values: Sequence[tf.Tensor]) -> None:
         for variable, value in zip(self._variables, values, strict=True):
-            variable.assign(value)
+            variable.assign(tf.cast(value, variable.dtype))
+
+
+def _precise(variable: keras.Variable) -> tf.Tensor:
+    """Its value, at least in float32: half precision would round small changes of an average away."""
+    return variable.value if variable.dtype == "float64" else tf.cast(variable.value, tf.float32)

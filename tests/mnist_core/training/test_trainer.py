@@ -15,6 +15,7 @@ from mnist_core.errors import NonFiniteError, ParameterError
 from mnist_core.hyperparameters import EarlyStopping, Hyperparameters, TrainingConfig
 from mnist_core.metrics import MONITORED, EpochMetrics, Metric, StopReason, TrainingResult
 from mnist_core.models.factory import build_model
+from mnist_core.models.saved_model import predict
 from mnist_core.runtime import reset
 from mnist_core.training.trainer import BestEpoch, train
 
@@ -327,6 +328,35 @@ def test_a_model_of_any_kind_is_trained(small_split: Split, build: Callable[[], 
     # Random predictions give 0.1; both reach about 0.8.
     assert result.best.val_accuracy > 0.5
     assert_holds_its_best_epoch(model, result, small_split)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "bfloat16", "float16", "float64"])
+def test_weights_of_any_precision_are_averaged(small_split: Split, policy: str) -> None:
+    weights = []
+    for ema in (0.0, 0.9):
+        reset(0)
+        keras.config.set_dtype_policy(policy)
+        try:
+            model = build_model(Hyperparameters(hidden_size=16))
+        finally:
+            keras.config.set_dtype_policy("float32")
+        model.compile(keras.optimizers.SGD(0.1), loss="sparse_categorical_crossentropy")
+        train(model, small_split, TrainingConfig(epochs=1, batch_size=BATCH, ema=ema), seed=0)
+        weights.append(np.asarray(model.weights[0].value, np.float32))
+        assert len(predict(model, small_split.validation.images)) == len(small_split.validation)
+    assert not np.array_equal(*weights)
+
+
+def test_weights_of_bfloat16_that_are_not_finite_end_the_training(small_split: Split) -> None:
+    keras.config.set_dtype_policy("bfloat16")
+    try:
+        model = build_model(Hyperparameters(hidden_size=16))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    unused = model.add_weight(shape=(), initializer=keras.initializers.Constant(np.inf), trainable=False)
+    assert unused.dtype == "bfloat16"
+    with pytest.raises(NonFiniteError, match="a weight is not finite"):
+        train(model, small_split, config(1), seed=0)
 
 
 # The best epoch by values
