@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from mnist_core.arrays import Images
-from mnist_core.data.images import LabelledImages
+from mnist_core.data.images import CLASSES, LabelledImages
 from mnist_core.errors import DataError
 
 try:
@@ -110,9 +110,11 @@ def _parsed(line: bytes) -> tuple[Images, np.uint8] | None:
     try:
         record = json.loads(line)
         image = np.frombuffer(base64.b64decode(record["pixels"]), np.uint8).reshape(SHAPE)
-        return image, np.uint8(record["truth"])
-    except (ValueError, KeyError, TypeError, OverflowError):
+        truth = record["truth"]
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
+    # NumPy would round 3.7 down, and take true for 1.
+    return (image, np.uint8(truth)) if type(truth) is int and 0 <= truth < CLASSES else None
 
 
 def read_feedback(path: Path) -> LabelledImages:
@@ -132,7 +134,7 @@ def read_feedback(path: Path) -> LabelledImages:
         if (pair := _parsed(line)) is not None:
             parsed.append(pair)
         elif number < len(lines):
-            raise DataError(f"{path}: line {number}: expected feedback of 28 × 28 pixels; delete that line")
+            raise DataError(f"{path}: line {number}: expected feedback of 28 × 28 pixels with a truth from 0 to 9; delete that line")
     if not parsed:
         raise DataError(f"{path}: expected one line of feedback or more, found none")
     images, labels = zip(*parsed, strict=True)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import errno
 import subprocess
 import sys
@@ -47,10 +48,19 @@ def test_earlier_lines_are_unchanged(tmp_path: Path) -> None:
     assert (tmp_path / FILE).read_bytes().startswith(before)
 
 
-BROKEN = ["words", "{}", '{"pixels": "AAAA", "truth": 3}', '{"pixels": 3, "truth": 3}', "[]"]
+PIXELS = base64.b64encode(bytes(28 * 28)).decode()
+BROKEN = [
+    "words",
+    "{}",
+    '{"pixels": "AAAA", "truth": 3}',
+    '{"pixels": 3, "truth": 3}',
+    "[]",
+    "[" * 100_000,
+    *(f'{{"pixels": "{PIXELS}", "truth": {truth}}}' for truth in ("10", "-1", "3.7", "true", '"3"', "null", "NaN")),
+]
 
 
-@pytest.mark.parametrize("line", BROKEN)
+@pytest.mark.parametrize("line", BROKEN, ids=range(len(BROKEN)))
 def test_a_line_that_is_no_feedback_is_named(line: str, tmp_path: Path) -> None:
     append_feedback(tmp_path, one(7))
     with (tmp_path / FILE).open("a") as file:
