@@ -134,7 +134,9 @@ def read_feedback(path: Path) -> LabelledImages:
         if (pair := _parsed(line)) is not None:
             parsed.append(pair)
         elif number < len(lines):
-            raise DataError(f"{path}: line {number}: expected feedback of 28 × 28 pixels with a truth from 0 to 9; delete that line")
+            raise DataError(
+                f"{path}: line {number}: expected feedback of 28 × 28 pixels with a truth from 0 to 9; delete that line"
+            )
     if not parsed:
         raise DataError(f"{path}: expected one line of feedback or more, found none")
     images, labels = zip(*parsed, strict=True)

@@ -19,7 +19,7 @@ def check_supported(model: keras.Model, shape: tuple[int, int]) -> None:
     """Refuse a model that the compiled epoch would train otherwise than Keras's ``fit``, or that cannot be evaluated.
 
     Supported are one input of pixels and one output of probabilities; any layers, penalties and constraints; any loss
-    and its weight; any optimizer with its clipping, weight decay, loss scaling, gradient accumulation and learning
+    from integer labels, and its weight; any optimizer with its clipping, weight decay, loss scaling, gradient accumulation and learning
     rate schedule. Metrics other than loss and accuracy are not computed. ``steps_per_execution`` and ``jit_compile``
     only affect speed and are ignored. A model that is not built is built here.
 
@@ -56,12 +56,28 @@ def _check_shape_and_scores(model: keras.Model, shape: tuple[int, int]) -> None:
     inputs = getattr(model, "inputs", None)  # a subclassed model has none
     if inputs is not None and len(inputs) != 1:
         raise ParameterError(f"inputs: expected one, the pixels, received {len(inputs)}")
+    if isinstance(model, keras.Sequential) and not model.built:
+        model.build((None, *shape))  # by a call, its batches would be of the size of that call
     scores = model(probe_images(shape), training=False)
     if not hasattr(scores, "shape") or len(scores.shape) != 2:
         received = f"shape {scores.shape}" if hasattr(scores, "shape") else f"{type(scores).__name__} of {len(scores)}"
         raise ParameterError(f"outputs: expected one, of shape (n, classes), received {received}")
     if fault := probability_fault(np.asarray(keras.ops.convert_to_numpy(scores), np.float32)):
         raise ParameterError(f"outputs: {fault}")
+    _check_loss(model, scores)
+
+
+def _check_loss(model: keras.Model, scores: keras.KerasTensor) -> None:
+    labels = np.arange(len(scores), dtype=np.int32) % scores.shape[-1]
+    try:
+        loss = model.compute_loss(y=keras.ops.convert_to_tensor(labels), y_pred=scores, training=False)
+        if len(loss.shape):
+            raise ValueError(f"it gave an array of shape {tuple(loss.shape)}")
+    except Exception as error:  # a loss may raise anything
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise ParameterError(
+            f"loss: expected one number from labels of shape (n,), as sparse_categorical_crossentropy gives: {reason}"
+        ) from error
 
 
 def check_custom_model(model: object, input_shape: tuple[int, int]) -> None:

@@ -154,6 +154,13 @@ def test_an_optimizer_is_prepared_once(few: LabelledImages) -> None:
     assert [variable.path for variable in model.optimizer.variables] == variables
 
 
+def test_a_sequential_model_that_is_not_built_takes_batches_of_any_size(few: LabelledImages) -> None:
+    model = keras.Sequential(layers()[1:])
+    model.compile("sgd", loss="sparse_categorical_crossentropy")
+    prepare(model, ResidentImages.load(few))
+    assert model.input_shape == (None, 28, 28)
+
+
 # Refused models
 
 
@@ -194,6 +201,12 @@ def ending_in(activation: str | None) -> keras.Model:
     return model
 
 
+def with_loss(loss: object) -> keras.Model:
+    model = keras.Sequential([*layers()[:3], keras.layers.Dense(10, activation="softmax")])
+    model.compile("sgd", loss=loss)
+    return model
+
+
 def averaging(**settings: object) -> keras.optimizers.Optimizer:
     return keras.optimizers.Adam(use_ema=True, **settings)
 
@@ -205,6 +218,15 @@ def averaging(**settings: object) -> keras.optimizers.Optimizer:
         (lambda: of_class(OwnStep), ["train_step: ", "one of OwnStep, which would not be called"]),
         (lambda: of_class(OwnLoss), ["compute_loss: ", "one of OwnLoss"]),
         (without_a_loss, ["loss: expected one, received none"]),
+        (
+            lambda: with_loss("categorical_crossentropy"),
+            ["loss: expected", "as sparse_categorical_crossentropy gives: "],
+        ),
+        (lambda: with_loss("kl_divergence"), ["loss: expected one number from labels of shape (n,)"]),
+        (
+            lambda: with_loss(keras.losses.SparseCategoricalCrossentropy(reduction=None)),
+            ["loss: expected one number", "it gave an array of shape (2,)"],
+        ),
         (lambda: model_of("sgd", run_eagerly=True), ["run_eagerly: expected False"]),
         (lambda: model_of(averaging()), ["use_ema: ", "set ema in [training]"]),
         (lambda: model_of(averaging(ema_overwrite_frequency=3)), ["use_ema: "]),
