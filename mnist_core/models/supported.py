@@ -19,9 +19,10 @@ def check_supported(model: keras.Model, shape: tuple[int, int]) -> None:
     """Refuse a model that the compiled epoch would train otherwise than Keras's ``fit``, or that cannot be evaluated.
 
     Supported are one input of pixels and one output of probabilities; any layers, penalties and constraints; any loss
-    from integer labels, and its weight; any optimizer with its clipping, weight decay, loss scaling, gradient accumulation and learning
-    rate schedule. Metrics other than loss and accuracy are not computed. ``steps_per_execution`` and ``jit_compile``
-    only affect speed and are ignored. A model that is not built is built here.
+    of integer labels, and its weight; any optimizer with its clipping, weight decay, loss scaling, gradient
+    accumulation and learning rate schedule. Metrics other than loss and accuracy are not computed.
+    ``steps_per_execution`` and ``jit_compile`` only affect speed and are ignored. A model that is not built is built
+    here.
 
     Args:
         model: any Keras model.

@@ -220,7 +220,7 @@ def averaging(**settings: object) -> keras.optimizers.Optimizer:
         (without_a_loss, ["loss: expected one, received none"]),
         (
             lambda: with_loss("categorical_crossentropy"),
-            ["loss: expected", "as sparse_categorical_crossentropy gives: "],
+            ["loss: expected", "sparse_categorical_crossentropy gives: "],
         ),
         (lambda: with_loss("kl_divergence"), ["loss: expected one number from labels of shape (n,)"]),
         (
