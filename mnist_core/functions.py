@@ -32,7 +32,7 @@ def load_function(name: str) -> Callable[..., Any]:
     try:
         with tensorflow_import():  # the module may import TensorFlow
             module = importlib.import_module(module_name)
-    except Exception as error:  # a user's module may raise anything
+    except (Exception, SystemExit) as error:  # a user's module may raise anything, and a script may exit
         raise ParameterError(f"function {name}: cannot be imported: {type(error).__name__}: {error}") from error
     try:
         function = functools.reduce(getattr, attribute.split("."), module)

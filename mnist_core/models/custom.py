@@ -109,6 +109,8 @@ def check_arguments(name: str, arguments: Mapping[str, type]) -> None:
             f"{taken[0]}: function {name} has an argument of that name, which is recorded for another parameter; "
             f"rename the argument (reserved: {', '.join(RESERVED)})"
         )
+    if INPUT_SHAPE in arguments:
+        raise ParameterError(f"{INPUT_SHAPE}: function {name} receives the size of the images in it; remove it")
     takes_any = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values())
     for argument, kind in arguments.items():
         if argument not in parameters and not takes_any:

@@ -99,6 +99,11 @@ def test_listed_points_of_a_custom_model_come_back_from_their_text() -> None:
             "units = [4]\nepochs = [2]",
             ["epochs: ", "recorded for another parameter"],
         ),
+        (
+            "tests.helpers.custom_parts:softmax",
+            "units = [4]\ninput_shape = [28]",
+            ["input_shape: ", "receives the size of the images"],
+        ),
         ("builtins:dict", "units = [4]", ["builtins:dict", "arguments cannot be read"]),
     ],
 )
@@ -199,3 +204,10 @@ def test_modules_of_the_working_directory_are_found(tmp_path: Path, monkeypatch:
     (tmp_path / "only_here.py").write_text("def answer(): return 42")
     monkeypatch.setattr(sys, "path", list(sys.path))  # which is given back as it was
     assert load_function("only_here:answer")() == 42
+
+
+def test_a_module_that_exits_when_it_is_imported_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "script.py").write_text("import sys\nsys.exit('usage: script.py FOLDER')")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    with pytest.raises(ParameterError, match=r"cannot be imported: SystemExit: usage: script.py FOLDER"):
+        load_function("script:build")
