@@ -98,9 +98,10 @@ def predict(model: keras.Model, images: Images) -> Floats:
         DataError: the images have another size than the model's input.
         ModelError: the outputs of the model are no probabilities.
     """
-    sizes = zip(model.input_shape[1:], images.shape[1:], strict=False)  # Keras adds a missing last axis
+    shape = getattr(model, "input_shape", (None,))  # a subclassed model has none
+    sizes = zip(shape[1:], images.shape[1:], strict=False)  # Keras adds a missing last axis
     if any(expected not in (None, received) for expected, received in sizes):
-        expected, received = (" × ".join(map(str, shape[1:3])) for shape in (model.input_shape, images.shape))
+        expected, received = (" × ".join(map(str, sizes[1:3])) for sizes in (shape, images.shape))
         raise DataError(f"images: expected {expected} pixels, the input of the model, received {received}")
     batches = [images[start : start + PREDICTION_BATCH] for start in range(0, len(images), PREDICTION_BATCH)]
     scores = np.concatenate([np.asarray(model(batch, training=False), dtype=np.float32) for batch in batches])

@@ -67,6 +67,24 @@ def test_an_ensemble_has_the_plots_that_need_no_layers(small_split: Split) -> No
     assert all("Dense or Conv2D layers" in plots[name].problem for name in missing)
 
 
+class Subclassed(keras.Model):
+    """A model without a graph of layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flatten = keras.layers.Flatten()
+        self.scores = keras.layers.Dense(10, activation="softmax")
+
+    def call(self, pixels: keras.KerasTensor) -> keras.KerasTensor:
+        return self.scores(self.flatten(pixels))
+
+
+def test_a_subclassed_model_has_the_plots_that_need_no_layers(small_split: Split) -> None:
+    plots = drawn(Subclassed(), small_split.validation.take(np.arange(40)))
+    missing = {name for name, plot in plots.items() if not plot.png}
+    assert missing == {"first_layer_weights", "one_of_each_digit", "units_by_digit", "embedding"}
+
+
 def test_the_heatmap_of_a_linear_classifier_has_a_problem_and_its_first_layer_a_plot(small_split: Split) -> None:
     linear = Network.of(small_mlp(hidden_layers=0))
     found = render_plot(
