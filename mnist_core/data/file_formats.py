@@ -141,6 +141,8 @@ def read_npz(path: Path, part: str) -> LabelledImages:
             arrays = {key: archive[key] for key in present}
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
     except DataError:
         raise
     # NumPy raises many kinds of exceptions for broken archives.

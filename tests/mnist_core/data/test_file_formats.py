@@ -203,6 +203,7 @@ def test_a_damaged_npz_archive_is_refused(tmp_path: Path, tiny: LabelledImages, 
 
 def test_an_npz_path_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     assert refusal_of_npz(tmp_path / "nothing.npz") == f"{tmp_path / 'nothing.npz'}: no such file"
+    assert refusal_of_npz(tmp_path) == f"{tmp_path}: cannot be read (Is a directory)"
 
 
 @pytest.mark.parametrize(
