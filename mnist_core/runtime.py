@@ -17,14 +17,19 @@ def tensorflow_import() -> Iterator[None]:
     """
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    stderr, devnull = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    try:
+        stderr = os.dup(2)
+    except OSError:  # closed; opened now, or another file would get its number
+        stderr = os.dup(devnull)
     os.dup2(devnull, 2)
     try:
         yield
     finally:
         os.dup2(stderr, 2)
         os.close(stderr)
-        os.close(devnull)
+        if devnull != 2:
+            os.close(devnull)
 
 
 def configure(threads: int) -> None:

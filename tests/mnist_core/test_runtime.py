@@ -84,6 +84,20 @@ def test_tensorflow_import_leaves_no_file_open() -> None:
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
+def test_a_process_without_stderr_can_import_tensorflow() -> None:
+    code = """
+import os
+from mnist_core.runtime import tensorflow_import
+for _ in range(2):
+    with tensorflow_import():
+        os.write(2, b"within")
+os.write(2, b"after")
+print(os.readlink("/proc/self/fd/2"))
+"""
+    command = ["sh", "-c", 'exec "$0" -c "$1" 2>&-', sys.executable, code]
+    assert subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout == "/dev/null\n"
+
+
 def test_reset_seeds_initial_weights_and_dropout() -> None:
     def initial(seed: int) -> np.ndarray:
         reset(seed)
