@@ -278,7 +278,7 @@ def paired_lower_bound(first_only: int, second_only: int, images: int, confidenc
     """
     quantile = NormalDist().inv_cdf(confidence)
     low, high = -1.0, (first_only - second_only) / images
-    for _ in range(50):  # halves the range to less than the precision of a double
+    for _ in range(50):  # halves the range to about 2e-15
         middle = (low + high) / 2
         if _score_excess(first_only, second_only, images, middle, quantile) >= 0:
             low = middle

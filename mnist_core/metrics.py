@@ -48,9 +48,9 @@ class EpochMetrics:
 
     ``loss`` and ``accuracy`` are means over the training images during the epoch, with dropout and with weights
     that change (as Keras's ``fit`` reports them). ``val_loss`` and ``val_accuracy`` are those of the epoch's last
-    weights, without dropout. Losses include regularisation and are in nats; accuracies are in [0, 1].
-    ``val_crossentropy`` is the mean of ``-log`` of the true class's probability, in nats, without penalties and
-    smoothing, so it is comparable between models. None if it was not recorded.
+    weights, or of their moving average if ``ema`` is set, without dropout. Losses include regularisation and are in
+    nats; accuracies are in [0, 1]. ``val_crossentropy`` is the mean of ``-log`` of the true class's probability, in
+    nats, without penalties and smoothing, so it is comparable between models. None if it was not recorded.
     """
 
     loss: float
