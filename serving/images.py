@@ -49,7 +49,8 @@ def open_picture(content: bytes) -> Image.Image:
     except Exception as error:  # Pillow's plugins have a different one for each way in which a file can be broken
         raise _broken() from error
     width, height = image.size
-    limit = MAX_PIXELS[image.format or "PNG"]
+    # Pillow gives a JPEG file that holds further pictures, as some phones write them, the format MPO.
+    limit = MAX_PIXELS["PNG" if image.format == "PNG" else "JPEG"]
     if width * height > limit:
         raise PictureError(f"{_expected(limit)}, received {width} × {height}; make it smaller")
     return image
@@ -69,7 +70,7 @@ def decode(image: Image.Image) -> Bytes:
             grey = _grey(image)
             grey.thumbnail((WORKING_SIDE, WORKING_SIDE))
             grey.info = image.info  # holds the orientation
-            return np.asarray(ImageOps.exif_transpose(grey))
+            return np.asarray(_upright(grey))
     except Exception as error:
         raise _broken() from error
 
@@ -87,6 +88,13 @@ def _grey(image: Image.Image) -> Image.Image:
     page = Image.new("L", grey.size, paper)
     page.paste(grey, mask=opacity)
     return page
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # broken EXIF data, beside a picture that is whole
+        return image
 
 
 def _expected(limit: int) -> str:

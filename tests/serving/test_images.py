@@ -52,6 +52,17 @@ def test_a_photograph_is_turned_upright() -> None:
     np.testing.assert_allclose(turned, np.rot90(GREY, -1), atol=6)
 
 
+def test_the_first_picture_of_a_jpeg_file_with_several_is_read() -> None:
+    several = saved(Image.fromarray(GREY), "MPO", save_all=True, append_images=[Image.fromarray(255 - GREY)])
+    np.testing.assert_allclose(read_picture(several), GREY, atol=6)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_a_picture_with_broken_exif_data_is_read(kind: str) -> None:
+    broken = saved(Image.fromarray(GREY), kind, exif=b"Exif\0\0broken")
+    np.testing.assert_allclose(read_picture(broken), GREY, atol=6)
+
+
 def test_a_large_picture_is_scaled_down() -> None:
     assert read_picture(encode(np.zeros((3000, 1500), np.uint8))).shape == (1024, 512)
 
