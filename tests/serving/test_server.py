@@ -8,12 +8,19 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import uvicorn
+from starlette.responses import Response
+
+from serving import connections
+from serving.connections import BoundedConnection
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_SECONDS = 30
@@ -136,6 +143,56 @@ def test_idle_connections_do_not_block_new_ones(start: Start, files: int | None,
         status, health = service.get("/health")
     assert (status, json.loads(health)["status"]) == (200, "serving")
     assert service.stop(signal.SIGTERM) == ""
+
+
+def send_until_closed(client: socket.socket, part: bytes) -> None:
+    """Send the part again and again, until the service closes the connection."""
+    for _ in range(3_000):
+        try:
+            client.sendall(part)
+        except ConnectionError:
+            return
+        time.sleep(0.001)
+    raise AssertionError("expected that the connection is closed")
+
+
+@pytest.mark.parametrize(("read_seconds", "is_whole"), [(0.2, False), (TIMEOUT_SECONDS, True)])
+def test_a_response_has_to_be_read_in_time(
+    monkeypatch: pytest.MonkeyPatch, read_seconds: float, is_whole: bool
+) -> None:
+    monkeypatch.setattr(connections, "READ_SECONDS", read_seconds)
+    content = bytes(20_000_000)  # more than all buffers hold
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = uvicorn.Config(Response(content), http=BoundedConnection, lifespan="off", log_level="warning")
+        service = uvicorn.Server(config)
+        thread = threading.Thread(target=service.run, args=([listener],))
+        thread.start()
+        with socket.create_connection(listener.getsockname(), timeout=TIMEOUT_SECONDS) as client:
+            client.sendall(HEALTH.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+            assert client.recv(1) == b"H"
+            time.sleep(0.5)  # without reading
+            received = 0
+            with suppress(ConnectionError):
+                while part := client.recv(1_000_000):
+                    received += len(part)
+        service.should_exit = True
+        thread.join()
+    assert (received > len(content)) == is_whole
+
+
+def test_a_connection_with_too_many_requests_before_their_responses_is_closed(start: Start) -> None:
+    service = start()
+    with service.connect() as client:
+        send_until_closed(client, HEALTH * 200)
+    assert service.get("/health")[0] == 200
+
+
+@pytest.mark.parametrize("head", [b"GET /", HEALTH[:-2] + b"X: ", HEALTH + HEALTH[:-2] + b"X: "])
+def test_a_connection_with_a_head_without_end_is_closed(start: Start, head: bytes) -> None:
+    service = start()
+    with service.connect(head) as client:
+        send_until_closed(client, b"x" * 10_000)
+    assert service.get("/health")[0] == 200
 
 
 def test_an_aborted_upload_is_counted_and_no_traceback_is_logged(start: Start) -> None:
