@@ -129,11 +129,13 @@ def _add_recognition_routes(app: FastAPI, manager: ModelManager, metrics: Servic
 
 
 def _add_state_routes(app: FastAPI, manager: ModelManager, metrics: ServiceMetrics, settings: Settings) -> None:
+    @app.head("/model", include_in_schema=False)
     @app.get("/model", responses={503: ERROR_RESPONSES[503]})
     async def model() -> ModelInfo:
         """Describe the model that is served."""
         return _champion(manager).info
 
+    @app.head("/health", include_in_schema=False)
     @app.get("/health", responses={503: {"model": Health, "description": "No champion yet"}})
     async def health(response: Response) -> Health:
         """Report the state of the service. The status code is 503 if no model is served."""
@@ -143,11 +145,13 @@ def _add_state_routes(app: FastAPI, manager: ModelManager, metrics: ServiceMetri
         version = champion.info.version if champion else None
         return Health(status, version, manager.problem, settings.collect is not None)
 
+    @app.head("/metrics", include_in_schema=False)
     @app.get("/metrics", response_class=PlainTextResponse)
     async def prometheus_metrics() -> Response:
         """Export the service's metrics in Prometheus's text format."""
         return PlainTextResponse(metrics.render())
 
+    @app.head("/docs", include_in_schema=False)
     @app.get("/docs", include_in_schema=False)
     async def docs() -> FileResponse:
         return FileResponse(STATIC / "docs.html")
@@ -172,9 +176,10 @@ def _add_feedback_route(app: FastAPI, manager: ModelManager, folder: Path) -> No
 
 
 def _champion(manager: ModelManager) -> LoadedModel:
-    if manager.champion is None:
+    champion = manager.champion  # read once: another thread may replace it at any time
+    if champion is None:
         raise HTTPException(503, manager.problem or NO_CHAMPION)
-    return manager.champion
+    return champion
 
 
 def _json(content: bytes) -> Response:

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 import mnist_core.data.feedback
 from mnist_core.data.feedback import read_feedback
 from serving.app import Settings, create_app
-from serving.model_manager import ModelManager, load_predictor
+from serving.model_manager import LoadedModel, ModelManager, load_predictor
 from tests.helpers.picture_files import encode, encode_huge
 from tests.helpers.serving_fakes import FolderModelSource
 
@@ -75,6 +75,30 @@ def test_the_model_and_the_health_are_reported(client: TestClient) -> None:
     assert client.get("/model").json()["sweep"] == "quick"
     assert client.get("/model").json()["test_accuracy"] == 0.9123
     assert client.get("/health").json() == {"status": "serving", "version": "1", "problem": None, "collecting": True}
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/health", "/metrics", "/model"])
+def test_what_can_be_read_also_answers_head(client: TestClient, path: str) -> None:
+    assert client.head(path).status_code == client.get(path).status_code == 200
+
+
+def test_a_champion_that_is_removed_while_a_request_asks_for_it_is_no_fault(
+    manager: ModelManager, source: FolderModelSource, digits: Bytes
+) -> None:
+    class RemovingManager(ModelManager):
+        """A manager whose champion is gone after it was read once."""
+
+        @property
+        def champion(self) -> LoadedModel | None:
+            return found.pop() if found else None
+
+        @champion.setter
+        def champion(self, champion: LoadedModel | None) -> None:
+            pass
+
+    found = [manager.champion]
+    client = TestClient(create_app(RemovingManager(source, load_predictor)), base_url="http://127.0.0.1")
+    assert [client.post("/predict", json=digits[0].tolist()).status_code for _ in range(2)] == [200, 503]
 
 
 def test_metrics_count_requests_and_digits(client: TestClient, digits: Bytes) -> None:
