@@ -105,6 +105,7 @@ async function checkService() {
     await showHealth(await health());
   } catch {
     byId("model-summary").textContent = UNREACHABLE;
+    version = undefined; // so that the model is shown again once the service responds
   }
   setTimeout(checkService, CHECK_MILLISECONDS);
 }
@@ -115,10 +116,12 @@ async function showHealth(state) {
   for (const card of ["prediction", "explanation", "model"]) document.querySelector(`.${card}`).hidden = waiting;
   byId("problem").hidden = state.problem === null;
   byId("problem").textContent = state.problem ? `The newest champion cannot be served: ${state.problem}` : "";
+  byId("waiting-title").textContent = state.problem ? "No model is served" : "No champion yet";
+  byId("waiting-steps").hidden = state.problem !== null;
   byId("waiting-reason").textContent = state.problem ? `The champion cannot be served: ${state.problem}` : noChampion;
   collecting = state.collecting;
   if (state.version === version) return;
-  byId("model-summary").textContent = waiting ? "no champion yet" : "\u00a0";
+  byId("model-summary").textContent = waiting ? "no model is served" : "\u00a0";
   if (!waiting) showModel(await model());
   version = state.version; // set last, so that a failure on the way is tried again
   if (!waiting) updater.schedule();

@@ -219,6 +219,29 @@ def test_the_page_follows_the_champion(page: Any, source: FolderModelSource) -> 
     )
 
 
+def test_the_model_is_shown_again_after_the_service_was_out_of_reach(page: Any) -> None:
+    page.route("**/health", lambda route: route.abort())
+    expect_text(page, "#model-summary", "The service cannot be reached.")
+    page.unroute("**/health")
+    playwright.expect(page.locator("#model-summary")).to_contain_text("digits 1")
+
+
+def test_without_a_model_that_can_be_served_the_page_states_the_problem(page: Any) -> None:
+    health = {"status": "waiting", "version": None, "problem": "the store is out of reach", "collecting": False}
+    page.route("**/health", lambda route: route.fulfill(json=health, status=503))
+    expect_text(page, "#waiting-reason", "The champion cannot be served: the store is out of reach")
+    expect_text(page, "#waiting-title", "No model is served")
+    playwright.expect(page.locator("#waiting-steps")).to_be_hidden()
+
+
+def test_the_button_for_pictures_shows_the_focus_of_the_keyboard(page: Any) -> None:
+    page.focus("#eraser")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")  # past the width of the pen
+    assert page.evaluate("document.activeElement.id") == "file"
+    assert page.evaluate("getComputedStyle(document.querySelector('label[for=file]')).outlineStyle") == "solid"
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_drawing_with_a_finger_on_a_phone_does_not_scroll_the_page(browser: Any, url: str, scheme: str) -> None:
     phone = {"viewport": {"width": 390, "height": 780}, "has_touch": True, "is_mobile": True, "device_scale_factor": 3}
