@@ -20,7 +20,8 @@ from PIL import Image
 from scipy import ndimage
 
 from mnist_core import runtime
-from serving.preprocessing import Bytes, to_mnist_image
+from mnist_core.arrays import Bytes
+from serving.preprocessing import to_mnist_image
 
 with runtime.tensorflow_import():
     import keras

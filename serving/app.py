@@ -18,12 +18,12 @@ from pydantic import TypeAdapter
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect
 
+from mnist_core.arrays import Bytes
 from mnist_core.data.feedback import Feedback, append_feedback
 from serving.batching import Batcher
 from serving.bodies import MAX_DECODERS, read_image, read_images
 from serving.middleware import STALL_SECONDS, UPLOAD_SECONDS, SameOriginWrites, SecurityHeaders, UploadTimeouts
 from serving.model_manager import CHECK_SECONDS, LoadedModel, ModelInfo, ModelManager
-from serving.preprocessing import Bytes
 from serving.prometheus import RequestMetrics, ServiceMetrics
 from serving.recognition import Explanation, Recognition, explain_image, recognise
 from serving.schemas import (

@@ -12,12 +12,9 @@ import asyncio
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from serving.preprocessing import Bytes
+from mnist_core.arrays import Bytes, Floats
 from serving.recognition import Predictor
-
-Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)

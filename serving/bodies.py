@@ -6,9 +6,10 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import HTTPException, Request
 from pydantic import ValidationError
 
+from mnist_core.arrays import Bytes
 from mnist_core.errors import PictureError
 from serving.images import MEDIA_TYPES, decode, open_picture, read_picture
-from serving.preprocessing import SIDE, Bytes, to_mnist_image
+from serving.preprocessing import SIDE, to_mnist_image
 from serving.schemas import MAX_IMAGES, PIXELS, to_uint8
 
 SMALL_BYTES, SMALL_PIXELS = 32_768, 65_536

@@ -10,8 +10,8 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageOps, ImageStat
 
+from mnist_core.arrays import Bytes
 from mnist_core.errors import PictureError
-from serving.preprocessing import Bytes
 
 FORMATS = ("PNG", "JPEG")
 MEDIA_TYPES = ("image/png", "image/jpeg")

@@ -15,6 +15,8 @@ import numpy.typing as npt
 from PIL import Image
 from scipy import ndimage
 
+from mnist_core.arrays import Bytes
+
 SIDE, BOX, CENTRE = 28, 20, 14
 MIN_CONTRAST = 25
 """Grey levels, of 255, by which the strongest ink has to differ from the paper; below, nothing is drawn."""
@@ -25,7 +27,6 @@ STROKE_SIDE = 4 * BOX
 MIN_STROKE = 2.3
 """Stroke width, in pixels of the 20 × 20 box, below which strokes are thickened. A quarter of MNIST's are thinner."""
 
-Bytes: TypeAlias = npt.NDArray[np.uint8]
 Ink: TypeAlias = npt.NDArray[np.float32]
 
 

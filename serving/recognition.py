@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from serving.preprocessing import Bytes
+from mnist_core.arrays import Bytes
 
 if TYPE_CHECKING:
     from mnist_core.models.predictor import PredictionExplanation

@@ -9,8 +9,9 @@ from typing import Annotated, Any, TypeAlias
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
+from mnist_core.arrays import Bytes
 from serving.images import MEDIA_TYPES
-from serving.preprocessing import SIDE, Bytes
+from serving.preprocessing import SIDE
 from serving.recognition import Recognition
 
 MAX_BYTES = 10_000_000

@@ -27,16 +27,17 @@ def listen(host: str, port: int) -> socket.socket:
         port: 0 for any that is free.
 
     Raises:
-        SpecError: the address does not belong to this machine, or the port is taken.
+        SpecError: the address does not belong to this machine, or the port is taken or no port.
     """
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
         listener.listen()  # clients that connect before the server is up wait
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         listener.close()
-        raise SpecError(f"--host {host} --port {port}: cannot be bound to ({error.strerror or error})") from error
+        reason = getattr(error, "strerror", None) or error
+        raise SpecError(f"--host {host} --port {port}: cannot be bound to ({reason})") from error
     return listener
 
 

@@ -19,7 +19,8 @@ import pytest
 import uvicorn
 from starlette.responses import Response
 
-from serving import connections
+from mnist_core.errors import SpecError
+from serving import connections, server
 from serving.connections import BoundedConnection
 
 ROOT = Path(__file__).parents[2]
@@ -220,3 +221,8 @@ def test_a_request_that_has_begun_is_answered_during_shutdown(start: Start) -> N
         client.sendall(body[50:])
         assert file.read().startswith(b"HTTP/1.1 200")
     assert service.stop(signal.SIGTERM) == ""
+
+
+def test_a_number_that_is_no_port_is_refused() -> None:
+    with pytest.raises(SpecError, match="--port 70000: cannot be bound to"):
+        server.listen("127.0.0.1", 70_000)
