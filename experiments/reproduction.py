@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.formatting import Displayed, TextTable
-from experiments.result_tables import reproduction_table
+from experiments.formatting import Displayed, TextTable, format_number
 from experiments.tracking import provenance, queries, trial_results
 from experiments.tracking.artifacts import fetch_model, save_model
 from experiments.tracking.credentials import credential_variables
@@ -19,7 +18,7 @@ from experiments.tracking.records import RunRecord, SweepRecord, Tag
 from experiments.tracking.store import Store
 from mnist_core.data.sources import DataSource
 from mnist_core.errors import NotFoundError, WorkerError
-from mnist_core.metrics import EpochMetrics, StopReason
+from mnist_core.metrics import EpochMetrics, Metric, StopReason
 from mnist_core.runtime import tensorflow_import
 from search.executors.base import Ended, Executor, Finished, Lost
 from search.executors.local import LocalExecutor, usable_cores
@@ -161,3 +160,20 @@ def _largest_difference(first: Path, second: Path) -> float:
 
     pairs = zip(load_model(first).get_weights(), load_model(second).get_weights(), strict=True)
     return max((float(np.abs(one - other).max()) for one, other in pairs if one.size), default=0.0)
+
+
+def reproduction_table(reproduction: Reproduction) -> TextTable:
+    """A run and its repetition, metric by metric."""
+    recorded, again = reproduction.recorded, reproduction.again
+    rows = [
+        ("epochs", str(len(recorded.history)), str(len(again.history))),
+        ("best epoch", str(recorded.best_epoch), str(again.best_epoch)),
+    ]
+    for metric in Metric:
+        first, second = (
+            format_number(getattr(one.best, metric.value), ".6f") if one.best else "" for one in (recorded, again)
+        )
+        rows.append((f"{metric.value} at that epoch", first, second))
+    seconds = (reproduction.run.metrics.get("training_seconds"), again.training_seconds)
+    rows.append(("training seconds", format_number(seconds[0], ".1f"), format_number(seconds[1], ".1f")))
+    return TextTable(("", "recorded", "again"), rows, right=("recorded", "again"))

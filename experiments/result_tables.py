@@ -7,16 +7,13 @@ from typing import TYPE_CHECKING
 
 from experiments.formatting import TextTable, format_number, local_time, short_text
 from experiments.tracking.records import Tag, VersionTag
-from mnist_core.metrics import Metric
 from search.space import SEED
 
 if TYPE_CHECKING:
     from experiments.ensembling import Ensemble
     from experiments.evaluation import EvaluationRecord
     from experiments.registry.gate import Check
-    from experiments.reproduction import Reproduction
     from experiments.selection import Configuration, Selection
-    from experiments.sweep_result import SweepResult
     from experiments.tracking.records import RunRecord, SweepRecord, VersionRecord
     from mnist_core.plotting import RenderedPlot
 
@@ -103,23 +100,6 @@ def ensemble_table(ensemble: Ensemble) -> TextTable:
     return TextTable(columns, rows, right=columns[1:])
 
 
-def reproduction_table(reproduction: Reproduction) -> TextTable:
-    """A run and its repetition, metric by metric."""
-    recorded, again = reproduction.recorded, reproduction.again
-    rows = [
-        ("epochs", str(len(recorded.history)), str(len(again.history))),
-        ("best epoch", str(recorded.best_epoch), str(again.best_epoch)),
-    ]
-    for metric in Metric:
-        first, second = (
-            format_number(getattr(one.best, metric.value), ".6f") if one.best else "" for one in (recorded, again)
-        )
-        rows.append((f"{metric.value} at that epoch", first, second))
-    seconds = (reproduction.run.metrics.get("training_seconds"), again.training_seconds)
-    rows.append(("training seconds", format_number(seconds[0], ".1f"), format_number(seconds[1], ".1f")))
-    return TextTable(("", "recorded", "again"), rows, right=("recorded", "again"))
-
-
 def plots_table(plots: Iterable[RenderedPlot]) -> TextTable:
     """Plots by file; those that could not be drawn with the reason."""
     rows = [(plot.file, plot.title, f"not drawn: {plot.problem}" if plot.problem else "") for plot in plots]
@@ -182,13 +162,3 @@ def sweeps_table(sweeps: Iterable[SweepRecord]) -> TextTable:
     ]
     columns = ("name", "state", "engine", "sampler", "trials", "data", "best run", "started", "run id")
     return TextTable(columns, rows)
-
-
-def best_table(result: SweepResult, top: int = 5) -> TextTable:
-    """The best runs of a sweep; its best configurations where several of its runs differ by their seeds alone."""
-    from experiments.selection import configurations
-
-    ranked, searched = configurations(result.runs, result.spec.objective), list(result.spec.space.domains)
-    if len(ranked) < len(result.ranked):
-        return configurations_table(ranked[:top], searched)
-    return runs_table(result.ranked[:top], [], searched)

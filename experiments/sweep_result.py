@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from experiments import selection
 from experiments.formatting import Displayed, TextTable
-from experiments.result_tables import best_table
+from experiments.result_tables import configurations_table, runs_table
 from experiments.tracking.records import RunRecord, SweepRecord
 from search.spec import SweepSpec
 from search.sweep import EndReason
@@ -79,3 +79,11 @@ class SweepResult(Displayed):
             with suppress(ValueError):  # words, not numbers
                 table[name] = pd.to_numeric(table[name])
         return table
+
+
+def best_table(result: SweepResult, top: int = 5) -> TextTable:
+    """The best runs of a sweep; its best configurations where several of its runs differ by their seeds alone."""
+    ranked, searched = selection.configurations(result.runs, result.spec.objective), list(result.spec.space.domains)
+    if len(ranked) < len(result.ranked):
+        return configurations_table(ranked[:top], searched)
+    return runs_table(result.ranked[:top], [], searched)

@@ -149,7 +149,8 @@ def export(
         str, typer.Argument(metavar="VERSION", help="Number of a version, or an alias such as champion.")
     ] = Alias.CHAMPION.value,
     wanted: Annotated[
-        ExportFormat, typer.Option("--format", help="litert (TensorFlow Lite) for phones; onnx needs an extra.")
+        ExportFormat,
+        typer.Option("--format", help="litert (TensorFlow Lite) for phones; litert and onnx need an extra."),
     ] = ExportFormat.LITERT,
     int8: Annotated[bool, typer.Option("--int8", help="LiteRT with 8-bit integers: a quarter of the size.")] = False,
     output: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to write to.")] = Path("exports"),

@@ -84,7 +84,7 @@ def reproduce(target: RunArgument, data: DataOption = None) -> None:
     """Train a run again from its record, and compare both results."""
     from experiments.cli.console import make_console, message_printer, print_table
     from experiments.cli.tables import rich_table
-    from experiments.result_tables import reproduction_table
+    from experiments.reproduction import reproduction_table
 
     console = make_console()
     done = api.reproduce(target, data=data, on_message=message_printer(console))

@@ -109,7 +109,7 @@ def _run_and_print(run: Callable[..., SweepResult], **options: object) -> NoRetu
 def _print_result(console: Console, result: SweepResult) -> None:
     from experiments.cli.console import print_table
     from experiments.cli.tables import rich_table
-    from experiments.result_tables import best_table
+    from experiments.sweep_result import best_table
     from experiments.tracking.trial_results import count_finished
     from search.sweep import EndReason
 
