@@ -41,9 +41,8 @@ def confirm_sweep(name: str, top: int = 3, seeds: int = 5, options: LaunchOption
     sweep = queries.find_sweep(store, name)
     queries.check_has_trials(sweep)
     runs = queries.read_runs(store, sweep)
-    spec = replace(
-        queries.read_recorded_spec(store, sweep), name=sweep.name
-    )  # its file has the name that was asked for
+    # Its file has the name that was asked for, which another sweep may have.
+    spec = replace(queries.read_recorded_spec(store, sweep), name=sweep.name)
     best = configurations(runs, spec.objective)[:top]
     if not best:
         raise NotFoundError(f"sweep {sweep.name}: no trial that may win, so there is nothing to confirm")

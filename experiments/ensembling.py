@@ -151,7 +151,7 @@ def record_ensemble(store: Store, ensemble: Ensemble, source: DataSource) -> Run
 
 def _close_failed(store: Store, sweep_id: str) -> None:
     """Close the runs of an ensemble that could not be recorded; it is not resumed but combined again."""
-    sweep_runs.close_orphans(store, queries.read_all_runs(store, queries.find_sweep(store, sweep_id)))
+    sweep_runs.close_orphans(store, queries.read_sweep_runs(store, queries.find_sweep(store, sweep_id)).all)
     sweep_runs.end_sweep(store, sweep_id, None, None)
 
 

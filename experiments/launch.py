@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from experiments import selection
+from experiments.formatting import pluralize
 from experiments.signals import StopRequest, stop_on_signals
 from experiments.sweep_result import SweepResult
 from experiments.tracking import queries, sweep_runs, trial_results
@@ -211,7 +212,7 @@ class SweepSession:
         spec, data, options = self._spec, self._data, self._options
         staging = self._exits.enter_context(tempfile.TemporaryDirectory(prefix="mnist-search-"))
         workers = max(1, min(options.workers or default_workers(), trials))
-        options.on_message(f"{data.name}: {data.size:,} images; starting {workers} worker{'s' * (workers > 1)}")
+        options.on_message(f"{data.name}: {data.size:,} images; starting {pluralize(workers, 'worker')}")
         context = WorkerContext(
             source=self._source,
             digest=data.digest,
@@ -246,8 +247,9 @@ class SweepSession:
         self._stop = self._exits.enter_context(stop_on_signals())
         self._hold(store, claim(store, sweep.run_id, generation))
         # Only now: the last holder of the lease may have recorded more until this moment.
-        sweep_runs.close_orphans(store, queries.read_all_runs(store, sweep), generation)
-        self._resume_state = trial_results.read_resume_state(store, queries.read_runs(store, sweep), self._spec)
+        runs = queries.read_sweep_runs(store, sweep)
+        sweep_runs.close_orphans(store, runs.all, generation)
+        self._resume_state = trial_results.read_resume_state(store, runs.attempts, self._spec)
         sweep_runs.reopen_sweep(store, self._lease, self._spec, self._executor.capacity)
 
     def run(self) -> None:
@@ -276,8 +278,9 @@ class SweepSession:
         self._executor.close()
         self._lease.verify()
         sweep = self._sweep()
-        sweep_runs.close_orphans(self._store, queries.read_all_runs(self._store, sweep), self._lease.generation)
-        best = selection.best_run(queries.read_runs(self._store, sweep), self._spec.objective)
+        runs = queries.read_sweep_runs(self._store, sweep)
+        sweep_runs.close_orphans(self._store, runs.all, self._lease.generation)
+        best = selection.best_run(runs.attempts, self._spec.objective)
         sweep_runs.end_sweep(self._store, sweep.run_id, self._ending, best, self._tracking_seconds)
         self._lease.release()
 

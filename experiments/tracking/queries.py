@@ -7,6 +7,7 @@ import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,34 +92,39 @@ def check_has_trials(sweep: SweepRecord) -> None:
         raise SpecError(f"sweep {sweep.name}: holds an ensemble and no trials; name the sweep that it was made of")
 
 
-def read_runs(store: Store, sweep: SweepRecord) -> list[RunRecord]:
-    """Read every attempt at every trial of a sweep, in the order of trial numbers, each once.
+@dataclass(frozen=True)
+class SweepRuns:
+    """The runs of a sweep's trials, in the order of trial numbers.
 
-    Runs that were never begun are left out, as are all but one of those that MLflow opened for the same attempt.
+    Args:
+        attempts: every attempt at every trial, each once.
+        all: those, runs that were never begun, and those that MLflow opened a second time for the same attempt.
     """
-    runs, points = _read(store, sweep)
-    attempts: dict[str, RunRecord] = {}
-    for run in runs:
-        if run.run_id in points:
-            uid = run.tags.get(Tag.TRIAL_UID, run.run_id)
-            attempts[uid] = max(attempts.get(uid, run), run, key=_completeness)
-    return list(attempts.values())
+
+    attempts: list[RunRecord]
+    all: list[RunRecord]
 
 
-def read_all_runs(store: Store, sweep: SweepRecord) -> list[RunRecord]:
-    """Read the runs of :func:`read_runs` and those that it leaves out, in the order of trial numbers."""
-    return _read(store, sweep)[0]
+def read_runs(store: Store, sweep: SweepRecord) -> list[RunRecord]:
+    """Read every attempt at every trial of a sweep, in the order of trial numbers, each once."""
+    return read_sweep_runs(store, sweep).attempts
 
 
-def _read(store: Store, sweep: SweepRecord) -> tuple[list[RunRecord], Mapping[str, Point]]:
-    """All runs of a sweep's trials in their order, and by run id the points of those that were begun."""
+def read_sweep_runs(store: Store, sweep: SweepRecord) -> SweepRuns:
+    """Read all runs of a sweep's trials."""
     with store.errors(f"reading the runs of sweep {sweep.name}"):
         ready = _ready_models(store, sweep.run_id)
         found = search_runs(store, f"tags.`mlflow.parentRunId` = '{sweep.run_id}'")
     runs = [run for run in found if _is_trial(run)]  # users may nest runs of their own
     points = _points(store, sweep, runs)
     records = [_run(run, ready, points.get(run.info.run_id, {})) for run in runs]
-    return sorted(records, key=lambda run: (run.number, run.attempt)), points
+    records.sort(key=lambda run: (run.number, run.attempt))
+    attempts: dict[str, RunRecord] = {}
+    for run in records:
+        if run.run_id in points:
+            uid = run.tags.get(Tag.TRIAL_UID, run.run_id)
+            attempts[uid] = max(attempts.get(uid, run), run, key=_completeness)
+    return SweepRuns(list(attempts.values()), records)
 
 
 def _completeness(run: RunRecord) -> tuple[bool, int, int, str]:
