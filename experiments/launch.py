@@ -11,7 +11,6 @@ from pathlib import Path
 from types import TracebackType
 
 from experiments import selection
-from experiments.formatting import pluralize
 from experiments.signals import StopRequest, stop_on_signals
 from experiments.sweep_result import SweepResult
 from experiments.tracking import queries, sweep_runs, trial_results
@@ -25,7 +24,7 @@ from experiments.tracking.store import Store, check_server, open_store, tracking
 from mnist_core.data.sources import DataSource
 from mnist_core.errors import SpecError, StoreError
 from search.executors.base import Executor
-from search.executors.local import LocalExecutor, default_workers, usable_cores
+from search.executors.factory import MakeExecutor, make_executor
 from search.preflight import check_function, check_sampler, unmodelled
 from search.resume import NOTHING_DONE, ResumeState
 from search.searchers.factory import make_searcher
@@ -34,8 +33,8 @@ from search.spec_file import parse_spec, to_toml
 from search.sweep import EndReason, Observer, Sweep
 from search.worker import WorkerContext
 
-MAY_CHANGE = ("trials", "trial_timeout")
-"""Keys of a sweep that resuming may set: the number of trials, and the time limit of one."""
+MAY_CHANGE = ("trials", "trial_timeout", "execution")
+"""Keys of a sweep that resuming may set: the number of trials, the time limit of one, and where they run."""
 
 
 def _print_to_stderr(line: str) -> None:
@@ -52,13 +51,14 @@ class LaunchOptions:
 
     Args:
         data: folder of IDX files or ``.npz`` file; None looks in ``MNIST_DATA``, the cache, the mirrors, the sample.
-        workers: trials at a time; 0 takes the number of cores, as far as memory allows.
+        workers: trials at a time, instead of the sweep's ``execution.max_workers``; 0 keeps that.
         timeout: seconds after which no new trial is started; None for no limit.
         tracking_uri: MLflow store; None takes ``MLFLOW_TRACKING_URI``, else ``mlruns/mlflow.db``.
         observers: called at each event of the sweep.
         on_message: called with each message for the user, one line.
         stop: asked several times a second; True ends the sweep as Ctrl-C does. For sweeps run in a thread.
-        executor: makes the executor from the context of its workers and their number.
+        executor: makes the executor from the context of its workers and their number, instead of the one that the
+            sweep names.
         report: draw a report when the sweep has ended by itself, and log it to the sweep.
 
     Raises:
@@ -72,7 +72,7 @@ class LaunchOptions:
     observers: Sequence[Observer] = ()
     on_message: Callable[[str], None] = _print_to_stderr
     stop: Callable[[], bool] = _never
-    executor: Callable[[WorkerContext, int], Executor] = LocalExecutor
+    executor: MakeExecutor | None = None
     report: bool = True
 
     def __post_init__(self) -> None:
@@ -211,20 +211,19 @@ class SweepSession:
         """Start the workers, at most one for each of so many trials."""
         spec, data, options = self._spec, self._data, self._options
         staging = self._exits.enter_context(tempfile.TemporaryDirectory(prefix="mnist-search-"))
-        workers = max(1, min(options.workers or default_workers(), trials))
-        options.on_message(f"{data.name}: {data.size:,} images; starting {pluralize(workers, 'worker')}")
+        options.on_message(f"{data.name}: {data.size:,} images")
         context = WorkerContext(
             source=self._source,
             digest=data.digest,
             data=spec.data,
             save=save_model,
             staging=Path(staging),
-            threads=max(1, usable_cores() // workers),
             pruning=spec.prunes,
             trial_timeout=spec.trial_timeout,
             withheld=credential_variables,
         )
-        self._executor = options.executor(context, workers)
+        execution = replace(spec.execution, max_workers=options.workers or spec.execution.max_workers)
+        self._executor = make_executor(execution, context, trials, options.on_message, options.executor)
         self._exits.callback(self._executor.close)
 
     def begin(self, store: Store, confirms: SweepRecord | None = None) -> None:

@@ -55,6 +55,15 @@ def configure(threads: int) -> None:
     gc.freeze()
 
 
+def device_name() -> str:
+    """Return the name of the GPU that this process computes on, or ``CPU``."""
+    with tensorflow_import():
+        import tensorflow as tf
+
+        gpus = tf.config.list_physical_devices("GPU")
+        return str(tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")) if gpus else "CPU"
+
+
 def reset(seed: int) -> None:
     """Release the earlier models, and seed initial weights and dropout of the next ones."""
     import keras

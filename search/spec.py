@@ -13,6 +13,7 @@ from mnist_core.metrics import Metric
 from search.domains import Choices
 from search.durations import parse_duration
 from search.engines import CustomEngine, Engine, check_methods_of
+from search.execution import Execution
 from search.objectives import RANKING, VAL_ACCURACY, VAL_LOSS, Objective
 from search.space import ARCHITECTURE, SEED, Point, Space, key_of
 from search.trial import Trial
@@ -73,6 +74,7 @@ class SweepSpec:
             worker is killed and the trial is lost; it has to cover a worker's start and a first epoch. None derives
             it: 20 times the longest silence of the sweep until then, and no less than half an hour. It does
             not change the results, so it may be changed by resuming.
+        execution: where the trials run. It does not change the results either.
         objectives: one or more, all of the saved weights. The first ranks the trials. With several, Optuna looks for
             a Pareto front.
 
@@ -93,6 +95,7 @@ class SweepSpec:
     points: tuple[Point, ...] = ()
     objectives: tuple[Objective, ...] = (VAL_ACCURACY,)
     trial_timeout: float | None = None
+    execution: Execution = field(default_factory=Execution)
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):

@@ -22,12 +22,13 @@ from mnist_core.hyperparameters import (
 from mnist_core.models.custom import CustomModel
 from search.durations import parse_duration
 from search.engines import CustomEngine, Engine, parse_engine
+from search.execution import Execution
 from search.objectives import MODEL_SIZE, RANKING, VAL_ACCURACY, Objective
 from search.space import ARCHITECTURE, FACTORY
 from search.space_file import Table, check_keys, domain_table, parameters_of, point_tables, read_points, read_space
 from search.spec import DataSpec, SweepSpec
 
-TABLES = ("data", "model", "training", "space")
+TABLES = ("data", "model", "training", "execution", "space")
 
 
 def read_spec_file(path: Path, overrides: Iterable[str] = ()) -> SweepSpec:
@@ -80,6 +81,8 @@ def to_toml(spec: SweepSpec) -> str:
     table["space"] = {name: domain_table(domain) for name, domain in spec.space.domains.items()}
     for name in TABLES:
         table[name] = table.pop(name)
+    if spec.execution == Execution():
+        del table["execution"]
     if spec.model.architecture is None or ARCHITECTURE not in spec.space.domains:
         table["model"] = spec.model.active_values()
     for name in set(spec.space.domains) & set(table["model"]):
@@ -152,6 +155,7 @@ def _spec(table: Table) -> SweepSpec:
         data=_build(DataSpec, "data", _function_or_table(table, "data")),
         model=_custom_model(model) if is_custom else _build(Hyperparameters, "model", model),
         training=_training(training),
+        execution=_build(Execution, "execution", _table(table, "execution")),
         **settings,
     )
 

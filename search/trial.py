@@ -12,6 +12,7 @@ from mnist_core.hyperparameters import ModelConfig, TrainingConfig
 from mnist_core.metrics import EpochMetrics, StopReason, TrainingResult
 from search.objectives import Objective
 from search.space import Point
+from search.worker_info import WorkerInfo
 
 
 class TrialState(Enum):
@@ -91,6 +92,7 @@ class TrialResult:
         weights: number of the model's weights, known also where its files are no longer at hand.
         error: one line on why it failed.
         traceback: of the exception that made it fail.
+        worker: the place in which it ran; None where that is not known.
 
     Raises:
         ValueError: the values contradict each other. :meth:`read_back` never raises it.
@@ -106,6 +108,7 @@ class TrialResult:
     weights: int | None = None
     error: str | None = None
     traceback: str | None = None
+    worker: WorkerInfo | None = None
 
     def __post_init__(self) -> None:
         _check_finished(self.state)

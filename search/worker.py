@@ -6,7 +6,8 @@ import shutil
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from mnist_core.errors import DataError, NonFiniteError
 from mnist_core.metrics import EpochMetrics, StopReason
 from search.spec import DataSpec
 from search.trial import SavedModel, Trial, TrialResult, TrialState
+from search.worker_info import describe_worker
 
 if TYPE_CHECKING:
     import keras
@@ -131,9 +133,9 @@ def run_trial(trial: Trial, runtime: WorkerRuntime, report: EpochCallback) -> Tr
     reports = _Reports(report)
     started = time.perf_counter()
     try:
-        return _train_and_save(trial, runtime, reports)
+        result = _train_and_save(trial, runtime, reports)
     except Exception as error:
-        return TrialResult(
+        result = TrialResult(
             TrialState.FAILED,
             history=tuple(reports.history),
             stop_reason=StopReason.NON_FINITE if isinstance(error, NonFiniteError) else None,
@@ -141,6 +143,9 @@ def run_trial(trial: Trial, runtime: WorkerRuntime, report: EpochCallback) -> Tr
             error=f"{type(error).__name__}: {error}",
             traceback=traceback.format_exc(),
         )
+    with suppress(Exception):  # where TensorFlow cannot be imported, which has failed the trial
+        result = replace(result, worker=describe_worker())
+    return result
 
 
 def _train_and_save(trial: Trial, runtime: WorkerRuntime, reports: _Reports) -> TrialResult:

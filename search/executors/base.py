@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -34,12 +35,29 @@ class Lost:
 Ended = Finished | Lost
 
 
+@dataclass(frozen=True)
+class WorkerStatus:
+    """A worker that is ready, for displays.
+
+    Args:
+        host: name of the machine on which it runs.
+        trial: number of the trial that it is running; None where it is free.
+    """
+
+    host: str
+    trial: int | None = None
+
+
 class Executor(Protocol):
     """Runs trials. Called from one thread; knows nothing of searchers or records."""
 
     @property
     def capacity(self) -> int:
         """Number of trials that can run at a time."""
+
+    @property
+    def workers(self) -> Sequence[WorkerStatus]:
+        """The workers that there are at the moment."""
 
     def submit(self, trial: Trial) -> None:
         """Run a trial as soon as there is a free worker."""
@@ -73,6 +91,11 @@ class InProcessExecutor:
     def capacity(self) -> int:
         """One trial at a time."""
         return 1
+
+    @property
+    def workers(self) -> Sequence[WorkerStatus]:
+        """This process."""
+        return [WorkerStatus(socket.gethostname())]
 
     def submit(self, trial: Trial) -> None:
         """Put the trial at the end of the queue."""

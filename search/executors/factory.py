@@ -3,25 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import cast
 
 from mnist_core.errors import SpecError
+from search.execution import LOCAL, Execution
 from search.executors.base import Executor, InProcessExecutor
+from search.executors.local import LocalExecutor, default_workers, usable_cores
 from search.plugins import load_class, reference_of
 from search.worker import WorkerContext
 
 EXECUTOR_GROUP = "mnist_search.executors"
 """Entry points of this group name executors."""
 
-BUILT_IN = ("local", "in-process")
+IN_PROCESS = "in-process"
+BUILT_IN = (LOCAL, IN_PROCESS)
 METHODS = ("submit", "poll", "close")
 
 MakeExecutor = Callable[[WorkerContext, int], Executor]
 """Makes an executor from what a worker needs to know and the number of workers."""
+OnMessage = Callable[[str], None]
+
+
+def make_executor(
+    execution: Execution,
+    context: WorkerContext,
+    trials: int,
+    on_message: OnMessage,
+    make: MakeExecutor | None = None,
+) -> Executor:
+    """Start an executor.
+
+    Args:
+        execution: its name and settings.
+        context: settings of its workers. Their threads are the executor's to decide.
+        trials: that are to be run; more workers would have nothing to do.
+        on_message: called with each line that the user should read.
+        make: makes it instead of the one that is named.
+
+    Raises:
+        SpecError: there is no such executor, or it is not an :class:`~search.executors.base.Executor`.
+        WorkerError: it cannot start.
+    """
+    workers = max(1, min(trials, execution.max_workers or default_workers()))
+    make = make or load_executor(execution.executor)
+    on_message(f"starting {workers} worker{'s' if workers > 1 else ''}")
+    return make(replace(context, threads=max(1, usable_cores() // workers)), workers)
 
 
 def load_executor(name: str) -> MakeExecutor:
-    """Return the executor of that name, not started yet.
+    """Return the executor of that name that runs without a cluster, not started yet.
 
     Args:
         name: ``local``, ``in-process``, ``package.module:Class``, or the name of an entry point.
@@ -29,11 +60,9 @@ def load_executor(name: str) -> MakeExecutor:
     Raises:
         SpecError: there is none, or it is not an :class:`~search.executors.base.Executor`.
     """
-    if name == "local":
-        from search.executors.local import LocalExecutor
-
+    if name == LOCAL:
         return LocalExecutor
-    if name == "in-process":
+    if name == IN_PROCESS:
         return _in_process
     try:
         return cast(MakeExecutor, load_class(reference_of(EXECUTOR_GROUP, name, BUILT_IN), "Executor", METHODS))

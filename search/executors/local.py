@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import socket
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,7 +22,7 @@ import psutil
 
 from mnist_core.errors import WorkerError
 from mnist_core.metrics import EpochMetrics
-from search.executors.base import Decide, Ended, Finished, Lost
+from search.executors.base import Decide, Ended, Finished, Lost, WorkerStatus
 from search.executors.hang_detection import SilenceWatch
 from search.trial import Trial, TrialResult
 from search.worker import WorkerContext, WorkerRuntime, run_trial
@@ -140,6 +141,12 @@ class LocalExecutor:
     def capacity(self) -> int:
         """The number of workers."""
         return len(self._workers)
+
+    @property
+    def workers(self) -> Sequence[WorkerStatus]:
+        """The worker processes, each with its trial."""
+        host = socket.gethostname()
+        return [WorkerStatus(host, worker.trial.number if worker.trial else None) for worker in self._workers]
 
     def submit(self, trial: Trial) -> None:
         """Give the trial to a free worker, or keep it until there is one."""

@@ -110,6 +110,14 @@ class ExecutorContract:
         assert result.model.folder == ran.staging / "0-1"
         assert (result.model.folder / result.model.file).stat().st_size == result.model.size
 
+    def test_a_result_names_the_place_in_which_it_ran(self, ran: ExecutorRun) -> None:
+        for trial in TRIALS:
+            worker = ran.result(trial).worker
+            assert worker is not None
+            assert worker.host
+            assert worker.device
+            assert "tensorflow" in dict(worker.versions)
+
     def test_each_epoch_is_decided_on_once_and_in_order(self, ran: ExecutorRun) -> None:
         for trial in (WHOLE, UNSAVED):
             epochs = ran.epochs[trial.number]

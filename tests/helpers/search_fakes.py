@@ -8,7 +8,7 @@ from typing import Any
 
 from mnist_core.metrics import EpochMetrics, StopReason
 from search.domains import Choices
-from search.executors.base import Decide, Ended, Finished, InProcessExecutor, Lost
+from search.executors.base import Decide, Ended, Finished, InProcessExecutor, Lost, WorkerStatus
 from search.resume import ResumeState
 from search.searchers.base import NoSuggestion, Suggestion
 from search.space import Point, Space
@@ -104,6 +104,10 @@ class FakeExecutor:
         self.max_at_a_time = 0
         self.decisions: list[tuple[int, int, bool]] = []
         self.closed = 0
+
+    @property
+    def workers(self) -> Sequence[WorkerStatus]:
+        return [WorkerStatus("here", trial.number) for trial in self.running]
 
     def submit(self, trial: Trial) -> None:
         assert not self.closed, "a trial was submitted to a closed executor"

@@ -17,7 +17,7 @@ from experiments.tracking.records import RunRecord
 from experiments.tracking.store import open_store, tracking_uri
 from mnist_core.errors import DataError
 from mnist_core.metrics import EpochMetrics, StopReason
-from search.executors.base import Decide, Ended, Finished
+from search.executors.base import Decide, Ended, Finished, WorkerStatus
 from search.resume import ResumeState
 from search.spec import SweepSpec
 from search.trial import Trial, TrialResult, TrialState
@@ -65,6 +65,7 @@ class TrainedOnce:
     """
 
     capacity = 1
+    workers: Sequence[WorkerStatus] = (WorkerStatus("here"),)
 
     def __init__(self, context: WorkerContext) -> None:
         self._runtime = WorkerRuntime(context)
