@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from filelock import FileLock
 
@@ -27,6 +28,7 @@ EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 SQLITE = "sqlite:///"
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 SERVER_TIMEOUT = 5.0
+DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 # Packages with drivers of the databases that MLflow supports, by the module that SQLAlchemy imports.
 DRIVERS = {
     "psycopg": "psycopg[binary]",
@@ -133,12 +135,13 @@ def database_of(uri: str) -> Path | None:
 
 
 def check_server(uri: str) -> None:
-    """Check that a tracking server responds, before anything costly is begun; other stores are not checked.
+    """Check that a tracking server responds, or that a database server takes connections, before anything is begun.
 
     Raises:
         StoreError: it does not, within ``SERVER_TIMEOUT`` seconds for the connection and as much for the response.
     """
     if not uri.startswith(("http://", "https://")):
+        _check_database_server(uri)
         return
     import requests
 
@@ -148,6 +151,31 @@ def check_server(uri: str) -> None:
         raise StoreError(
             f"{redact(uri)}: no tracking server answers there ({type(error).__name__}). Start it, or unset "
             "MLFLOW_TRACKING_URI to use mlruns/mlflow.db"
+        ) from error
+
+
+def _check_database_server(uri: str) -> None:
+    """Connect to the port of a database server; MLflow itself would try again for more than a minute.
+
+    Raises:
+        StoreError: nothing listens there.
+    """
+    dialect, _, _ = uri.partition("+" if "+" in uri.partition(":")[0] else ":")
+    if dialect not in DATABASE_PORTS:
+        return
+    try:
+        address = urlsplit(uri)
+        host, port = address.hostname, address.port or DATABASE_PORTS[dialect]
+    except ValueError:  # not an address; opening the store says so
+        return
+    if not host:  # a socket of this machine, or a host in the query
+        return
+    try:
+        socket.create_connection((host, port), timeout=SERVER_TIMEOUT).close()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StoreError(
+            f"{redact(uri)}: no database server answers there ({reason}). Start it, or correct MLFLOW_TRACKING_URI"
         ) from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from pathlib import Path
 
@@ -61,6 +62,18 @@ def test_no_error_shows_credentials(command: Run, monkeypatch: pytest.MonkeyPatc
         assert SECRET not in out + err
 
 
+def test_a_database_server_that_does_not_answer_is_one_line_within_seconds(
+    command: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"postgresql+psycopg://user:{SECRET}@127.0.0.1:1/db")
+    code, _, err = command("runs", "small")
+    assert code == 2
+    assert err.splitlines() == [
+        "mnist-search: postgresql+psycopg://127.0.0.1:1/db: no database server answers there (Connection refused). "
+        "Start it, or correct MLFLOW_TRACKING_URI"
+    ]
+
+
 @pytest.mark.parametrize(
     ("scheme", "driver", "package"),
     [("postgresql+psycopg2", "psycopg2", "psycopg2-binary"), ("mysql", "MySQLdb", "mysqlclient")],
@@ -69,11 +82,13 @@ def test_a_database_without_its_driver_is_one_line_with_what_to_install(
     command: Run, monkeypatch: pytest.MonkeyPatch, scheme: str, driver: str, package: str
 ) -> None:
     monkeypatch.setitem(sys.modules, driver, None)  # as if it were not installed, where it is
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"{scheme}://user:{SECRET}@127.0.0.1:1/db")
-    code, _, err = command("runs", "small")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        place = f"127.0.0.1:{listening.getsockname()[1]}/db"
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"{scheme}://user:{SECRET}@{place}")
+        code, _, err = command("runs", "small")
     assert code == 2
     assert err.splitlines() == [
-        f"mnist-search: {scheme}://127.0.0.1:1/db: opening the store: needs the driver {driver}, not installed here: "
+        f"mnist-search: {scheme}://{place}: opening the store: needs the driver {driver}, not installed here: "
         f"pip install '{package}'"
     ]
 
