@@ -1,7 +1,6 @@
 """N worker processes on this machine that stay alive across trials.
 
-Processes are spawned, never forked, since a fork hangs after TensorFlow has started. Each has a pipe of its own, so
-one that dies loses its trial only. The pools of the standard library break as a whole.
+Each has a pipe of its own, so one that dies loses its trial only. The pools of the standard library break as a whole.
 """
 
 from __future__ import annotations
@@ -10,12 +9,10 @@ import multiprocessing
 import os
 import signal
 import socket
-import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 
 import psutil
@@ -24,6 +21,7 @@ from mnist_core.errors import WorkerError
 from mnist_core.metrics import EpochMetrics
 from search.executors.base import Decide, Ended, Finished, Lost, WorkerStatus
 from search.executors.hang_detection import SilenceWatch
+from search.executors.processes import ProcessStarter, exit_with_parent
 from search.trial import Trial, TrialResult
 from search.worker import WorkerContext, WorkerRuntime, run_trial
 
@@ -33,8 +31,6 @@ WORKER_MEMORY_BYTES = 1_200_000_000
 GRACE_SECONDS = 3.0
 MAX_FAILED_STARTS = 3
 IN_A_SCRIPT = 'In a script of your own, make the call below if __name__ == "__main__": — workers import the script'
-
-_SPAWN = multiprocessing.get_context("spawn")
 
 
 def usable_cores() -> int:
@@ -63,18 +59,15 @@ class _EpochEnd:
 class _Worker:
     """One process, its end of the pipe, and the trial that it is running."""
 
-    def __init__(self, context: WorkerContext) -> None:
-        self.connection, worker_end = _SPAWN.Pipe()
-        self.process = _SPAWN.Process(target=_work, args=(worker_end, context), daemon=True, name="mnist-search-worker")
+    def __init__(self, context: WorkerContext, starter: ProcessStarter) -> None:
+        self.connection, worker_end = multiprocessing.Pipe()
         self.trial: Trial | None = None
         self.trials_left = TRIALS_PER_WORKER
         self.silent_since = 0.0
         try:
-            with _environment_without(context.withheld(os.environ)), _interrupts_pending():
-                self.process.start()
-        except BaseException:  # an interrupt that was held back comes when the process has started
-            self.end()
-            self.join()
+            self.process = starter.start(_work, worker_end, context)
+        except BaseException:
+            self.connection.close()
             raise
         finally:
             worker_end.close()
@@ -120,27 +113,26 @@ class LocalExecutor:
 
     Args:
         context: settings of the workers.
-        workers: number of processes. They start at once, and are replaced when they die or have run many trials.
+        workers: number of processes. They start with the first trial, or at once where they are not forked, and are
+            replaced when they die or have run many trials.
     """
 
     def __init__(self, context: WorkerContext, workers: int) -> None:
         self._context = context
+        self._size = workers
         self._workers: list[_Worker] = []
         self._waiting: deque[Trial] = deque()
         self._any_was_ready = False
         self._failed_starts = 0
         self._silence = SilenceWatch(context.trial_timeout)
-        try:
-            for _ in range(workers):
-                self._workers.append(_Worker(context))
-        except BaseException:  # nobody else could close those that have started
-            self.close()
-            raise
+        self._starter = ProcessStarter(context.withheld(os.environ))
+        if not self._starter.forks:  # they import TensorFlow while the driver does something else
+            self._start_workers()
 
     @property
     def capacity(self) -> int:
         """The number of workers."""
-        return len(self._workers)
+        return self._size
 
     @property
     def workers(self) -> Sequence[WorkerStatus]:
@@ -151,10 +143,12 @@ class LocalExecutor:
     def submit(self, trial: Trial) -> None:
         """Give the trial to a free worker, or keep it until there is one."""
         self._waiting.append(trial)
+        self._start_workers()
         self._assign()
 
     def poll(self, decide: Decide, timeout: float) -> Sequence[Ended]:
         """Handle the messages of the workers, and return the trials that ended."""
+        self._start_workers()
         busy = [worker for worker in self._workers if worker.trial]
         watched = [worker.connection for worker in busy] + [worker.process.sentinel for worker in busy]
         ready = wait(watched, timeout) if watched else []
@@ -181,6 +175,16 @@ class LocalExecutor:
             if worker.process.is_alive():
                 worker.kill()
         self._workers = []
+        self._size = 0
+
+    def _start_workers(self) -> None:
+        """Start the workers that are missing."""
+        try:
+            while len(self._workers) < self._size:
+                self._workers.append(_Worker(self._context, self._starter))
+        except BaseException:  # nobody else could close those that have started
+            self.close()
+            raise
 
     def _receive(self, worker: _Worker, decide: Decide) -> list[Ended]:
         assert worker.trial is not None
@@ -223,7 +227,7 @@ class LocalExecutor:
 
     def _replace(self, worker: _Worker) -> None:
         worker.end()
-        self._workers[self._workers.index(worker)] = _Worker(self._context)
+        self._workers[self._workers.index(worker)] = _Worker(self._context, self._starter)
 
     def _assign(self) -> None:
         for worker in self._workers:
@@ -231,49 +235,9 @@ class LocalExecutor:
                 worker.start(self._waiting.popleft(), self._silence.now)
 
 
-@contextmanager
-def _environment_without(names: Iterable[str]) -> Iterator[None]:
-    """Start processes without these variables, from their first instruction, within the block.
-
-    ``os.environ`` keeps them, since other threads of the driver read their credentials from it at any time.
-    """
-    names = tuple(names)
-    for name in names:
-        os.unsetenv(name)
-    try:
-        yield
-    finally:
-        for name in names:
-            if name in os.environ:
-                os.putenv(name, os.environ[name])
-
-
-@contextmanager
-def _interrupts_pending() -> Iterator[None]:
-    """Hold Ctrl-C back until the end of the block; processes started within it block it until they ignore it."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    # Else it starts with the first process, and unblocks the signal after that.
-    resource_tracker.ensure_running()
-    previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
-
-
-def _ignore_interrupts() -> None:
-    """Ignore Ctrl-C, since the driver ends its workers; a pending one is dropped."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-
-
 def _work(connection: Connection, context: WorkerContext) -> None:
     """Run trials from the pipe, and send epochs and results, until the driver closes the pipe or dies."""
-    _ignore_interrupts()
-    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    exit_with_parent()
     runtime = WorkerRuntime(context, own_process=True)
     with suppress(Exception):  # raised again in the first trial, where it is recorded
         runtime.split  # noqa: B018
@@ -288,10 +252,3 @@ def _work(connection: Connection, context: WorkerContext) -> None:
             connection.send(run_trial(connection.recv(), runtime, report))
     except (EOFError, OSError):
         return  # the driver is gone
-
-
-def _exit_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    os._exit(1)

@@ -57,11 +57,12 @@ def is_complete(end: Ended) -> bool:
 
 @pytest.fixture
 def start() -> Iterator[Callable[..., LocalExecutor]]:
-    """Makes executors of one worker that are closed at the end of the test."""
+    """Makes executors of one worker, which has started, that are closed at the end of the test."""
     executors: list[LocalExecutor] = []
 
     def make(*arguments: Any) -> LocalExecutor:
         executors.append(LocalExecutor(*arguments, workers=1))
+        executors[-1].poll(never_stop, timeout=0)
         return executors[-1]
 
     yield make
@@ -140,26 +141,23 @@ def test_a_worker_that_dies_idle_costs_one_attempt_and_is_replaced(two_workers: 
 
 
 def test_a_worker_is_replaced_after_so_many_trials(
-    small_npz: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_npz: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: Callable[..., LocalExecutor]
 ) -> None:
     monkeypatch.setattr(local, "TRIALS_PER_WORKER", 2)
     others = workers()
-    executor = LocalExecutor(context_of(small_npz, tmp_path), workers=1)
-    try:
-        (first,) = workers() - others
-        for number in range(2):
-            assert first in workers()
-            executor.submit(small_trial(number, epochs=1))
-            assert all(map(is_complete, poll_until(executor, 1)))
-        assert executor.capacity == 1
-        assert len(workers() - others - {first}) == 1
-        for _ in range(150):
-            if first not in workers():
-                break
-            time.sleep(0.1)
-        assert first not in workers()
-    finally:
-        executor.close()
+    executor = start(context_of(small_npz, tmp_path))
+    (first,) = workers() - others
+    for number in range(2):
+        assert first in workers()
+        executor.submit(small_trial(number, epochs=1))
+        assert all(map(is_complete, poll_until(executor, 1)))
+    assert executor.capacity == 1
+    assert len(workers() - others - {first}) == 1
+    for _ in range(150):
+        if first not in workers():
+            break
+        time.sleep(0.1)
+    assert first not in workers()
 
 
 DRIVER = """
@@ -342,8 +340,10 @@ def test_an_interrupt_while_a_worker_starts_is_delivered_after_the_start_and_lea
         if len(started) == 2:
             os.kill(os.getpid(), signal.SIGINT)
 
+    save = WhenPickled(interrupt_the_second)
+    executor = LocalExecutor(replace(context_of(small_npz, tmp_path), save=save), workers=3)
     with pytest.raises(KeyboardInterrupt) as interrupt:
-        LocalExecutor(replace(context_of(small_npz, tmp_path), save=WhenPickled(interrupt_the_second)), workers=3)
+        executor.submit(small_trial(0))
     # The traceback holds the frames, as a notebook does: no worker ends because its pipe is collected.
     assert interrupt.tb is not None
     assert started == [0, 1]
