@@ -1,6 +1,6 @@
 # The one-word commands; `make help` lists them. Each sets up what it needs.
 .DEFAULT_GOAL := help
-.PHONY: help install sweep serve test ui lint format docs benchmarks clean
+.PHONY: help install sweep serve test test-long ui lint format docs benchmarks clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -10,7 +10,7 @@ DOCS_STAMP := $(VENV)/.installed-docs
 EXTRAS := .[dev,benchmarks,export-litert,export-onnx]
 
 help:  ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(STAMP)  ## make .venv with everything pinned (uv where it is there, else pip)
 
@@ -40,8 +40,14 @@ $(DOCS_STAMP): $(STAMP)
 sweep: install  ## run the Bayesian sweep on MNIST
 	$(BIN)/mnist-search sweep bayesian
 
-test: install  ## run the tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+LONG := cluster or server or fault
+
+test: install  ## run the tests, but for those of clusters, servers and faults
+	$(PYTEST) -m "not ($(LONG))"
+
+test-long: install  ## run the tests of clusters, servers and faults
+	$(PYTEST) -m "$(LONG)"
 
 serve: install  ## serve the champion: a page to draw on, and an HTTP service
 	$(BIN)/mnist-search serve

@@ -28,6 +28,7 @@ from tests.helpers.sweeps import EVERY_GRID_POINT_ONCE, Watcher, in_process, poi
 pytestmark = pytest.mark.usefixtures("store_at_hand")
 
 
+@pytest.mark.fault
 def test_a_sweep_whose_process_was_killed_is_resumed_without_repeating_or_missing_a_point(
     small_npz: Path, tmp_path: Path
 ) -> None:

@@ -87,6 +87,7 @@ def test_without_the_alias_there_is_no_champion(store: Store, promote: Promote) 
     assert source.current() == version
 
 
+@pytest.mark.server
 def test_a_tracking_server_without_the_model_or_the_alias_has_no_champion(server: str) -> None:
     client = open_store(server, create=True).client
     source = RegistryModelSource(server, "of-nobody")

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from experiments.registry.versions import read_changes, read_versions
 from experiments.tracking.store import Store, open_store
 from tests.helpers.stores import aliases_of
@@ -30,6 +32,7 @@ print(promote_run(store, candidate, test, PromotionPolicy(floor=0, margin=1)).ve
 """
 
 
+@pytest.mark.fault
 def test_the_champion_is_never_missing_and_every_run_has_one_version(
     command: Run, evaluated_store: Store, whole_npz: Path
 ) -> None:

@@ -12,6 +12,7 @@ from tests.helpers.sweep_texts import MIXED
 from tests.helpers.sweeps import Run, in_process
 
 
+@pytest.mark.server
 def test_runs_are_promoted_and_rolled_back_on_a_tracking_server(
     command: Run, server: str, whole_npz: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

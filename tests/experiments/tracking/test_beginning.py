@@ -76,6 +76,7 @@ for _ in range(3):
 """
 
 
+@pytest.mark.fault
 def test_processes_that_begin_sweeps_of_one_name_at_once_give_each_a_unique_name(store: Store, small_npz: Path) -> None:
     beginners = [
         subprocess.Popen(
@@ -98,6 +99,7 @@ def test_processes_that_begin_sweeps_of_one_name_at_once_give_each_a_unique_name
     assert names_of(store) == ["twin", *(f"twin-{number}" for number in range(2, 7))]
 
 
+@pytest.mark.server
 def test_threads_that_begin_sweeps_on_a_server_at_once_give_each_a_unique_name(
     server_store: Store, data: DataRecord
 ) -> None:
@@ -114,6 +116,7 @@ def test_threads_that_begin_sweeps_on_a_server_at_once_give_each_a_unique_name(
     assert all(run.info.run_name == run.data.tags[Tag.SWEEP] for run in runs)
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("quicker", ["the one that looks first", "the one that looks last"])
 def test_of_two_runs_that_were_created_with_one_name_one_keeps_it(
     quicker: str, server_store: Store, monkeypatch: pytest.MonkeyPatch, data: DataRecord
@@ -155,6 +158,7 @@ def test_an_error_at_the_beginning_closes_the_sweep_which_can_be_resumed(
     assert MlflowClient(store.uri).list_artifacts(result.sweep.run_id)
 
 
+@pytest.mark.fault
 def test_a_sweep_that_was_killed_after_its_first_write_is_resumed(store: Store, small_npz: Path) -> None:
     killed = BEGINNER.replace("print(", "import os\nMlflowClient.log_param = lambda *arguments: os._exit(9)\nprint(", 1)
     text = "from mlflow import MlflowClient\n" + killed
@@ -179,7 +183,7 @@ def twice(real: Callable[..., Any]) -> Callable[..., Any]:
     return create_run
 
 
-@pytest.mark.parametrize("place", ["store", "server_store"])
+@pytest.mark.parametrize("place", ["store", pytest.param("server_store", marks=pytest.mark.server)])
 def test_a_repeated_request_leaves_one_sweep(
     place: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, data: DataRecord
 ) -> None:

@@ -62,6 +62,7 @@ def start_resuming(uri: str, name: str, data: Path, folder: Path) -> subprocess.
     )
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("apart", [0.0, 0.8])
 def test_of_two_processes_that_resume_one_sweep_of_a_server_one_drives_it(
     apart: float, server: str, small_npz: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -85,7 +86,7 @@ def test_of_two_processes_that_resume_one_sweep_of_a_server_one_drives_it(
     assert set(MlflowClient(server).get_run(run_id).data.params) >= {"lease_1", "lease_2"}
 
 
-@pytest.fixture(params=["embedded", "on a server"])
+@pytest.fixture(params=["embedded", pytest.param("on a server", marks=pytest.mark.server)])
 def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     """An embedded store, or one on a server."""
     if request.param == "embedded":

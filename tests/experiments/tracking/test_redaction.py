@@ -111,6 +111,7 @@ def everything_recorded(store: Store, folder: Path) -> str:
     return "".join([repr(sweep), *map(repr, read_runs(store, sweep)), *described, *files])
 
 
+@pytest.mark.server
 def test_neither_commands_nor_records_nor_the_service_show_credentials_of_a_server(
     server: str,
     whole_npz: Path,

@@ -139,6 +139,7 @@ def test_the_locks_of_an_embedded_store_admit_one_process_at_a_time(
         assert list(pool.map(enter, [store, same, store, same])) == [1] * 4
 
 
+@pytest.mark.server
 def test_two_processes_that_create_the_experiment_of_a_new_server_at_once_both_open_it(
     server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -96,6 +96,7 @@ def raising(error: Exception) -> Any:
     return method
 
 
+@pytest.mark.server
 def test_a_sweep_on_a_tracking_server_equals_one_in_an_embedded_store(
     small_npz: Path, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
