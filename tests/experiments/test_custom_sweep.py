@@ -54,6 +54,7 @@ def test_a_custom_model_is_swept_on_custom_data_and_evaluated() -> None:
 
 
 @pytest.mark.usefixtures("store_at_hand")
+@pytest.mark.fault
 def test_a_sweep_whose_trial_hangs_ends_soon_after_its_timeout_and_leaves_the_trial_for_later() -> None:
     spec = parse_spec(OWN, ["model=tests.helpers.custom_parts:sleeping", "space={units=[4]}", "trial_timeout=6s"])
     result = run_sweep(spec, LaunchOptions(workers=1, timeout=1.0, report=False, on_message=ignored))

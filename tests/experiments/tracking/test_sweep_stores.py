@@ -33,6 +33,7 @@ def full_disk(model: Any, folder: Path) -> SavedModel:
     return save_model(model, folder)
 
 
+@pytest.mark.fault
 def test_a_disk_that_is_full_while_a_worker_saves_fails_that_trial_and_the_sweep_goes_on(small_npz: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(launch, "save_model", full_disk)

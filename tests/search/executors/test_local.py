@@ -122,6 +122,7 @@ def test_a_killed_worker_loses_its_trial_and_no_other(two_workers: LocalExecutor
 
 
 @posix_only
+@pytest.mark.fault
 def test_a_worker_that_dies_idle_costs_one_attempt_and_is_replaced(two_workers: LocalExecutor) -> None:
     # The newest, so that the one that stays has most likely loaded TensorFlow.
     victim = max(multiprocessing.active_children(), key=lambda process: process.pid or 0)
@@ -180,6 +181,7 @@ if __name__ == "__main__":
 
 
 @posix_only
+@pytest.mark.fault
 def test_workers_die_with_a_driver_that_is_killed(small_npz: Path, tmp_path: Path) -> None:
     script = tmp_path / "driver.py"
     script.write_text(DRIVER, encoding="utf-8")
@@ -283,6 +285,7 @@ def impatient(data: Path, staging: Path) -> WorkerContext:
     return replace(context_of(data, staging), pruning=False, trial_timeout=3.0)
 
 
+@pytest.mark.fault
 def test_a_trial_that_reports_nothing_is_lost_and_its_worker_replaced(
     small_npz: Path, tmp_path: Path, start: Callable[..., LocalExecutor]
 ) -> None:
@@ -307,6 +310,7 @@ def test_a_trial_that_reports_nothing_is_lost_and_its_worker_replaced(
 
 
 @posix_only
+@pytest.mark.fault
 def test_a_worker_that_was_stopped_is_killed_and_its_messages_are_dropped(
     small_npz: Path, tmp_path: Path, start: Callable[..., LocalExecutor]
 ) -> None:
