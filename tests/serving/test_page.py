@@ -77,6 +77,7 @@ def open_page(context: Any, url: str) -> Iterator[Any]:
     failures: list[str] = []
     page.on("pageerror", lambda error: failures.append(str(error)))
     page.on("console", lambda line: failures.append(line.text) if "Content Security" in line.text else None)
+    page.clock.install()
     page.goto(url)
     playwright.expect(page.locator("#model-summary")).to_contain_text("digits 1")
     yield page
@@ -94,6 +95,19 @@ def draw(page: Any, stroke: list[tuple[float, float]]) -> None:
     for point in stroke[1:]:
         page.mouse.move(*position(page, *point), steps=3)
     page.mouse.up()
+
+
+def check_service(page: Any) -> None:
+    """Let the time pass in which the page waits before it looks at the service again."""
+    page.clock.fast_forward(4000)
+
+
+def set_champion(page: Any, source: FolderModelSource, version: str | None) -> None:
+    """Set the champion, and wait until the service and then the page have noticed."""
+    source.champion = version
+    while page.request.get(f"{page.url}health").json()["version"] != version:
+        time.sleep(0.01)
+    check_service(page)
 
 
 def expect_text(page: Any, selector: str, text: str) -> None:
@@ -209,10 +223,10 @@ def test_a_correction_is_stored_with_the_version_that_was_wrong(
 
 
 def test_the_page_follows_the_champion(page: Any, source: FolderModelSource) -> None:
-    source.champion = None
+    set_champion(page, source, None)
     playwright.expect(page.locator("#waiting")).to_contain_text("mnist-search promote")
     playwright.expect(page.locator(".prediction")).to_be_hidden()
-    source.champion = "1"
+    set_champion(page, source, "1")
     playwright.expect(page.locator(".prediction")).to_be_visible()
     playwright.expect(page.locator("#model-info a")).to_have_attribute(
         "href", "http://127.0.0.1:5000/#/experiments/1/runs/0"
@@ -221,14 +235,17 @@ def test_the_page_follows_the_champion(page: Any, source: FolderModelSource) -> 
 
 def test_the_model_is_shown_again_after_the_service_was_out_of_reach(page: Any) -> None:
     page.route("**/health", lambda route: route.abort())
+    check_service(page)
     expect_text(page, "#model-summary", "The service cannot be reached.")
     page.unroute("**/health")
+    check_service(page)
     playwright.expect(page.locator("#model-summary")).to_contain_text("digits 1")
 
 
 def test_without_a_model_that_can_be_served_the_page_states_the_problem(page: Any) -> None:
     health = {"status": "waiting", "version": None, "problem": "the store is out of reach", "collecting": False}
     page.route("**/health", lambda route: route.fulfill(json=health, status=503))
+    check_service(page)
     expect_text(page, "#waiting-reason", "The champion cannot be served: the store is out of reach")
     expect_text(page, "#waiting-title", "No model is served")
     playwright.expect(page.locator("#waiting-steps")).to_be_hidden()
