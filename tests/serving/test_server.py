@@ -65,35 +65,55 @@ class Service:
 Start = Callable[..., Service]
 
 
+def starter(stack: ExitStack, folder: Path) -> Start:
+    """A function that starts a service. All services are killed when the stack is closed."""
+
+    def start(
+        head_seconds: float = TIMEOUT_SECONDS,
+        stall_seconds: float = TIMEOUT_SECONDS,
+        shutdown_seconds: int = 1,
+        files: int | None = None,
+    ) -> Service:
+        seconds = map(str, (head_seconds, stall_seconds, shutdown_seconds))
+        command = [sys.executable, "-m", "tests.helpers.served_process", str(folder), *seconds]
+        if files is not None:
+            command = ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh", *command]
+        process = stack.enter_context(
+            subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        )
+        stack.callback(process.kill)
+        assert process.stdout is not None
+        return Service(process, int(process.stdout.readline()))
+
+    return start
+
+
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """A function that starts a service. All services are killed at the end of the test."""
+    """A function that starts a service for one test, which may stop it."""
     with ExitStack() as stack:
-
-        def start(
-            head_seconds: float = TIMEOUT_SECONDS,
-            stall_seconds: float = TIMEOUT_SECONDS,
-            shutdown_seconds: int = 1,
-            files: int | None = None,
-        ) -> Service:
-            seconds = map(str, (head_seconds, stall_seconds, shutdown_seconds))
-            command = [sys.executable, "-m", "tests.helpers.served_process", str(tmp_path), *seconds]
-            if files is not None:
-                command = ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh", *command]
-            process = stack.enter_context(
-                subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-            )
-            stack.callback(process.kill)
-            assert process.stdout is not None
-            return Service(process, int(process.stdout.readline()))
-
-        yield start
+        yield starter(stack, tmp_path)
 
 
+@pytest.fixture(scope="module")
+def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service that waits long for its clients, for tests that do not stop it."""
+    with ExitStack() as stack:
+        yield starter(stack, tmp_path_factory.mktemp("patient"))()
+
+
+@pytest.fixture(scope="module")
+def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service that waits 0.2 seconds for a request or its next part, for tests that do not stop it."""
+    with ExitStack() as stack:
+        yield starter(stack, tmp_path_factory.mktemp("hasty"))(head_seconds=0.2, stall_seconds=0.2)
+
+
+# Half a body and SIGTERM are in the next test.
 @pytest.mark.parametrize(
     ("stop_signal", "sent"),
-    [(signal.SIGTERM, b""), (signal.SIGTERM, b"POST /pre"), (signal.SIGTERM, UPLOAD), (signal.SIGINT, UPLOAD)],
-    ids=["silent", "half a head", "half a body", "half a body and Ctrl-C"],
+    [(signal.SIGTERM, b""), (signal.SIGTERM, b"POST /pre"), (signal.SIGINT, UPLOAD)],
+    ids=["silent", "half a head", "half a body and Ctrl-C"],
 )
 def test_a_slow_client_does_not_prevent_shutdown(start: Start, stop_signal: signal.Signals, sent: bytes) -> None:
     service = start()
@@ -113,20 +133,18 @@ def test_a_client_cut_off_by_shutdown_gets_the_reason_and_no_traceback_is_logged
     assert "Traceback" not in errors
 
 
-def test_a_stalled_body_is_refused_and_its_connection_closed(start: Start) -> None:
-    service = start(stall_seconds=0.2)
-    with service.connect(UPLOAD) as client, client.makefile("rb") as file:
+def test_a_stalled_body_is_refused_and_its_connection_closed(hasty: Service) -> None:
+    with hasty.connect(UPLOAD) as client, client.makefile("rb") as file:
         response = file.read().decode()  # to the end of the connection
     assert response.startswith("HTTP/1.1 408")
     assert "body: expected it sooner" in response
 
 
 @pytest.mark.parametrize("sent", [b"", b"POST /pre"], ids=["silent", "half a head"])
-def test_a_connection_without_a_request_in_time_is_closed(start: Start, sent: bytes) -> None:
-    service = start(head_seconds=0.2)
-    with service.connect(sent) as client:
+def test_a_connection_without_a_request_in_time_is_closed(hasty: Service, sent: bytes) -> None:
+    with hasty.connect(sent) as client:
         assert client.recv(1) == b""
-    with service.connect(HEALTH) as client:
+    with hasty.connect(HEALTH) as client:
         response = b""
         while not response.endswith(b"}"):
             response += client.recv(9999)
@@ -181,19 +199,17 @@ def test_a_response_has_to_be_read_in_time(
     assert (received > len(content)) == is_whole
 
 
-def test_a_connection_with_too_many_requests_before_their_responses_is_closed(start: Start) -> None:
-    service = start()
-    with service.connect() as client:
+def test_a_connection_with_too_many_requests_before_their_responses_is_closed(patient: Service) -> None:
+    with patient.connect() as client:
         send_until_closed(client, HEALTH * 200)
-    assert service.get("/health")[0] == 200
+    assert patient.get("/health")[0] == 200
 
 
 @pytest.mark.parametrize("head", [b"GET /", HEALTH[:-2] + b"X: ", HEALTH + HEALTH[:-2] + b"X: "])
-def test_a_connection_with_a_head_without_end_is_closed(start: Start, head: bytes) -> None:
-    service = start()
-    with service.connect(head) as client:
+def test_a_connection_with_a_head_without_end_is_closed(patient: Service, head: bytes) -> None:
+    with patient.connect(head) as client:
         send_until_closed(client, b"x" * 10_000)
-    assert service.get("/health")[0] == 200
+    assert patient.get("/health")[0] == 200
 
 
 def test_an_aborted_upload_is_counted_and_no_traceback_is_logged(start: Start) -> None:
