@@ -98,7 +98,7 @@ def draw(page: Any, stroke: list[tuple[float, float]]) -> None:
 
 
 def check_service(page: Any) -> None:
-    """Let the time pass in which the page waits before it looks at the service again."""
+    """Advance the page's clock by the time after which it looks at the service again."""
     page.clock.fast_forward(4000)
 
 
