@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from experiments.api.runs import reproduce as reproduce
     from experiments.api.service import inspect_data as inspect_data
     from experiments.api.service import serve as serve
+    from experiments.api.service import ui as ui
     from experiments.api.sweeps import compare as compare
     from experiments.api.sweeps import confirm as confirm
     from experiments.api.sweeps import ensemble as ensemble

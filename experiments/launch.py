@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, nullcontext, suppress
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from experiments import selection
 from experiments.signals import StopRequest, stop_on_signals
@@ -52,6 +53,7 @@ class LaunchOptions:
     Args:
         data: folder of IDX files or ``.npz`` file; None looks in ``MNIST_DATA``, the cache, the mirrors, the sample.
         workers: trials at a time, instead of the sweep's ``execution.max_workers``; 0 keeps that.
+        execution: settings that replace those of the sweep's :class:`~search.execution.Execution`, by name.
         timeout: seconds after which no new trial is started; None for no limit.
         tracking_uri: MLflow store; None takes ``MLFLOW_TRACKING_URI``, else ``mlruns/mlflow.db``.
         observers: called at each event of the sweep.
@@ -67,6 +69,7 @@ class LaunchOptions:
 
     data: str | Path | None = None
     workers: int = 0
+    execution: Mapping[str, Any] = field(default_factory=dict)
     timeout: float | None = None
     tracking_uri: str | None = None
     observers: Sequence[Observer] = ()
@@ -99,6 +102,7 @@ def launch_sweep(
         SpecError: its sampler could model none of its parameters, or a function of its model cannot be called.
         StoreError: the store cannot be reached or written.
     """
+    spec = replace(spec, execution=spec.execution.merged_with(options.execution))
     _check_sampler(spec, options.on_message)
     uri = tracking_uri(options.tracking_uri)
     check_server(uri)
@@ -136,6 +140,7 @@ def continue_sweep(
     generation = free_generation(store, sweep, take_over, options.on_message)
     sweep = queries.find_sweep(store, sweep.run_id)  # as its last driver left it
     spec, missing = _spec_to_resume(store, sweep, overrides)
+    spec = replace(spec, execution=spec.execution.merged_with(options.execution))
     with SweepSession(spec, options) as session:
         session.check()
         session.resolve_data(sweep)

@@ -105,15 +105,13 @@ def reproduce_run(store: Store, run: RunRecord, source: DataSource, progress: Pr
         recorded_model = fetch_model(store, run, Path(folder)) if run.model_id else None
         staging = Path(folder) / "again"
         staging.mkdir()
-        # The sums of a convolution depend, in their last bits, on the number of threads.
-        threads = max(1, usable_cores() // int(sweep.tags.get(Tag.WORKERS, "1")))
         context = WorkerContext(
             source=source,
             digest=data.digest,
             data=split_of(run.tags),
             save=save_model,
             staging=staging,
-            threads=threads,
+            threads=_threads_of(run, sweep),
             pruning=pruned_after is not None,
             trial_timeout=spec.trial_timeout,
             withheld=credential_variables,
@@ -122,6 +120,15 @@ def reproduce_run(store: Store, run: RunRecord, source: DataSource, progress: Pr
         assert again.model is not None
         largest = _largest_difference(recorded_model, again.model.folder / again.model.file) if recorded_model else None
     return Reproduction(run, recorded, again, version_differences(sweep), largest)
+
+
+def _threads_of(run: RunRecord, sweep: SweepRecord) -> int:
+    """Threads that the run computed with: the sums of a convolution depend, in their last bits, on their number.
+
+    Runs of earlier versions do not say; their sweep shared the cores of its machine among its workers.
+    """
+    recorded = run.tags.get(Tag.THREADS)
+    return int(recorded) if recorded else max(1, usable_cores() // int(sweep.tags.get(Tag.WORKERS, "1")))
 
 
 def version_differences(sweep: SweepRecord) -> list[VersionDifference]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
-from mnist_core.errors import SpecError
+from mnist_core.errors import SpecError, did_you_mean
 
 LOCAL = "local"
 RAY = "ray"
@@ -54,6 +56,22 @@ class Execution:
             raise SpecError(f"max_workers: expected 1 or more, or 0 for as many as fit, received {self.max_workers!r}")
         if self.executor != RAY:
             self._check_has_no_cluster()
+
+    def merged_with(self, given: Mapping[str, Any]) -> Execution:
+        """Return these settings with those that are given. Another executor keeps nothing but the number of workers.
+
+        Raises:
+            SpecError: a setting is unknown, or refused; it is named as an option, such as ``--address``.
+        """
+        names = [field.name for field in fields(self)]
+        if unknown := [name for name in given if name not in names]:
+            raise SpecError(f"execution: unknown setting {unknown[0]!r}{did_you_mean(unknown[0], names)}")
+        is_other = given.get("executor", self.executor) != self.executor
+        try:
+            return replace(Execution(max_workers=self.max_workers) if is_other else self, **given)
+        except SpecError as error:
+            name, colon, rest = str(error).partition(":")
+            raise SpecError(f"--{name.replace('_', '-')}{colon}{rest}") from error
 
     def _check_has_no_cluster(self) -> None:
         default = Execution.__dataclass_fields__

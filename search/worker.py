@@ -144,7 +144,7 @@ def run_trial(trial: Trial, runtime: WorkerRuntime, report: EpochCallback) -> Tr
             traceback=traceback.format_exc(),
         )
     with suppress(Exception):  # where TensorFlow cannot be imported, which has failed the trial
-        result = replace(result, worker=describe_worker())
+        result = replace(result, worker=replace(describe_worker(), threads=runtime.context.threads))
     return result
 
 

@@ -20,11 +20,13 @@ class WorkerInfo:
         host: name of the machine.
         device: ``CPU``, or the name of the GPU.
         versions: of Python and of ``PACKAGES``, as pairs of a name and a version.
+        threads: cores that it computed with; None where it was not told.
     """
 
     host: str
     device: str
     versions: tuple[tuple[str, str], ...] = ()
+    threads: int | None = None
 
 
 def versions_here() -> tuple[tuple[str, str], ...]:

@@ -135,8 +135,7 @@ def test_every_option_that_stands_alone_in_the_pages_exists() -> None:
 def test_every_command_is_in_the_table_of_calls() -> None:
     table = TEXTS["docs/api.md"].partition("| command | call |")[2].partition("\n\n")[0]
     named = {code.split()[0] for line in table.splitlines() for code in re.findall(r"`([^`]*)`", line.split(" | ")[0])}
-    # The MLflow UI is a program of its own.
-    assert {name for name in COMMANDS if name not in named} == {"ui"}
+    assert {name for name in COMMANDS if name not in named} == set()
 
 
 PATH = r"`((?:mnist_core|search|serving|experiments|benchmarks|docs|tests|\.ci)/[\w/.-]*)`"

@@ -1,4 +1,4 @@
-"""Calls that show the data and serve the champion."""
+"""Calls that show the data and the store, and serve the champion."""
 
 from __future__ import annotations
 
@@ -81,3 +81,23 @@ def serve(
     shown = f"[{host}]" if ":" in host else host
     on_message(f"page       http://{shown}:{listener.getsockname()[1]}   (Ctrl-C ends it)")
     server.run(create_app(manager, Settings(hosts=(*LOCAL_HOSTS, shown, *further), collect=folder)), listener)
+
+
+def ui(tracking_uri: str | None = None, port: int = 5000) -> None:
+    """Open the MLflow UI on the store. This process becomes its server, so nothing after this call is run.
+
+    For a store on a server, the address of its UI is printed instead, and the call returns.
+
+    Args:
+        tracking_uri: the MLflow store.
+        port: on 127.0.0.1.
+
+    Raises:
+        SpecError: ``port`` is no port.
+        StoreError: there is no store yet, or the port is taken.
+    """
+    from experiments.tracking import store
+
+    if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= 65535:
+        raise SpecError(f"port: expected 1 to 65535, received {port!r}")
+    store.serve_ui(store.tracking_uri(tracking_uri), port)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from experiments.launch import LaunchOptions
     from experiments.reporting.reports import SweepReport
     from experiments.sweep_result import SweepResult
+    from search.execution import Execution
     from search.spec import SweepSpec
 
 Settings = Mapping[str, object] | Iterable[str] | str
@@ -32,6 +33,7 @@ def run_sweep(
     settings: Settings = (),
     data: str | Path | None = None,
     workers: int | None = None,
+    execution: Execution | Mapping[str, Any] | None = None,
     timeout: str | float | None = None,
     report: bool | None = None,
     tracking_uri: str | None = None,
@@ -49,6 +51,8 @@ def run_sweep(
             ``"training.epochs=5"``.
         data: folder of IDX files or ``.npz`` file.
         workers: trials at a time; 0 for one for each core.
+        execution: the place where trials run, instead of the sweep's, such as ``{"executor": "ray"}``; settings
+            that are not named stay.
         timeout: no trial is started after this time: seconds, or a text such as ``"10m"``.
         report: False for no report at the end.
         tracking_uri: the MLflow store.
@@ -70,7 +74,9 @@ def run_sweep(
         spec = parse_spec(to_toml(sweep), overrides, source=f"sweep {sweep.name}") if overrides else sweep
     else:
         spec = load_spec(sweep, overrides)
-    return launch_sweep(spec, _launch_options(options, data, workers, timeout, report, tracking_uri, on_message))
+    return launch_sweep(
+        spec, _launch_options(options, data, workers, execution, timeout, report, tracking_uri, on_message)
+    )
 
 
 def resume_sweep(
@@ -82,6 +88,7 @@ def resume_sweep(
     take_over: bool = False,
     data: str | Path | None = None,
     workers: int | None = None,
+    execution: Execution | Mapping[str, Any] | None = None,
     timeout: str | float | None = None,
     report: bool | None = None,
     tracking_uri: str | None = None,
@@ -97,6 +104,8 @@ def resume_sweep(
         take_over: resume although another process may still drive the sweep; that one then stops.
         data: where the data lies now; it has to be the same.
         workers: trials at a time; 0 for one for each core.
+        execution: the place where trials run, instead of the sweep's, such as ``{"executor": "ray"}``; settings
+            that are not named stay.
         timeout: no trial is started after this time: seconds, or a text such as ``"10m"``.
         report: False for no report at the end.
         tracking_uri: the MLflow store.
@@ -112,7 +121,7 @@ def resume_sweep(
     from experiments.launch import continue_sweep
 
     uri = tracking_uri or getattr(sweep, "tracking_uri", None)
-    launch = _launch_options(options, data, workers, timeout, report, uri, on_message)
+    launch = _launch_options(options, data, workers, execution, timeout, report, uri, on_message)
     return continue_sweep(sweep_name(sweep), launch, _overrides(settings, trials), take_over)
 
 
@@ -124,6 +133,7 @@ def confirm(
     seeds: int = 5,
     data: str | Path | None = None,
     workers: int | None = None,
+    execution: Execution | Mapping[str, Any] | None = None,
     timeout: str | float | None = None,
     report: bool | None = None,
     tracking_uri: str | None = None,
@@ -138,6 +148,8 @@ def confirm(
         seeds: number of fresh seeds for each, 2 or more.
         data: where the data lies now; it has to be the same.
         workers: trials at a time; 0 for one for each core.
+        execution: the place where trials run, instead of the sweep's, such as ``{"executor": "ray"}``; settings
+            that are not named stay.
         timeout: no trial is started after this time: seconds, or a text such as ``"10m"``.
         report: False for no report at the end.
         tracking_uri: the MLflow store.
@@ -151,7 +163,7 @@ def confirm(
     from experiments.confirmation import confirm_sweep
 
     uri = tracking_uri or getattr(sweep, "tracking_uri", None)
-    launch = _launch_options(options, data, workers, timeout, report, uri, on_message)
+    launch = _launch_options(options, data, workers, execution, timeout, report, uri, on_message)
     return confirm_sweep(sweep_name(sweep), top, seeds, launch)
 
 
@@ -278,6 +290,7 @@ def _launch_options(
     options: LaunchOptions | None,
     data: str | Path | None,
     workers: int | None,
+    execution: Execution | Mapping[str, Any] | None,
     timeout: str | float | None,
     report: bool | None,
     tracking_uri: str | None,
@@ -289,10 +302,12 @@ def _launch_options(
         SpecError: a value is out of its range.
     """
     from experiments.launch import LaunchOptions
+    from search.execution import Execution
 
     given: dict[str, Any] = {
         "data": data,
         "workers": workers,
+        "execution": asdict(execution) if isinstance(execution, Execution) else execution,
         "timeout": None if timeout is None else parse_duration(timeout, "--timeout"),
         "report": report,
         "tracking_uri": tracking_uri,

@@ -29,7 +29,39 @@ RunArgument = Annotated[
     str, typer.Argument(metavar="RUN", help="Start of a run id, or SWEEP/trial-007.", show_default=False)
 ]
 TopRunsOption = Annotated[int, typer.Option(help="Number of runs, best first.", min=2)]
-WorkersOption = Annotated[int, typer.Option(help="Trials at a time; 0 for one for each core, as far as memory allows.")]
+WorkersOption = Annotated[
+    int,
+    typer.Option(
+        "--workers", "--max-workers", help="Trials at a time; 0 for one for each core, as far as memory allows."
+    ),
+]
+ExecutorOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Where trials run: local, ray, in-process, an entry point, or package.module:Class. Without it: as the "
+        "sweep says, else local.",
+        show_default=False,
+    ),
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="Head of a Ray cluster, or auto for the one of this machine. Without it Ray is started here.",
+        show_default=False,
+    ),
+]
+CpusOption = Annotated[
+    float | None,
+    typer.Option(metavar="N", help="Cores that Ray reserves for each trial; 1 by default.", show_default=False),
+]
+GpusOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="N", help="GPUs, or share of one, that Ray reserves for each trial; 0 by default.", show_default=False
+    ),
+]
 TimeoutOption = Annotated[
     str | None,
     typer.Option(metavar="TIME", help="Start no trial after this time: 90s, 10m, 2h.", show_default=False),

@@ -63,6 +63,4 @@ def data(path: DataOption = None) -> None:
 
 def ui(port: Annotated[int, typer.Option(help="Port on 127.0.0.1.", min=1, max=65535)] = 5000) -> None:
     """Open the MLflow UI on the store."""
-    from experiments.tracking.store import serve_ui, tracking_uri
-
-    serve_ui(tracking_uri(), port)
+    api.ui(port=port)

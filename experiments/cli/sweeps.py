@@ -15,7 +15,11 @@ import typer
 from experiments.api import sweeps as api
 from experiments.cli.options import (
     NOTHING_FOUND,
+    AddressOption,
+    CpusOption,
     DataOption,
+    ExecutorOption,
+    GpusOption,
     ReportOption,
     SweepArgument,
     TimeoutOption,
@@ -47,6 +51,10 @@ def sweep(
         int | None, typer.Option(help="Number of trials in all, instead of the file's.", show_default=False)
     ] = None,
     workers: WorkersOption = 0,
+    executor: ExecutorOption = None,
+    address: AddressOption = None,
+    cpus_per_trial: CpusOption = None,
+    gpus_per_trial: GpusOption = None,
     timeout: TimeoutOption = None,
     data: DataOption = None,
     settings: Annotated[
@@ -73,7 +81,8 @@ def sweep(
             return api.resume_sweep(resume, take_over=take_over, **given)
         return api.run_sweep(sweep_file or "", **given)
 
-    _run_and_print(run, data=data, workers=workers, timeout=timeout, report=report)
+    execution = _given(executor, address, cpus_per_trial, gpus_per_trial)
+    _run_and_print(run, data=data, workers=workers, execution=execution, timeout=timeout, report=report)
 
 
 def confirm(
@@ -81,6 +90,10 @@ def confirm(
     top: Annotated[int, typer.Option(help="Number of configurations, best first.", min=1)] = 3,
     seeds: Annotated[int, typer.Option(help="Number of fresh seeds for each configuration.", min=2)] = 5,
     workers: WorkersOption = 0,
+    executor: ExecutorOption = None,
+    address: AddressOption = None,
+    cpus_per_trial: CpusOption = None,
+    gpus_per_trial: GpusOption = None,
     timeout: TimeoutOption = None,
     data: DataOption = None,
     report: ReportOption = True,
@@ -90,7 +103,21 @@ def confirm(
     def run(**options: Any) -> SweepResult:
         return api.confirm(name, top=top, seeds=seeds, **options)
 
-    _run_and_print(run, data=data, workers=workers, timeout=timeout, report=report)
+    execution = _given(executor, address, cpus_per_trial, gpus_per_trial)
+    _run_and_print(run, data=data, workers=workers, execution=execution, timeout=timeout, report=report)
+
+
+def _given(
+    executor: str | None, address: str | None, cpus_per_trial: float | None, gpus_per_trial: float | None
+) -> dict[str, object]:
+    """The settings of the execution that were given as options."""
+    settings = {
+        "executor": executor,
+        "address": address,
+        "cpus_per_trial": cpus_per_trial,
+        "gpus_per_trial": gpus_per_trial,
+    }
+    return {name: value for name, value in settings.items() if value is not None}
 
 
 def _run_and_print(run: Callable[..., SweepResult], **options: object) -> NoReturn:

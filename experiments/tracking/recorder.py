@@ -23,6 +23,7 @@ from experiments.tracking.sweep_runs import metric_points, set_tags
 from mnist_core.errors import StoreError
 from mnist_core.metrics import EpochMetrics
 from search.trial import SavedModel, Trial, TrialResult, TrialState
+from search.worker_info import WorkerInfo, versions_here
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
@@ -122,7 +123,7 @@ class SweepRecorder:
             self._client.log_batch(
                 run_id, metrics=metric_points(trial_metrics(result), model_id=tags.get(Tag.MODEL_ID))
             )
-            tags |= {Tag.STATE: result.state.value}
+            tags |= {Tag.STATE: result.state.value, **_place_tags(result.worker)}
             if result.stop_reason:
                 tags[Tag.STOP_REASON] = result.stop_reason.value
             if result.error:
@@ -186,6 +187,17 @@ class SweepRecorder:
                 yield
         finally:
             self.seconds += time.perf_counter() - started
+
+
+def _place_tags(worker: WorkerInfo | None) -> dict[str, str]:
+    """Tags of the place in which a trial ran, with the versions in which it differs from this process."""
+    if worker is None:
+        return {}
+    here = dict(versions_here())
+    tags: dict[str, str] = {Tag.HOST: worker.host, Tag.DEVICE: worker.device}
+    if worker.threads is not None:
+        tags[Tag.THREADS] = str(worker.threads)
+    return tags | {f"version.{name}": value for name, value in worker.versions if here.get(name) != value}
 
 
 def trial_params(trial: Trial) -> dict[str, object]:
