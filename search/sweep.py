@@ -12,7 +12,7 @@ from typing import Protocol
 from mnist_core.errors import SpecError
 from mnist_core.metrics import EpochMetrics
 from search.engines import CustomEngine
-from search.executors.base import Ended, Executor, Lost
+from search.executors.base import Ended, Executor, Lost, WorkerStatus
 from search.resume import NOTHING_DONE, ResumeState
 from search.searchers.base import NoSuggestion, Searcher
 from search.space import Point, PointKey, key_of
@@ -70,6 +70,9 @@ class Observer(Protocol):
     def trial_ended(self, trial: Trial, result: TrialResult) -> None:
         """A trial has its result."""
 
+    def workers_changed(self, workers: Sequence[WorkerStatus]) -> None:
+        """Workers joined or left: the number of those of some host is another one. An observer may lack this."""
+
 
 class Sweep:
     """One sweep, from its history to its end.
@@ -106,6 +109,7 @@ class Sweep:
         self._lost_attempts: Counter[int] = Counter()
         self._epochs: list[tuple[Trial, int, EpochMetrics]] = []
         self._no_suggestion = False
+        self._hosts: Counter[str] = Counter()
 
     def run(self, stop: Callable[[], bool] = lambda: False, timeout: float | None = None) -> EndReason:
         """Run the missing trials.
@@ -120,6 +124,7 @@ class Sweep:
             for observer in self._observers:
                 observer.sweep_started(self._spec, self._history)
             while not stop():
+                self._watch_workers()
                 out_of_time = deadline is not None and time.monotonic() >= deadline
                 if not out_of_time:
                     self._fill()
@@ -138,6 +143,16 @@ class Sweep:
             return EndReason.INTERRUPTED
         finally:
             self._executor.close()
+
+    def _watch_workers(self) -> None:
+        # Executors and observers of other packages may be older than these two names.
+        workers: Sequence[WorkerStatus] = getattr(self._executor, "workers", ())
+        hosts = Counter(worker.host for worker in workers)
+        if hosts != self._hosts:
+            self._hosts = hosts
+            for observer in self._observers:
+                if changed := getattr(observer, "workers_changed", None):
+                    changed(workers)
 
     def _ending(self, out_of_time: bool) -> EndReason:
         if not self._missing():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
@@ -19,16 +21,19 @@ from rich.progress import (
 from rich.text import Text
 
 from experiments.cli.console import COLOURS
-from experiments.formatting import format_params
+from experiments.formatting import format_params, pluralize
 from search.trial import Trial, TrialResult, TrialState
 
 if TYPE_CHECKING:
     from mnist_core.metrics import EpochMetrics
+    from search.executors.base import WorkerStatus
     from search.resume import ResumeState
     from search.spec import SweepSpec
 
 # Columns of a terminal that hold the bars and the parameters of running trials as well.
 MIN_WIDTH_OF_BARS = 110
+# Hosts that are named; of further ones the number is shown.
+MAX_HOSTS = 4
 
 
 @dataclass
@@ -78,12 +83,24 @@ def main_line(error: str) -> str:
     return lines[-1] if lines[0].endswith(":") else lines[0]
 
 
+def format_hosts(hosts: Mapping[str, int]) -> str:
+    """``4 on node-a, 2 on node-b``: the number of workers by host, those with the most first."""
+    if not hosts:
+        return "none"
+    ordered = sorted(hosts.items(), key=lambda pair: (-pair[1], pair[0]))
+    shown = [f"{count} on {host}" for host, count in ordered[:MAX_HOSTS]]
+    if further := ordered[MAX_HOSTS:]:
+        shown.append(f"{sum(count for _, count in further):,} on {pluralize(len(further), 'other host')}")
+    return ", ".join(shown)
+
+
 class PlainDisplay:
     """One line for each trial. An :class:`search.sweep.Observer`, and a context manager around the sweep."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._progress = SweepProgress()
+        self._hosts: Counter[str] = Counter()
 
     def __enter__(self) -> Self:
         return self
@@ -98,6 +115,17 @@ class PlainDisplay:
             self._progress.add(finished.trial, finished.result, spec)
         if history.finished:
             self._console.print(f"resumed with {self._progress.finished} of {spec.target} trials done")
+
+    def workers_changed(self, workers: Sequence[WorkerStatus]) -> None:
+        """Print the workers that joined or left, and the number by host where there are several hosts."""
+        hosts = Counter(worker.host for worker in workers)
+        joined, left = hosts - self._hosts, self._hosts - hosts
+        is_spread = len(hosts | self._hosts) > 1
+        self._hosts = hosts
+        if is_spread:
+            changes = [f"{format_hosts(some)} {verb}" for some, verb in ((joined, "joined"), (left, "left")) if some]
+            line = f"workers: {format_hosts(hosts)}  ({'; '.join(changes)})"
+            self._console.print(line, soft_wrap=True, markup=False)
 
     def trial_started(self, trial: Trial) -> None:
         """Nothing is printed yet."""
@@ -203,4 +231,5 @@ class LiveDisplay(PlainDisplay):
             best.append(format_params(trial.point), "not bold")
         else:
             best.append("none yet", "not bold dim")
-        return Group(self._trial_bars, self._sweep_bars, best)
+        workers = [Text(f"workers   {format_hosts(self._hosts)}")] if len(self._hosts) > 1 else []
+        return Group(self._trial_bars, self._sweep_bars, *workers, best)

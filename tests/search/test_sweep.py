@@ -10,7 +10,7 @@ import pytest
 
 from mnist_core.hyperparameters import TrainingConfig
 from mnist_core.metrics import EpochMetrics
-from search.executors.base import Decide, Ended
+from search.executors.base import Decide, Ended, WorkerStatus
 from search.objectives import VAL_LOSS
 from search.resume import NOTHING_DONE, ResumeState
 from search.searchers.base import NoSuggestion
@@ -54,6 +54,55 @@ class FakedSweep:
     def recorded(self, what: str) -> list[tuple[Any, ...]]:
         """The rest of the recorder's entries of a kind."""
         return [entry[2:] for entry in self.journal if entry[:2] == ("recorder", what)]
+
+
+class Hosts:
+    """An observer that keeps the hosts of the workers, each time it is told of them."""
+
+    def __init__(self) -> None:
+        self.seen: list[list[str]] = []
+
+    def workers_changed(self, workers: Sequence[WorkerStatus]) -> None:
+        self.seen.append(sorted(worker.host for worker in workers))
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *values: None
+
+
+class Elastic(FakeExecutor):
+    """An executor that a second host joins with its first poll."""
+
+    hosts = ("node-a",)
+
+    @property
+    def workers(self) -> Sequence[WorkerStatus]:
+        return [WorkerStatus(host) for host in self.hosts]
+
+    def poll(self, decide: Decide, timeout: float) -> Sequence[Ended]:
+        self.hosts = ("node-a", "node-b")
+        return super().poll(decide, timeout)
+
+
+class Workerless:
+    """An executor of a package from outside that does not say which workers it has."""
+
+    def __init__(self) -> None:
+        self._executor = FakeExecutor()
+        self.capacity, self.submit = 1, self._executor.submit
+        self.poll, self.close = self._executor.poll, self._executor.close
+
+
+class TestWorkers:
+    def test_are_told_once_for_each_change_of_their_hosts(self) -> None:
+        faked, hosts = FakedSweep(trials=3), Hosts()
+        Sweep(spec_of(3), faked.searcher, Elastic(), faked.recorder, [hosts]).run()
+        assert hosts.seen == [["node-a"], ["node-a", "node-b"]]
+
+    def test_may_be_unknown_to_an_executor_from_outside(self) -> None:
+        faked, hosts = FakedSweep(trials=3), Hosts()
+        executor: Any = Workerless()
+        assert Sweep(spec_of(3), faked.searcher, executor, faked.recorder, [hosts]).run() is EndReason.DONE
+        assert hosts.seen == []
 
 
 class TestNotifications:

@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 
 from experiments import parse_spec
-from experiments.cli.progress import LiveDisplay, PlainDisplay, SweepProgress
+from experiments.cli.progress import LiveDisplay, PlainDisplay, SweepProgress, format_hosts
 from mnist_core.metrics import EpochMetrics, StopReason
-from search.executors.base import Finished
+from search.executors.base import Finished, WorkerStatus
 from search.resume import NOTHING_DONE, ResumeState
 from search.trial import Trial, TrialResult, TrialState
 from tests.helpers.sweep_texts import SMALL
@@ -130,3 +130,45 @@ def trial_names(trials: list[Trial]) -> list[str]:
 
 def test_trials_are_named_by_number_and_attempt() -> None:
     assert trial_names([TRIALS[3], SPEC.trial(7, POINTS[0], attempt=2)]) == ["trial-003", "trial-007 (attempt 2)"]
+
+
+def on_hosts(*hosts: str) -> list[WorkerStatus]:
+    return [WorkerStatus(host) for host in hosts]
+
+
+@pytest.mark.parametrize("kind", [PlainDisplay, LiveDisplay])
+def test_workers_that_join_or_leave_are_shown_by_host(kind: type[PlainDisplay]) -> None:
+    where = console(terminal=kind is LiveDisplay)
+    with kind(where) as display:
+        display.sweep_started(SPEC, NOTHING_DONE)
+        display.workers_changed(on_hosts("node-a", "node-a"))
+        display.workers_changed(on_hosts("node-a", "node-a", "node-b"))
+        display.workers_changed(on_hosts("node-b"))
+    assert "workers: 2 on node-a, 1 on node-b  (1 on node-b joined)" in written(where)
+    assert "workers: 1 on node-b  (2 on node-a left)" in written(where)
+
+
+def test_the_live_display_counts_the_workers_of_several_hosts() -> None:
+    output = console(terminal=False)
+    with LiveDisplay(console(terminal=True)) as display:
+        display.sweep_started(SPEC, NOTHING_DONE)
+        display.workers_changed(on_hosts("node-a", "node-b", "node-a"))
+        output.print(display.render())
+    assert "workers   2 on node-a, 1 on node-b" in written(output)
+
+
+@pytest.mark.parametrize("kind", [PlainDisplay, LiveDisplay])
+def test_the_workers_of_one_machine_are_no_news(kind: type[PlainDisplay]) -> None:
+    where = console(terminal=kind is LiveDisplay)
+    with kind(where) as display:
+        display.sweep_started(SPEC, NOTHING_DONE)
+        display.workers_changed(on_hosts("here"))
+        display.workers_changed(on_hosts("here", "here"))
+    assert "workers" not in written(where)
+
+
+def test_of_a_thousand_hosts_the_first_are_named_and_the_others_counted() -> None:
+    assert format_hosts({f"node-{number:03}": 2 for number in range(1000)}) == (
+        "2 on node-000, 2 on node-001, 2 on node-002, 2 on node-003, 1,992 on 996 other hosts"
+    )
+    assert format_hosts({}) == "none"

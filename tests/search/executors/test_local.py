@@ -399,3 +399,15 @@ def test_withheld_variables_are_not_in_the_environment_of_a_worker_and_stay_in_t
     assert meanwhile == ["open sesame"]
     told = [sys.executable, "-c", f"import os; print(os.environ.get({SECRET!r}))"]
     assert subprocess.run(told, capture_output=True, text=True, check=True).stdout.strip() == "open sesame"
+
+
+def test_usable_cores_can_be_limited_below_those_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
+    assert usable_cores() == 1
+
+
+def test_the_quota_of_a_container_limits_the_usable_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    from joblib.externals.loky.backend import context
+
+    monkeypatch.setattr(context, "_cpu_count_cgroup", lambda os_cpu_count: 1)
+    assert usable_cores() == 1
