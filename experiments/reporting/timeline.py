@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import accumulate
 
 from experiments import selection
 from experiments.tracking.queries import read_recorded_spec, read_runs
@@ -12,6 +13,7 @@ from experiments.tracking.records import TRACKING_SECONDS, CurvePoint, RunRecord
 from experiments.tracking.store import Store
 from experiments.tracking.trial_results import read_curve
 from mnist_core.metrics import Metric
+from search.execution import RAY
 from search.space import Point
 from search.spec import SweepSpec
 from search.trial import Outcome, TrialState
@@ -150,8 +152,14 @@ def build_timeline(
 
 
 def workers_of(timeline: SweepTimeline) -> int:
-    """Number of trials that ran at a time."""
-    return max(1, int(timeline.sweep.tags.get(Tag.WORKERS, "1")))
+    """Number of trials that ran at a time; on a cluster, whose workers come and go, the greatest."""
+    recorded = max(1, int(timeline.sweep.tags.get(Tag.WORKERS, "1")))
+    return max(recorded, _max_at_a_time(timeline.trials)) if timeline.spec.execution.executor == RAY else recorded
+
+
+def _max_at_a_time(trials: Sequence[TrialTimeline]) -> int:
+    changes = sorted([(trial.ended, -1) for trial in trials] + [(trial.began, 1) for trial in trials])
+    return max(accumulate(change for _, change in changes), default=0)
 
 
 def accuracy_of(run: RunRecord) -> float:

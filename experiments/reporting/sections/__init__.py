@@ -5,6 +5,7 @@ from __future__ import annotations
 from experiments.reporting.optuna_plots import StudyPlots
 from experiments.reporting.sections.curves import curves_section
 from experiments.reporting.sections.history import history_section
+from experiments.reporting.sections.hosts import host_sections
 from experiments.reporting.sections.importances import importances_section
 from experiments.reporting.sections.parameters import parameter_sections
 from experiments.reporting.sections.section import Section
@@ -29,4 +30,5 @@ def build_sections(timeline: SweepTimeline, plots: StudyPlots) -> list[Section]:
         tradeoffs_section(timeline),
         timeline_section(timeline),
         time_section(timeline),
+        *host_sections(timeline),
     ]
