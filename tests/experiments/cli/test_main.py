@@ -157,6 +157,8 @@ BAD_WORDS = {
     "both file and resume": (["sweep", "quick", "--resume", "quick"], ["expected either FILE_OR_NAME or --resume"]),
     "resume without a store": (["sweep", "--resume", "quick"], ["no store there yet"]),
     "runs without a store": (["runs", "quick"], ["no store there yet"]),
+    "address without ray": (["sweep", "quick", "--address", "auto"], ["--address: expected executor = 'ray' with it"]),
+    "max-workers below 0": (["sweep", "quick", "--max-workers", "-1"], ["workers: expected 1 or more"]),
     "ui without a store": (["ui"], ["no store there yet"]),
 }
 
