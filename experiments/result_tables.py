@@ -22,7 +22,7 @@ PASSED, FAILED = "passed", "FAILED"
 
 
 def runs_table(ranked: Sequence[RunRecord], others: Iterable[RunRecord], names: Sequence[str]) -> TextTable:
-    """The runs of a sweep.
+    """The runs of a sweep, with their hosts where there are several.
 
     Args:
         ranked: the selectable runs, best first.
@@ -30,6 +30,8 @@ def runs_table(ranked: Sequence[RunRecord], others: Iterable[RunRecord], names: 
         names: parameters to show, each in a column.
     """
     metrics = ("best epoch", "val accuracy", "val loss", "seconds")
+    listed = [*enumerate(ranked, start=1), *((None, run) for run in others)]
+    is_spread = len({run.tags[Tag.HOST] for _, run in listed if Tag.HOST in run.tags}) > 1
     rows = [
         (
             str(rank or ""),
@@ -40,10 +42,12 @@ def runs_table(ranked: Sequence[RunRecord], others: Iterable[RunRecord], names: 
             format_number(run.value("val_accuracy")),
             format_number(run.value("val_loss")),
             format_number(run.seconds, ".1f"),
+            *((run.tags.get(Tag.HOST, ""),) if is_spread else ()),
         )
-        for rank, run in [*enumerate(ranked, start=1), *((None, run) for run in others)]
+        for rank, run in listed
     ]
-    return TextTable(("rank", "run", "state", *names, *metrics), rows, right={"rank", *names, *metrics})
+    host = ("host",) if is_spread else ()
+    return TextTable(("rank", "run", "state", *names, *metrics, *host), rows, right={"rank", *names, *metrics})
 
 
 def configurations_table(

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from experiments.reporting.sections.hosts import MAX_HOSTS, host_sections, host_shares
 from experiments.reporting.timeline import workers_of
+from experiments.result_tables import runs_table
 from experiments.tracking.records import RunRecord, Tag
 from mnist_core.plotting import render_plot
 from tests.helpers.synthetic_sweeps import SPEC, run, timeline
@@ -46,3 +47,10 @@ def test_on_a_cluster_the_workers_are_as_many_as_trials_ran_at_a_time() -> None:
     assert workers_of(timeline(runs, workers=1, text=on_ray)) == 3
     assert workers_of(timeline(runs, workers=8, text=on_ray)) == 8
     assert workers_of(timeline(runs, workers=1)) == 1
+
+
+def test_the_table_of_runs_names_hosts_where_there_are_several() -> None:
+    table = runs_table([on("node-a", 0), on("node-b", 1)], [run(2)], [])
+    assert table.columns[-1] == "host"
+    assert [row[-1] for row in table.rows] == ["node-a", "node-b", ""]
+    assert "host" not in runs_table([on("node-a", 0), on("node-a", 1)], [run(2)], []).columns

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 from itertools import pairwise
 from pathlib import Path
 
@@ -98,6 +99,15 @@ def test_every_trial_has_a_child_run_with_the_same_flat_parameters(children: lis
         assert set(run.data.params) == PARAMETERS
         assert 8 <= int(run.data.params["hidden_size"]) <= 32
         assert run.info.status == "FINISHED"
+
+
+def test_every_trial_names_its_host_its_device_and_its_threads(children: list[Run]) -> None:
+    for run in children:
+        tags = run.data.tags
+        assert tags["host"] == socket.gethostname()
+        assert tags["device"]
+        assert int(tags["threads"]) >= 1
+        assert "version.keras" not in tags
 
 
 def test_sweep_and_trials_name_the_data_as_mlflow_inputs(parent: Run, children: list[Run], small_npz: Path) -> None:
