@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections import deque
 from typing import cast
@@ -14,10 +15,12 @@ from optuna.distributions import (
     IntDistribution,
 )
 from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, create_trial
 from optuna.trial import TrialState as OptunaState
 
 from search.domains import Choices, Domain, IntRange, Value
 from search.searchers.base import NoSuggestion, Suggestion
+from search.searchers.pruners import LearningPruner, make_pruner
 from search.space import Point
 from search.spec import SweepSpec
 from search.trial import Outcome, TrialState
@@ -50,6 +53,10 @@ class OptunaSearcher:
         self._is_multi_objective = spec.is_multi_objective
         self._replays = spec.sampler in ("random", "qmc", "grid")
         seed = spec.seed if self._replays else spec.seed + history
+        # CMA-ES goes on from marks on trials that it was asked for itself.
+        self._learns_by_replay = spec.sampler == "cmaes"
+        self._distributions = {name: to_distribution(domain) for name, domain in spec.space.domains.items()}
+        self._pruner = make_pruner(spec.pruner, spec.training.epochs)
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -57,25 +64,56 @@ class OptunaSearcher:
                 study_name=STUDY_NAME,
                 directions=_directions(spec),
                 sampler=_sampler(spec, seed),
-                pruner=_pruner(spec.pruner, spec.training.epochs),
+                pruner=self._pruner,
             )
         self._grid = deque(spec.space.grid()) if spec.sampler == "grid" else None
         self._trials: dict[int, optuna.Trial] = {}
         self._reported: dict[int, int] = {}
+        self._added = 0
 
     def add(self, point: Point, outcome: Outcome) -> None:
-        """Replay a finished trial in the study, unless the sampler will suggest its point by itself.
+        """Add a finished trial to the study and to the pruner, unless the sampler will suggest its point by itself.
 
-        ``Study.add_trial`` would be enough for the sampler. Hyperband and successive halving decide by attributes
-        that only ``Trial.report`` and ``Trial.should_prune`` set.
+        CMA-ES learns only from trials that it is asked for, so they are replayed for it.
         """
         if self._replays:
             return
+        trial = None if self._learns_by_replay else self._frozen(point, outcome)
+        if trial is None:
+            self._replay(point, outcome)
+            return
+        self._study.add_trial(trial)
+        if isinstance(self._pruner, LearningPruner):
+            trial.number = self._added
+            self._pruner.add(self._study, trial)
+        self._added += 1
+
+    def _replay(self, point: Point, outcome: Outcome) -> None:
         self._study.enqueue_trial(dict(point))
         id = self._draw().id
         for epoch, value in enumerate(outcome.curve, start=1):
             self.report(id, epoch, value)
         self.tell(id, outcome)
+        self._added += 1
+
+    def _frozen(self, point: Point, outcome: Outcome) -> FrozenTrial | None:
+        """The trial as :meth:`report` and :meth:`tell` would leave it; None where its point is not of the space."""
+        curve = () if self._is_multi_objective else outcome.curve
+        values: list[float] | None = None
+        if outcome.state is TrialState.COMPLETE:
+            values = list(outcome.values)
+        elif outcome.state is TrialState.PRUNED and curve and not math.isnan(curve[-1]):
+            values = [curve[-1]]
+        try:
+            return create_trial(
+                state=STATES[outcome.state],
+                values=values,
+                params=dict(point),
+                distributions={name: self._distributions[name] for name in point},
+                intermediate_values=dict(enumerate(curve, start=1)),
+            )
+        except (KeyError, ValueError):
+            return None
 
     def enqueue(self, point: Point) -> None:
         """Suggest this point first. A grid suggests every point anyway."""
@@ -164,14 +202,3 @@ def _sampler(spec: SweepSpec, seed: int) -> optuna.samplers.BaseSampler:
             seed=seed, scramble=True, warn_independent_sampling=False, warn_asynchronous_seeding=False
         )
     return optuna.samplers.RandomSampler(seed=seed)
-
-
-def _pruner(name: str, epochs: int) -> optuna.pruners.BasePruner:
-    if name == "median":
-        # Not in the first epoch: Optuna decides from step ``n_warmup_steps`` on, and epochs count from 1.
-        return optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2)
-    if name == "hyperband":
-        return optuna.pruners.HyperbandPruner(min_resource=1, max_resource=epochs, reduction_factor=3)
-    if name == "successive-halving":
-        return optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=3)
-    return optuna.pruners.NopPruner()
