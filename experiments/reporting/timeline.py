@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from itertools import accumulate
 
 from experiments import selection
+from experiments.tracking.curves import read_curves
 from experiments.tracking.queries import read_recorded_spec, read_runs
 from experiments.tracking.records import TRACKING_SECONDS, CurvePoint, RunRecord, SweepRecord, Tag
 from experiments.tracking.store import Store
-from experiments.tracking.trial_results import read_curve
 from mnist_core.metrics import Metric
 from search.execution import RAY
 from search.space import Point
@@ -116,7 +116,7 @@ def read_timeline(store: Store, sweep: SweepRecord) -> SweepTimeline:
         SpecError: that file is no valid sweep file.
     """
     spec, runs = read_recorded_spec(store, sweep), read_runs(store, sweep)
-    return build_timeline(sweep, spec, runs, {run.run_id: read_curve(store, run, spec.metric) for run in runs})
+    return build_timeline(sweep, spec, runs, read_curves(store, runs, spec.metric))
 
 
 def build_timeline(
