@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+MAX_CURVES = 300
+"""Curves of a report; of more trials, a sample is shown."""
+BEST_CURVES = 200
+
 
 def curves_section(timeline: SweepTimeline) -> Section:
     """The section, its plot not drawn yet."""
@@ -26,12 +31,18 @@ def curves_section(timeline: SweepTimeline) -> Section:
 def curves_caption(timeline: SweepTimeline) -> str:
     """The number of complete and of pruned trials."""
     complete, pruned = (len(timeline.of_state(state)) for state in (TrialState.COMPLETE, TrialState.PRUNED))
-    return f"Complete trials: {complete}. Pruned trials: {pruned}; a cross ends the line of each."
+    drawn, finished = len(sampled_curves(timeline)), len(finished_curves(timeline))
+    sample = (
+        f" Curves of {drawn:,} of {finished:,} trials: the {BEST_CURVES} best, the others drawn at random."
+        if drawn < finished
+        else ""
+    )
+    return f"Complete trials: {complete}. Pruned trials: {pruned}; a cross ends the line of each.{sample}"
 
 
 def curves_table(timeline: SweepTimeline) -> Table:
-    """The objective of each finished trial by epoch."""
-    trials = finished_curves(timeline)
+    """The objective by epoch of each finished trial, of a sample where they are many."""
+    trials = sampled_curves(timeline)
     longest = max((len(trial.curve) for trial in trials), default=0)
     rows = [
         (trial.run.name, trial.run.state.value, *(f"{value:.4f}" for value in trial.curve))
@@ -47,13 +58,24 @@ def finished_curves(timeline: SweepTimeline) -> list[TrialTimeline]:
     return [trial for trial in timeline.trials if trial.curve and trial.run.state.is_finished]
 
 
+def sampled_curves(timeline: SweepTimeline) -> list[TrialTimeline]:
+    """At most ``MAX_CURVES`` of the finished curves, by trial number: the best, and others by a fixed seed."""
+    trials = finished_curves(timeline)
+    if len(trials) <= MAX_CURVES:
+        return trials
+    best = {run.run_id for run in timeline.ranked[:BEST_CURVES]}
+    rest = [trial.run.run_id for trial in trials if trial.run.run_id not in best]
+    shown = best | set(random.Random(0).sample(rest, min(len(rest), MAX_CURVES - len(best))))
+    return [trial for trial in trials if trial.run.run_id in shown]
+
+
 def draw_curves(timeline: SweepTimeline) -> Figure:
     """The objective by epoch: complete trials, the best one, and pruned ones to the epoch that was their last.
 
     Raises:
         ValueError: no trial has a curve, or none with a finite value.
     """
-    trials = finished_curves(timeline)
+    trials = sampled_curves(timeline)
     if not trials:
         raise ValueError("no trial ended an epoch")
     figure = new_figure(WIDTH, 4.6)
@@ -63,8 +85,12 @@ def draw_curves(timeline: SweepTimeline) -> Figure:
     for trial in trials:
         _draw_curve(axes, trial, alpha, trial.run.run_id == best)
     focus(axes, (value for trial in trials for value in trial.curve), timeline.spec.metric.direction)
-    _add_legend(axes, trials)
-    axes.set(title="Every trial by epoch", xlabel="epoch", ylabel=LABELS[timeline.spec.metric])
+    _add_legend(axes, finished_curves(timeline))
+    axes.set(
+        title="Every trial by epoch" if len(trials) == len(finished_curves(timeline)) else "Trials by epoch",
+        xlabel="epoch",
+        ylabel=LABELS[timeline.spec.metric],
+    )
     whole_numbers(axes.xaxis)
     return figure
 
