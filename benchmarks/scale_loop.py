@@ -218,7 +218,9 @@ def main() -> None:
     for searcher in ("random", "tpe"):
         one = measure_busy(searcher, 1000, 1000 * arguments.rounds, 60 * arguments.minutes)
         busy.append(one)
-        print(f"{searcher}: 1,000 workers, trials of {one.trial_seconds:.0f} s: {100 * one.share:.1f}% busy", flush=True)
+        print(
+            f"{searcher}: 1,000 workers, trials of {one.trial_seconds:.0f} s: {100 * one.share:.1f}% busy", flush=True
+        )
     if arguments.json:
         figures = {"machine": machine(), "loop": list(map(asdict, costs)), "busy": list(map(asdict, busy))}
         arguments.json.write_text(json.dumps(figures, indent=1))

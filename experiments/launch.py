@@ -226,6 +226,7 @@ class SweepSession:
             pruning=spec.prunes,
             trial_timeout=spec.trial_timeout,
             withheld=credential_variables,
+            modules=spec.modules,
         )
         execution = replace(spec.execution, max_workers=options.workers or spec.execution.max_workers)
         self._executor = make_executor(execution, context, trials, options.on_message, options.executor)

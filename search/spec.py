@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from mnist_core.errors import MnistSearchError, SpecError
 from mnist_core.hyperparameters import TRAINER_TYPES, Hyperparameters, ModelConfig, TrainingConfig, is_active
 from mnist_core.metrics import Metric
+from mnist_core.models.custom import CustomModel
 from search.domains import Choices
 from search.durations import parse_duration
 from search.engines import CustomEngine, Engine, check_methods_of
@@ -154,6 +155,11 @@ class SweepSpec:
     def is_multi_objective(self) -> bool:
         """True where there are several objectives, and a Pareto front instead of one best trial."""
         return len(self.objectives) > 1
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """Modules of the user's own that a trial imports: that of the model's function."""
+        return (self.model.function.partition(":")[0],) if isinstance(self.model, CustomModel) else ()
 
     @property
     def prunes(self) -> bool:

@@ -12,7 +12,7 @@ from typing import Protocol
 from mnist_core.errors import SpecError
 from mnist_core.metrics import EpochMetrics
 from search.engines import CustomEngine
-from search.executors.base import Ended, Executor, Lost, WorkerStatus
+from search.executors.base import Ended, Executor, LossKind, Lost, WorkerStatus
 from search.resume import NOTHING_DONE, ResumeState
 from search.searchers.base import NoSuggestion, Searcher
 from search.space import Point, PointKey, key_of
@@ -20,6 +20,7 @@ from search.spec import SweepSpec
 from search.trial import Trial, TrialResult, TrialState
 
 MAX_ATTEMPTS = 3
+MAX_LOST_NODES = 20
 POLL_SECONDS = 0.2
 
 
@@ -107,6 +108,7 @@ class Sweep:
         self._to_retry: dict[PointKey, Trial] = {key_of(trial.point): trial for trial in history.unfinished}
         self._running: dict[int, tuple[int, Trial]] = {}
         self._lost_attempts: Counter[int] = Counter()
+        self._lost_nodes: Counter[int] = Counter()
         self._epochs: list[tuple[Trial, int, EpochMetrics]] = []
         self._no_suggestion = False
         self._hosts: Counter[str] = Counter()
@@ -216,15 +218,18 @@ class Sweep:
         if not isinstance(end, Lost):
             self._finish(end.trial, end.result)
             return
+        number = end.trial.number
+        losses = self._lost_nodes if end.kind is LossKind.NODE else self._lost_attempts
+        limit = MAX_LOST_NODES if end.kind is LossKind.NODE else MAX_ATTEMPTS
         # Not the trial's attempts, which also count interruptions of the sweep.
-        self._lost_attempts[end.trial.number] += 1
-        if self._lost_attempts[end.trial.number] < MAX_ATTEMPTS:
+        losses[number] += 1
+        if losses[number] < limit:
             self._lose(end.trial, end.cause)
-            suggestion, _ = self._running.pop(end.trial.number)
+            suggestion, _ = self._running.pop(number)
             if retry:
                 self._start(suggestion, replace(end.trial, attempt=end.trial.attempt + 1))
         else:
-            cause = f"{end.cause}; {MAX_ATTEMPTS - 1} earlier attempts were lost as well"
+            cause = f"{end.cause}; {limit - 1} earlier attempts were lost as well"
             self._finish(end.trial, TrialResult(TrialState.FAILED, error=cause))
 
     def _lose(self, trial: Trial, cause: str) -> None:

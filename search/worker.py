@@ -10,10 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from mnist_core.data.images import split
-from mnist_core.data.sources import DataSource
+from mnist_core.data.images import LabelledImages, split
 from mnist_core.errors import DataError, NonFiniteError
 from mnist_core.metrics import EpochMetrics, StopReason
 from search.spec import DataSpec
@@ -30,6 +29,21 @@ SaveModel = Callable[[Any, Path], SavedModel]
 """Writes a Keras model into a folder that does not exist yet; importable by name, since workers get it by pickle."""
 Withheld = Callable[[Mapping[str, str]], Iterable[str]]
 """Returns the names in an environment that workers must not have; importable by name as well."""
+
+
+class TrainingSource(Protocol):
+    """The training images of a sweep, wherever a worker gets them from."""
+
+    @property
+    def location(self) -> str:
+        """The place where they were read, for errors."""
+
+    def load_training(self) -> LabelledImages:
+        """Return the images.
+
+        Raises:
+            DataError: they cannot be read.
+        """
 
 
 def nothing_withheld(environment: Mapping[str, str]) -> Iterable[str]:
@@ -52,9 +66,10 @@ class WorkerContext:
         trial_timeout: seconds for which a trial may report nothing before its worker is killed; None derives it
             from the longest silence until then. A trial within the driver's own process cannot be killed.
         withheld: environment variables that worker processes are started without.
+        modules: of the user's own, which trials import; a cluster gets their code.
     """
 
-    source: DataSource
+    source: TrainingSource
     digest: str
     data: DataSpec
     save: SaveModel
@@ -63,6 +78,7 @@ class WorkerContext:
     pruning: bool = True
     trial_timeout: float | None = None
     withheld: Withheld = nothing_withheld
+    modules: tuple[str, ...] = ()
 
 
 class WorkerRuntime:

@@ -6,6 +6,7 @@ import socket
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol
 
 from mnist_core.metrics import EpochMetrics
@@ -24,12 +25,29 @@ class Finished:
     result: TrialResult
 
 
+class LossKind(Enum):
+    """The ways in which an attempt can be lost."""
+
+    WORKER = "worker"
+    """Its worker died under it, which may be the trial's own fault."""
+
+    NODE = "node"
+    """The machine was lost, cut off or taken away, which is not."""
+
+
 @dataclass(frozen=True)
 class Lost:
-    """The end of an attempt whose worker died, with the cause in one line."""
+    """The end of an attempt without a result.
+
+    Args:
+        trial: the attempt.
+        cause: one line.
+        kind: a trial that loses its worker again and again is given up; the loss of a node counts little.
+    """
 
     trial: Trial
     cause: str
+    kind: LossKind = LossKind.WORKER
 
 
 Ended = Finished | Lost

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import cast
 
-from mnist_core.errors import SpecError
-from search.execution import LOCAL, Execution
+from mnist_core.errors import MissingLibraryError, SpecError
+from search.execution import LOCAL, RAY, Execution
 from search.executors.base import Executor, InProcessExecutor
 from search.executors.local import LocalExecutor, default_workers, usable_cores
 from search.plugins import load_class, reference_of
@@ -17,7 +17,7 @@ EXECUTOR_GROUP = "mnist_search.executors"
 """Entry points of this group name executors."""
 
 IN_PROCESS = "in-process"
-BUILT_IN = (LOCAL, IN_PROCESS)
+BUILT_IN = (LOCAL, RAY, IN_PROCESS)
 METHODS = ("submit", "poll", "close")
 
 MakeExecutor = Callable[[WorkerContext, int], Executor]
@@ -43,8 +43,12 @@ def make_executor(
 
     Raises:
         SpecError: there is no such executor, or it is not an :class:`~search.executors.base.Executor`.
+        MissingLibraryError: the library of the executor is not installed.
         WorkerError: it cannot start.
     """
+    if make is None and execution.executor == RAY:
+        limit = max(1, min(trials, execution.max_workers or trials))
+        return _ray(context, execution, limit, on_message)
     workers = max(1, min(trials, execution.max_workers or default_workers()))
     make = make or load_executor(execution.executor)
     on_message(f"starting {workers} worker{'s' if workers > 1 else ''}")
@@ -73,3 +77,15 @@ def load_executor(name: str) -> MakeExecutor:
 def _in_process(context: WorkerContext, workers: int) -> Executor:
     """One trial at a time, whatever the number of workers."""
     return InProcessExecutor(context)
+
+
+def _ray(context: WorkerContext, execution: Execution, max_workers: int, on_message: OnMessage) -> Executor:
+    try:
+        import ray  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise MissingLibraryError(
+            "executor 'ray': the library ray is not installed; run: pip install 'mnist-search[ray]'"
+        ) from error
+    from search.executors.ray import RayExecutor
+
+    return RayExecutor(context, execution, max_workers, on_message)

@@ -1,0 +1,366 @@
+"""Trials on the machines of a Ray cluster, or on this machine by Ray.
+
+One actor is one worker. Each has exactly one call outstanding, whose result brings the next epochs, or the end of its
+trial; decisions go with the next call. Images travel once to each node, through Ray's object store; models come back
+with the results. The nodes need no shared file system, no database and no credentials.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import pickle
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+import ray
+from ray import cloudpickle
+from ray.exceptions import (
+    ActorDiedError,
+    ActorUnavailableError,
+    NodeDiedError,
+    OutOfMemoryError,
+    RayError,
+    RayTaskError,
+    RuntimeEnvSetupError,
+)
+
+from mnist_core.errors import ModelError, WorkerError
+from search.execution import Execution
+from search.executors import ray_actor
+from search.executors.base import Decide, Ended, Finished, LossKind, Lost, WorkerStatus
+from search.executors.hang_detection import SilenceWatch
+from search.executors.local import WORKER_MEMORY_BYTES
+from search.executors.node_health import NodeHealth, version_problem
+from search.executors.ray_cluster import Cluster, Node, connect
+from search.executors.ray_messages import Done, EpochEnd, unpack
+from search.trial import Trial, TrialResult, TrialState
+from search.worker import WorkerContext
+from search.worker_info import versions_here
+
+ROOM_SECONDS = 15.0
+MAX_FAILED_STARTS = 3
+# Actors that no node has room for yet: a node that joins is used at once, and an autoscaler sees the demand.
+WAITING_ACTORS = 1
+
+cloudpickle.register_pickle_by_value(ray_actor)  # type: ignore[no-untyped-call]
+
+
+@dataclass
+class _Worker:
+    """An actor, its outstanding call, and its trial."""
+
+    actor: Any
+    call: Any
+    node: str = ""
+    host: str = ""
+    trial: Trial | None = None
+    silent_since: float = 0.0
+
+    @property
+    def is_ready(self) -> bool:
+        return bool(self.node)
+
+
+class RayExecutor:
+    """Runs trials in actors of a Ray cluster, as many as there is room for at the moment.
+
+    Nodes that join are used; the trial of a node that is lost is Lost with the kind NODE. A node with other versions,
+    or on which workers die again and again, is left out. ``poll`` raises WorkerError where the head of the cluster does
+    not answer any more, or no node is left.
+
+    Args:
+        context: settings of the workers; its images are read here and sent to the nodes.
+        execution: address of the cluster, and the resources of a trial.
+        max_workers: greatest number of workers.
+        on_message: called with each line that the user should read.
+
+    Raises:
+        DataError: the images cannot be read.
+        SpecError: the address is none, or a module of the user's own cannot be sent.
+        WorkerError: the cluster cannot be reached, or has no room for a trial.
+    """
+
+    def __init__(
+        self, context: WorkerContext, execution: Execution, max_workers: int, on_message: Callable[[str], None]
+    ) -> None:
+        self._context, self._execution = context, execution
+        self._max_workers, self._on_message = max_workers, on_message
+        self._workers: list[_Worker] = []
+        self._waiting: deque[Trial] = deque()
+        self._silence = SilenceWatch(context.trial_timeout)
+        self._health = NodeHealth()
+        self._failed_starts = 0
+        self._any_was_ready = self._told_to_wait = self._closed = False
+        training = context.source.load_training()
+        self._cluster: Cluster = connect(execution, context.modules, context.withheld(os.environ))
+        try:
+            self._wait_for_room()
+            self._images = [ray.put((training.images, training.labels, str(context.source.location)))]
+            threads = max(1, math.floor(execution.cpus_per_trial))
+            self._parts = pickle.dumps(replace(context, threads=threads))
+            self._started = time.monotonic()
+            self._grow()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def capacity(self) -> int:
+        """The number of workers that are ready, and at least one: trials wait for the first."""
+        return max(1, sum(worker.is_ready for worker in self._workers))
+
+    @property
+    def workers(self) -> Sequence[WorkerStatus]:
+        """The workers that are ready, each with its trial."""
+        return [
+            WorkerStatus(worker.host, worker.trial.number if worker.trial else None)
+            for worker in self._workers
+            if worker.is_ready
+        ]
+
+    def submit(self, trial: Trial) -> None:
+        """Give the trial to a free worker, or keep it until there is one."""
+        self._waiting.append(trial)
+        self._assign()
+
+    def poll(self, decide: Decide, timeout: float) -> Sequence[Ended]:
+        """Handle the messages of the workers, and return the trials that ended.
+
+        Raises:
+            WorkerError: the head of the cluster is lost, or no node is left that can run a trial.
+        """
+        ended: list[Ended] = []
+        for worker in self._ready_calls(timeout):
+            ended += self._receive(worker, decide)
+        self._silence.look()
+        for worker in list(self._workers):
+            if worker.trial and self._silence.is_hung(worker.silent_since):
+                ended += self._end_hung(worker)
+        self._grow()
+        self._assign()
+        self._say_what_is_missing()
+        return ended
+
+    def close(self) -> None:
+        """End all workers at once, and disconnect."""
+        if self._closed:
+            return
+        self._closed = True
+        self._waiting.clear()
+        for worker in self._workers:
+            self._kill(worker)
+        self._workers = []
+        self._cluster.close()
+
+    def _ready_calls(self, timeout: float) -> Iterator[_Worker]:
+        """The workers that have something to tell; waits for the first of them."""
+        by_call = {worker.call: worker for worker in self._workers if worker.call is not None}
+        if not by_call:
+            time.sleep(timeout)
+            return
+        ready, others = ray.wait(list(by_call), num_returns=1, timeout=timeout)
+        if ready and others:
+            ready += ray.wait(others, num_returns=len(others), timeout=0)[0]
+        yield from (by_call[call] for call in ready)
+
+    def _receive(self, worker: _Worker, decide: Decide) -> list[Ended]:
+        try:
+            received = ray.get(worker.call)
+        except RayError as error:
+            return self._handle_loss(worker, error)
+        worker.call = None
+        if not worker.is_ready:
+            self._greet(worker, received)
+            return []
+        assert worker.trial is not None
+        self._silence.end_silence(worker.silent_since)
+        worker.silent_since = self._silence.now
+        keep_going = True
+        for message in received:
+            if isinstance(message, Done):
+                return [self._finish(worker, message)]
+            assert isinstance(message, EpochEnd)
+            keep_going = decide(worker.trial, message.epoch, message.metrics)
+        worker.call = worker.actor.go_on.remote(keep_going)
+        return []
+
+    def _greet(self, worker: _Worker, hello: dict[str, Any]) -> None:
+        """Take a new worker in, or leave out its node where it would not train alike."""
+        node, host = hello["node"], hello["host"]
+        problem = version_problem(dict(hello["versions"]), dict(versions_here())) or hello["problem"]
+        if problem:
+            self._kill(worker)
+            self._workers.remove(worker)
+            self._leave_out(node, host, problem)
+            return
+        if self._health.is_left_out(node):  # placed before its node was left out
+            self._kill(worker)
+            self._workers.remove(worker)
+            return
+        worker.node, worker.host = node, host
+        self._any_was_ready = True
+
+    def _finish(self, worker: _Worker, done: Done) -> Ended:
+        trial, worker.trial = worker.trial, None
+        assert trial is not None
+        self._health.record_result(worker.node)
+        folder = self._context.staging / f"{trial.number}-{trial.attempt}"
+        try:
+            return Finished(trial, unpack(done, folder))
+        except (ModelError, OSError) as error:
+            failed = TrialResult(
+                TrialState.FAILED,
+                history=done.result.history,
+                training_seconds=done.result.training_seconds,
+                error=f"{type(error).__name__}: {error}",
+                worker=done.result.worker,
+            )
+            return Finished(trial, failed)
+
+    def _handle_loss(self, worker: _Worker, error: RayError) -> list[Ended]:
+        """Remove a worker whose call has failed; its trial, if it has one, is lost."""
+        self._kill(worker)
+        self._workers.remove(worker)
+        kind, cause = self._cause(worker, error)
+        if not worker.is_ready:
+            self._fail_start(cause)
+            return []
+        if kind is LossKind.WORKER and self._health.record_death(worker.node):
+            self._leave_out(worker.node, worker.host, f"its workers die again and again ({cause})")
+        return [Lost(worker.trial, cause, kind)] if worker.trial else []
+
+    def _cause(self, worker: _Worker, error: RayError) -> tuple[LossKind, str]:
+        host = worker.host or "a node"
+        if isinstance(error, OutOfMemoryError):
+            need = f"{WORKER_MEMORY_BYTES / 1e9:.1f} GB"
+            return LossKind.WORKER, (
+                f"{host} ran out of memory, and the worker was ended; one needs about {need}: give each trial more "
+                "cores (--cpus-per-trial), so that fewer run at a time"
+            )
+        if isinstance(error, RayTaskError | RuntimeEnvSetupError):
+            return LossKind.WORKER, f"the worker on {host} failed: {_last_line(error)}"
+        if isinstance(error, ActorUnavailableError | NodeDiedError):
+            return LossKind.NODE, f"{host} was lost or cut off"
+        if isinstance(error, ActorDiedError):
+            if error.preempted:
+                return LossKind.NODE, f"{host} was taken away"
+            if not worker.is_ready and "creation" in str(error):
+                return LossKind.WORKER, f"a worker could not start: {_last_line(error)}"
+            if "node" in str(error).lower() and "died" in str(error).lower() and not self._is_alive(worker.node):
+                return LossKind.NODE, f"{host} was lost"
+            if worker.node and not self._is_alive(worker.node):
+                return LossKind.NODE, f"{host} was lost"
+        return LossKind.WORKER, f"the worker process on {host} died"
+
+    def _is_alive(self, node: str) -> bool:
+        self._cluster.refresh()
+        return any(one.id == node and one.alive for one in self._cluster.nodes)
+
+    def _end_hung(self, worker: _Worker) -> list[Ended]:
+        assert worker.trial is not None
+        self._kill(worker)
+        self._workers.remove(worker)
+        cause = (
+            f"the trial reported nothing for {self._silence.limit:,.6g} s, and its worker on {worker.host} was ended"
+        )
+        return [Lost(worker.trial, cause)]
+
+    def _fail_start(self, cause: str) -> None:
+        self._failed_starts += 1
+        if not self._any_was_ready and self._failed_starts >= MAX_FAILED_STARTS:
+            raise WorkerError(f"no worker could start ({cause})")
+
+    def _leave_out(self, node: str, host: str, problem: str) -> None:
+        if self._health.leave_out(node):
+            self._on_message(f"{host} is left out: {problem}")
+        for worker in [one for one in self._workers if one.node == node and one.trial is None]:
+            self._kill(worker)
+            self._workers.remove(worker)
+        if not any(self._rooms().values()):
+            raise WorkerError(
+                f"no node of the Ray cluster is left that can run a trial; the last was {host}: {problem}"
+            )
+
+    def _rooms(self) -> dict[str, int]:
+        """The number of trials that fit on each node that is used."""
+        return {
+            node.id: node.room(self._execution)
+            for node in self._cluster.nodes
+            if node.alive and not self._health.is_left_out(node.id)
+        }
+
+    def _grow(self) -> None:
+        """Ask for as many workers as fit on the nodes that there are, and one more where nodes may join."""
+        waiting = WAITING_ACTORS if self._execution.address else 0
+        wanted = min(self._max_workers, sum(self._rooms().values()) + waiting)
+        while len(self._workers) < wanted:
+            self._workers.append(self._start_worker())
+
+    def _start_worker(self) -> _Worker:
+        left_out = self._health.left_out
+        options: dict[str, Any] = {
+            "num_cpus": self._execution.cpus_per_trial,
+            "num_gpus": self._execution.gpus_per_trial,
+            "max_restarts": 0,
+            "max_task_retries": 0,
+        }
+        if left_out:
+            options["label_selector"] = {"ray.io/node-id": f"!in({','.join(sorted(left_out))})"}
+        remote: Any = ray.remote(ray_actor.RayActor)
+        actor = remote.options(**options).remote(self._parts, self._images)
+        return _Worker(actor, actor.hello.remote())
+
+    def _assign(self) -> None:
+        for worker in self._workers:
+            if self._waiting and worker.is_ready and worker.trial is None:
+                worker.trial, worker.silent_since = self._waiting.popleft(), self._silence.now
+                worker.call = worker.actor.start.remote(worker.trial)
+
+    def _wait_for_room(self) -> None:
+        """Wait for a node that a trial fits on.
+
+        Raises:
+            WorkerError: there is none after ``ROOM_SECONDS``.
+        """
+        deadline = time.monotonic() + (ROOM_SECONDS if self._execution.address else 0)
+        while not any(self._rooms().values()):
+            if time.monotonic() >= deadline:
+                raise WorkerError(
+                    f"no node of the Ray cluster has room for a trial: asked {_asked(self._execution)}, there is "
+                    f"{_there(self._cluster.nodes)}"
+                )
+            time.sleep(0.2)
+
+    def _say_what_is_missing(self) -> None:
+        if self._any_was_ready or self._told_to_wait or time.monotonic() - self._started < 2 * ROOM_SECONDS:
+            return
+        self._told_to_wait = True
+        self._on_message(
+            f"no worker is ready yet: each asks for {_asked(self._execution)}, there is "
+            f"{_there(self._cluster.nodes)}, which others may be using"
+        )
+
+    def _kill(self, worker: _Worker) -> None:
+        with suppress(Exception):  # its node, or the head, is gone already
+            ray.kill(worker.actor, no_restart=True)
+
+
+def _last_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1][:300] if lines else type(error).__name__
+
+
+def _asked(execution: Execution) -> str:
+    return f"{execution.cpus_per_trial:g} CPUs and {execution.gpus_per_trial:g} GPUs"
+
+
+def _there(nodes: Sequence[Node]) -> str:
+    alive = [node for node in nodes if node.alive]
+    texts = [f"{node.cpus:g} CPUs and {node.gpus:g} GPUs on {node.host}" for node in alive[:4]]
+    more = [f"{len(alive) - 4} more nodes"] if len(alive) > 4 else []
+    return ", ".join(texts + more) or "no node"

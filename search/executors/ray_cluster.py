@@ -1,0 +1,297 @@
+"""The connection to a Ray cluster: its address, its token, the code that nodes need, and its nodes."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import ray
+
+from mnist_core.errors import SpecError, WorkerError
+from search.execution import Execution
+from search.executors.local import usable_cores
+
+AUTO = "auto"
+CONNECT_SECONDS = 3.0
+INIT_SECONDS = 16.0
+WATCH_SECONDS = 1.0
+SILENT_SECONDS = 20.0
+SHUTDOWN_SECONDS = 10.0
+TOKEN_HELP = (
+    "on this host run: ray get-auth-token --generate; copy ~/.ray/auth_token to every host, and on each, before "
+    "ray start and here: export RAY_AUTH_MODE=token"
+)
+SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # Ray would end this process a minute after the head is lost, without its records having been closed.
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "600",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+
+@dataclass(frozen=True)
+class Node:
+    """A machine of the cluster.
+
+    Args:
+        id: Ray's.
+        host: its name.
+        address: of its raylet.
+        alive: False where it was lost, or has left.
+        cpus: cores that Ray may use on it.
+        gpus: GPUs that Ray may use on it.
+    """
+
+    id: str
+    host: str
+    address: str
+    alive: bool
+    cpus: float
+    gpus: float
+
+    def room(self, execution: Execution) -> int:
+        """Return the number of trials that fit on it at a time, if nobody else uses it."""
+        asked = ((self.cpus, execution.cpus_per_trial), (self.gpus, execution.gpus_per_trial))
+        return int(min(there // each for there, each in asked if each)) if self.alive else 0
+
+
+class Cluster:
+    """A connection to a cluster, and a thread that watches its nodes.
+
+    Args:
+        owned: True where Ray was started for this sweep, and ends with it.
+    """
+
+    def __init__(self, owned: bool) -> None:
+        self._owned = owned
+        self._nodes = read_nodes()
+        self._answered = time.monotonic()
+        self._closed = threading.Event()
+        # In a thread, since the call does not return where the head is lost.
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    @property
+    def nodes(self) -> Sequence[Node]:
+        """The nodes as last seen, those that were lost included.
+
+        Raises:
+            WorkerError: the head of the cluster has not answered for ``SILENT_SECONDS``.
+        """
+        silent = time.monotonic() - self._answered
+        if silent > SILENT_SECONDS:
+            raise WorkerError(f"the head of the Ray cluster has not answered for {silent:.0f} s")
+        return self._nodes
+
+    def refresh(self) -> None:
+        """Wait for news of the nodes, at most for two looks."""
+        answered, deadline = self._answered, time.monotonic() + 2 * WATCH_SECONDS
+        while self._answered == answered and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+    def close(self) -> None:
+        """Disconnect; Ray that was started for this sweep ends. Where the head is lost, do not wait for it."""
+        if self._closed.is_set():
+            return
+        self._closed.set()
+        if self._owned:
+            _within(SHUTDOWN_SECONDS, ray.shutdown)
+
+    def _watch(self) -> None:
+        while not self._closed.wait(WATCH_SECONDS):
+            try:
+                self._nodes = read_nodes()
+            except Exception:
+                continue
+            self._answered = time.monotonic()
+
+
+def read_nodes() -> list[Node]:
+    """Ask the head for the nodes. Hangs where the head is lost."""
+    return [
+        Node(
+            id=node["NodeID"],
+            host=node["NodeManagerHostname"],
+            address=node["NodeManagerAddress"],
+            alive=node["Alive"],
+            cpus=node["Resources"].get("CPU", 0.0),
+            gpus=node["Resources"].get("GPU", 0.0),
+        )
+        for node in ray.nodes()  # type: ignore[no-untyped-call]
+    ]
+
+
+def connect(execution: Execution, modules: Iterable[str], withheld: Iterable[str]) -> Cluster:
+    """Connect to the cluster that the sweep names, or start Ray on this machine.
+
+    Where this process is connected already, as in a notebook, that connection is used and stays.
+
+    Args:
+        execution: with the address.
+        modules: of the user's own, whose code the nodes get.
+        withheld: environment variables that Ray's processes on this machine are started without.
+
+    Raises:
+        SpecError: the address or a module cannot be used.
+        WorkerError: nothing answers there, a token is missing or wrong, or Ray is of another version.
+    """
+    os.environ |= {name: value for name, value in SETTINGS.items() if name not in os.environ}
+    if ray.is_initialized():
+        return Cluster(owned=False)
+    address = check_address(execution.address)
+    options: dict[str, Any] = {"runtime_env": {"py_modules": [str(path) for path in module_paths(modules)]}}
+    if address:
+        _init({**options, "address": address}, address)
+    else:
+        with _without(withheld):
+            _init(
+                {
+                    **options,
+                    "address": "local",
+                    "num_cpus": usable_cores(),
+                    "include_dashboard": False,
+                    "_node_ip_address": "127.0.0.1",
+                },
+                "",
+            )
+    cluster = Cluster(owned=True)
+    try:
+        if address:
+            check_token({node.address for node in cluster.nodes if node.alive})
+    except WorkerError:
+        cluster.close()
+        raise
+    return cluster
+
+
+def check_address(address: str) -> str:
+    """Return the address; nothing is connected to that no host may have, or that needs a token which is not there.
+
+    Raises:
+        SpecError: it is neither ``auto`` nor ``host:port``.
+        WorkerError: nothing listens there, or it is another machine and there is no token.
+    """
+    if address in ("", AUTO):
+        return address
+    match = re.fullmatch(r"(?:ray://)?(\[[0-9a-fA-F:.]+\]|[^:/\s]+):(\d{1,5})", address)
+    if not match or address.startswith("ray://") or not 0 < int(match[2]) < 2**16:
+        raise SpecError(
+            f"address: expected host:port of the head of a Ray cluster, such as 10.0.0.1:6379, or 'auto', received "
+            f"{address!r}"
+        )
+    host, port = match[1].strip("[]"), int(match[2])
+    try:
+        with socket.create_connection((host, port), timeout=CONNECT_SECONDS) as connection:
+            check_token({connection.getpeername()[0]})
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise WorkerError(
+            f"address {address}: no Ray cluster answers there ({reason}); start its head by: ray start --head --port "
+            f"{port}"
+        ) from error
+    return address
+
+
+def check_token(addresses: Iterable[str]) -> None:
+    """Refuse machines other than this one where Ray would not ask who connects.
+
+    Without a token, everybody who reaches a node's ports can run programs on it.
+
+    Raises:
+        WorkerError: there is another machine, and no token.
+    """
+    here = {one.address.partition("%")[0] for all_of in psutil.net_if_addrs().values() for one in all_of}
+    others = sorted(address for address in addresses if address not in here and not address.startswith("127."))
+    if others and os.environ.get("RAY_AUTH_MODE") != "token":
+        raise WorkerError(f"{others[0]}: a Ray cluster of several machines needs a token; {TOKEN_HELP}")
+
+
+def module_paths(modules: Iterable[str]) -> list[Path]:
+    """Return the file or folder of each top-level module, but for installed packages, which nodes must have as well.
+
+    Raises:
+        SpecError: one cannot be found, or has no source file.
+    """
+    found: dict[str, Path] = {}
+    for module in modules:
+        top = module.partition(".")[0]
+        spec = importlib.util.find_spec(top)
+        if spec is None:
+            raise SpecError(f"module {module}: cannot be found, so that its code cannot be sent to the cluster")
+        places = list(spec.submodule_search_locations or [])
+        path = Path(places[0] if places else spec.origin or "")
+        if not path.exists() or (path.is_file() and path.suffix != ".py"):
+            raise SpecError(
+                f"module {module}: expected a .py file or a package of them, received {spec.origin}; its code cannot "
+                "be sent to the cluster"
+            )
+        if not {"site-packages", "dist-packages"} & set(path.parts):
+            found[top] = path
+    return list(found.values())
+
+
+def _init(options: dict[str, Any], address: str) -> None:
+    where = f"address {address}: " if address else "Ray on this machine: "
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
+    # In a thread, since Ray waits long for a head that refuses it, and else takes over SIGTERM from this process.
+    logging.getLogger("ray").setLevel(logging.CRITICAL)
+    try:
+        done = _within(INIT_SECONDS if address else 4 * INIT_SECONDS, lambda: ray.init(**options, **quiet))
+    except Exception as error:
+        raise WorkerError(f"{where}{_reason(error)}") from error
+    if not done:
+        raise WorkerError(
+            f"{where}no answer within {INIT_SECONDS:.0f} s; is its token that of this host, and is it Ray?"
+        )
+
+
+def _reason(error: Exception) -> str:
+    """Return the cause of a failed connection in one line, with a remedy."""
+    text = str(error)
+    if isinstance(error, ray.exceptions.AuthenticationError) or "token" in text.lower() or "Unauthenticated" in text:
+        return f"the token is missing or is not that of the cluster; {TOKEN_HELP}"
+    if "ersion mismatch" in text or "Version mismatch" in text:
+        return f"another version of Ray or Python runs there: {' '.join(text.split())[:300]}"
+    return " ".join(text.split())[:300] or type(error).__name__
+
+
+def _within(seconds: float, call: Callable[[], Any]) -> bool:
+    """Run a call in a thread and wait for its end; False where it has not ended after so many seconds.
+
+    Raises:
+        Exception: what the call raised.
+    """
+    errors: list[Exception] = []
+
+    def run() -> None:
+        try:
+            call()
+        except Exception as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if errors:
+        raise errors[0]
+    return not thread.is_alive()
+
+
+@contextmanager
+def _without(names: Iterable[str]) -> Iterator[None]:
+    """Take variables out of the environment within the block: Ray's processes copy all that is in ``os.environ``."""
+    kept = {name: os.environ.pop(name) for name in tuple(names) if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ |= kept
