@@ -14,7 +14,7 @@ from mnist_core.errors import WorkerError
 from mnist_core.metrics import EpochMetrics
 from mnist_core.models.custom import CustomModel
 from search.execution import Execution
-from search.executors.base import Ended, Finished, InProcessExecutor, LossKind, Lost
+from search.executors.base import Ended, Executor, Finished, InProcessExecutor, LossKind, Lost
 from search.executors.factory import make_executor
 from search.testing.executors import PRUNED, TRIALS, WHOLE, ExecutorContract, ExecutorRun, run_all
 from search.testing.values import context_of, small_trial
@@ -46,8 +46,9 @@ def _ray_of_this_machine() -> Iterator[None]:
     ray.shutdown()
 
 
-def make(context: WorkerContext, max_workers: int = 1, execution: Execution = Execution("ray")) -> Executor:
-    return make_executor(replace(execution, max_workers=max_workers), context, max_workers, print)
+def make(context: WorkerContext, max_workers: int = 1, gpus_per_trial: float = 0.0) -> Executor:
+    execution = Execution("ray", gpus_per_trial=gpus_per_trial, max_workers=max_workers)
+    return make_executor(execution, context, max_workers, print)
 
 
 def poll_until(executor: Executor, count: int) -> list[Ended]:
@@ -140,7 +141,7 @@ def test_a_hung_trial_is_lost(small_npz: Path, tmp_path: Path) -> None:
 
 def test_a_request_that_no_node_can_meet_is_refused_with_what_there_is(small_npz: Path, tmp_path: Path) -> None:
     with pytest.raises(WorkerError, match=r"no room|has room for a trial: asked 1 CPUs and 1 GPUs, there is 2 CPUs"):
-        make(context_of(small_npz, tmp_path), execution=Execution("ray", gpus_per_trial=1.0))
+        make(context_of(small_npz, tmp_path), gpus_per_trial=1.0)
 
 
 def test_workers_are_shown_with_their_hosts_and_trials(small_npz: Path, tmp_path: Path) -> None:
