@@ -1,6 +1,6 @@
 # The one-word commands; `make help` lists them. Each sets up what it needs.
 .DEFAULT_GOAL := help
-.PHONY: help install sweep serve test test-long ui lint format docs benchmarks clean
+.PHONY: help install sweep serve test test-long cluster-test ui lint format docs benchmarks clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -48,6 +48,9 @@ test: install  ## run the tests, but for those of clusters, servers and faults
 
 test-long: install  ## run the tests of clusters, servers and faults
 	$(PYTEST) -m "$(LONG)"
+
+cluster-test: install  ## run the tests on several hosts, made of network namespaces
+	$(BIN)/python -m pytest -m cluster tests/cluster
 
 serve: install  ## serve the champion: a page to draw on, and an HTTP service
 	$(BIN)/mnist-search serve
