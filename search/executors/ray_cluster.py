@@ -149,7 +149,8 @@ def connect(execution: Execution, modules: Iterable[str], withheld: Iterable[str
     if ray.is_initialized():
         return Cluster(owned=False)
     address = check_address(execution.address)
-    options: dict[str, Any] = {"runtime_env": {"py_modules": [str(path) for path in module_paths(modules)]}}
+    paths = [str(path) for path in module_paths(modules)]
+    options: dict[str, Any] = {"runtime_env": {"py_modules": paths}} if paths else {}
     if address:
         _init({**options, "address": address}, address)
     else:
