@@ -312,7 +312,7 @@ class RayExecutor:
         if left_out:
             options["label_selector"] = {"ray.io/node-id": f"!in({','.join(sorted(left_out))})"}
         remote: Any = ray.remote(ray_actor.RayActor)
-        actor = remote.options(**options).remote(self._parts, self._images)
+        actor = remote.options(**options).remote(self._parts, self._images, self._execution.gpus_per_trial > 0)
         return _Worker(actor, actor.hello.remote())
 
     def _assign(self) -> None:

@@ -25,9 +25,12 @@ class RayActor:
     Args:
         parts: pickled settings of the worker (:class:`~search.worker.WorkerContext` without its data), and a list
             with the reference of the images, which is fetched here.
+        gpu: False hides all GPUs of the node from this worker.
     """
 
-    def __init__(self, parts: bytes, images: list[Any]) -> None:
+    def __init__(self, parts: bytes, images: list[Any], gpu: bool) -> None:
+        if not gpu:
+            os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
         self._parts, self._images = parts, images
         self._tasks: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._messages: queue.SimpleQueue[Any] = queue.SimpleQueue()

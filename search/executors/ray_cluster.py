@@ -6,6 +6,7 @@ import importlib.util
 import logging
 import os
 import re
+import signal
 import socket
 import threading
 import time
@@ -36,7 +37,7 @@ SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # Ray would end this process a minute after the head is lost, without its records having been closed.
     "RAY_gcs_rpc_server_reconnect_timeout_s": "600",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a warning of Ray; its actors hide GPUs by themselves
 }
 
 
@@ -150,20 +151,22 @@ def connect(execution: Execution, modules: Iterable[str], withheld: Iterable[str
         return Cluster(owned=False)
     address = check_address(execution.address)
     paths = [str(path) for path in module_paths(modules)]
-    options: dict[str, Any] = {"runtime_env": {"py_modules": paths}} if paths else {}
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL, "configure_logging": False}
+    if paths:
+        options["runtime_env"] = {"py_modules": paths}
+    logging.getLogger("ray").setLevel(logging.CRITICAL)
     if address:
-        _init({**options, "address": address}, address)
+        _join(options, address)
     else:
         with _without(withheld):
-            _init(
+            _start_here(
                 {
                     **options,
                     "address": "local",
                     "num_cpus": usable_cores(),
                     "include_dashboard": False,
                     "_node_ip_address": "127.0.0.1",
-                },
-                "",
+                }
             )
     cluster = Cluster(owned=True)
     try:
@@ -241,18 +244,27 @@ def module_paths(modules: Iterable[str]) -> list[Path]:
     return list(found.values())
 
 
-def _init(options: dict[str, Any], address: str) -> None:
-    where = f"address {address}: " if address else "Ray on this machine: "
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
-    # In a thread, since Ray waits long for a head that refuses it, and else takes over SIGTERM from this process.
-    logging.getLogger("ray").setLevel(logging.CRITICAL)
+def _start_here(options: dict[str, Any]) -> None:
+    """Start Ray on this machine. Its processes end with the thread that started them, so it is this one."""
+    terminate = signal.getsignal(signal.SIGTERM)
     try:
-        done = _within(INIT_SECONDS if address else 4 * INIT_SECONDS, lambda: ray.init(**options, **quiet))
+        ray.init(**options)
     except Exception as error:
-        raise WorkerError(f"{where}{_reason(error)}") from error
+        raise WorkerError(f"Ray cannot start on this machine: {_reason(error)}") from error
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, terminate)  # which Ray has taken
+
+
+def _join(options: dict[str, Any], address: str) -> None:
+    """Connect to a cluster, in a thread, since Ray waits long for a head that refuses it."""
+    try:
+        done = _within(INIT_SECONDS, lambda: ray.init(**options, address=address))
+    except Exception as error:
+        raise WorkerError(f"address {address}: {_reason(error)}") from error
     if not done:
         raise WorkerError(
-            f"{where}no answer within {INIT_SECONDS:.0f} s; is its token that of this host, and is it Ray?"
+            f"address {address}: no answer within {INIT_SECONDS:.0f} s; is it Ray, and is its token that of this host?"
         )
 
 

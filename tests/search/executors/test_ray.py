@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -170,3 +172,21 @@ def _actors() -> list[int]:
 
     names = [(process.pid, " ".join(process.cmdline())) for process in psutil.Process().children(recursive=True)]
     return [pid for pid, name in names if "RayActor" in name]
+
+
+def test_without_an_address_ray_is_started_for_the_sweep_and_ends_with_it(small_npz: Path, tmp_path: Path) -> None:
+    """In a process of its own, with nothing on its screen that is Ray's."""
+    (tmp_path / "sweep.toml").write_text(
+        'name = "alone"\nsampler = "random"\ntrials = 2\n[data]\nvalidation = 200\n[training]\nepochs = 1\n'
+        "[space]\nhidden_size = { low = 8, high = 32 }\n"
+    )
+    words = ["sweep", "sweep.toml", "--executor", "ray", "--max-workers", "1", "--data", str(small_npz), "--no-report"]
+    program = f"import sys; from experiments.cli.main import main; sys.argv[1:] = {words!r}; main()"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "[2/2]" in done.stdout
+    shown = (done.stdout + done.stderr).splitlines()
+    assert [line for line in shown if "ray" in line.lower() and "array" not in line.lower()] == []
