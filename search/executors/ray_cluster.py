@@ -29,6 +29,8 @@ INIT_SECONDS = 16.0
 WATCH_SECONDS = 1.0
 SILENT_SECONDS = 20.0
 SHUTDOWN_SECONDS = 10.0
+ATTEMPTS = 5
+ATTEMPTS_VARIABLE = "RAY_gcs_server_port_wait_time_s"
 TOKEN_HELP = (
     "on this host run: ray get-auth-token --generate; copy ~/.ray/auth_token to every host, and on each, before "
     "ray start and here: export RAY_AUTH_MODE=token"
@@ -91,7 +93,9 @@ class Cluster:
         """
         silent = time.monotonic() - self._answered
         if silent > SILENT_SECONDS:
-            raise WorkerError(f"the head of the Ray cluster has not answered for {silent:.0f} s")
+            raise WorkerError(
+                f"the head of the Ray cluster has not answered for {silent:.0f} s; start it again, and resume the sweep"
+            )
         return self._nodes
 
     def refresh(self) -> None:
@@ -259,7 +263,8 @@ def _start_here(options: dict[str, Any]) -> None:
 def _join(options: dict[str, Any], address: str) -> None:
     """Connect to a cluster, in a thread, since Ray waits long for a head that refuses it."""
     try:
-        done = _within(INIT_SECONDS, lambda: ray.init(**options, address=address))
+        with _few_attempts(), _stderr_closed():
+            done = _within(INIT_SECONDS, lambda: ray.init(**options, address=address))
     except Exception as error:
         raise WorkerError(f"address {address}: {_reason(error)}") from error
     if not done:
@@ -271,7 +276,8 @@ def _join(options: dict[str, Any], address: str) -> None:
 def _reason(error: Exception) -> str:
     """Return the cause of a failed connection in one line, with a remedy."""
     text = str(error)
-    if isinstance(error, ray.exceptions.AuthenticationError) or "token" in text.lower() or "Unauthenticated" in text:
+    refused = "InvalidAuthToken" in f"{text} {error.__cause__}" or "Unauthenticated" in text
+    if refused or isinstance(error, ray.exceptions.AuthenticationError) or "token" in text.lower():
         return f"the token is missing or is not that of the cluster; {TOKEN_HELP}"
     if "ersion mismatch" in text or "Version mismatch" in text:
         return f"another version of Ray or Python runs there: {' '.join(text.split())[:300]}"
@@ -298,6 +304,31 @@ def _within(seconds: float, call: Callable[[], Any]) -> bool:
     if errors:
         raise errors[0]
     return not thread.is_alive()
+
+
+@contextmanager
+def _few_attempts() -> Iterator[None]:
+    """Let Ray ask a head at most ``ATTEMPTS`` times within the block, a second apart, instead of 20 times."""
+    is_set = ATTEMPTS_VARIABLE in os.environ
+    os.environ.setdefault(ATTEMPTS_VARIABLE, str(ATTEMPTS))
+    try:
+        yield
+    finally:
+        if not is_set:
+            del os.environ[ATTEMPTS_VARIABLE]
+
+
+@contextmanager
+def _stderr_closed() -> Iterator[None]:
+    """Drop what is written to stderr within the block: Ray's compiled part prints each attempt, whatever its level."""
+    stderr, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nothing)
 
 
 @contextmanager

@@ -15,7 +15,6 @@ from mlflow.entities import Run
 from tests.helpers.ray_cluster import Program, RayCluster
 
 pytestmark = pytest.mark.cluster
-pytest.importorskip("search.executors.ray", reason="needs the executor for Ray")
 
 TRIALS = 10
 # Each takes some seconds, as many as its epochs need.
@@ -123,7 +122,7 @@ def test_a_sweep_whose_head_was_lost_is_completed_by_another(cluster: RayCluster
     sweep.wait_for("[3/10]")
     cluster.kill_head()
     assert sweep.end(90) == 2, sweep.text
-    assert "mnist-search sweep --resume three-hosts" in sweep.text
+    assert "resume the sweep" in sweep.text.splitlines()[-1]
     assert "Traceback" not in sweep.text
     cluster.end_ray(cluster.head)
     cluster.start_head()
@@ -144,8 +143,8 @@ def test_a_node_with_another_version_of_the_project_is_left_out(
     sweep = start(cluster, small_npz, "sweep.toml", "--trials", "4")
     assert sweep.end() == 0, sweep.text
     assert {host(run) for run in runs(cluster)} == {"new"}
-    (line,) = [line for line in sweep.text.splitlines() if "old" in line]
-    assert "mnist-search 0.0.1" in line
+    (line,) = [line for line in sweep.text.splitlines() if line.startswith("old is left out: ")]
+    assert "mnist-search 0.0.1 there" in line
 
 
 def test_a_missing_or_wrong_token_is_one_line(cluster: RayCluster, small_npz: Path) -> None:
@@ -160,6 +159,5 @@ def test_a_missing_or_wrong_token_is_one_line(cluster: RayCluster, small_npz: Pa
         sweep = start(cluster, small_npz, environment=environment, without=without)
         assert sweep.end(60) == 2, sweep.text
         assert time.monotonic() - begun < 20
-        (line,) = [line for line in sweep.text.splitlines() if "token" in line]
+        (line,) = [line for line in sweep.text.splitlines() if "token" in line or "Traceback" in line]
         assert "ray get-auth-token" in line
-        assert "Traceback" not in sweep.text
