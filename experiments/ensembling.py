@@ -134,13 +134,14 @@ def record_ensemble(store: Store, ensemble: Ensemble, source: DataSource) -> Run
         sweep_id = sweep_runs.begin_sweep(store, spec, wanted, data, workers=1, ensemble_of=source_id).run_id
         try:
             name = queries.find_sweep(store, sweep_id).name
-            writer = SweepRecorder(store, sweep_id, name, data)
             trial = _trial_of(spec, ensemble.members)
-            writer.trial_started(trial)
-            recorded = writer.trial_ended(trial, result)
+            with SweepRecorder(store, sweep_id, name, data) as recorder:
+                recorder.trial_started(trial)
+                recorder.trial_ended(trial, result)
+                (recorded,) = recorder.finish()
             (run,) = queries.read_runs(store, queries.find_sweep(store, sweep_id))
-            if recorded.error:
-                raise StoreError(f"ensemble {name}: its model could not be recorded: {recorded.error}")
+            if recorded.result.error:
+                raise StoreError(f"ensemble {name}: its model could not be recorded: {recorded.result.error}")
             sweep_runs.end_sweep(store, sweep_id, EndReason.DONE, run)
         except BaseException:
             with suppress(StoreError):  # the first error is the cause

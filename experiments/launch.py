@@ -20,7 +20,7 @@ from experiments.tracking.credentials import credential_variables
 from experiments.tracking.datasets import DataRecord, describe_data, locate
 from experiments.tracking.lease import HeldLease, Lease, claim, free_generation
 from experiments.tracking.recorder import SweepRecorder
-from experiments.tracking.records import SweepRecord, Tag
+from experiments.tracking.records import TRACKING_SECONDS, TRACKING_WAIT_SECONDS, SweepRecord, Tag
 from experiments.tracking.store import Store, check_server, open_store, tracking_uri
 from mnist_core.data.sources import DataSource
 from mnist_core.errors import SpecError, StoreError
@@ -267,10 +267,10 @@ class SweepSession:
         self._is_running = True
         sweep, options = self._sweep(), self._options
         options.on_message(f"sweep {sweep.name}, run {sweep.run_id}")
-        self._recorder = SweepRecorder(self._store, sweep.run_id, sweep.name, self._data, self._lease)
         searcher = make_searcher(self._spec, self._resume_state)
-        loop = Sweep(self._spec, searcher, self._executor, self._recorder, options.observers, self._resume_state)
-        self._ending = loop.run(lambda: self._is_asked_to_stop() or self._lease.is_lost, options.timeout)
+        with SweepRecorder(self._store, sweep.run_id, sweep.name, self._data, self._lease) as self._recorder:
+            loop = Sweep(self._spec, searcher, self._executor, self._recorder, options.observers, self._resume_state)
+            self._ending = loop.run(lambda: self._is_asked_to_stop() or self._lease.is_lost, options.timeout)
 
     def close(self) -> None:
         """Stop the workers, close the sweep's runs, give back the lease.
@@ -286,7 +286,8 @@ class SweepSession:
         runs = queries.read_sweep_runs(self._store, sweep)
         sweep_runs.close_orphans(self._store, runs.all, self._lease.generation)
         best = selection.best_run(runs.attempts, self._spec.objective)
-        sweep_runs.end_sweep(self._store, sweep.run_id, self._ending, best, self._tracking_seconds)
+        seconds = {TRACKING_SECONDS: self._tracking_seconds, TRACKING_WAIT_SECONDS: self._tracking_wait_seconds}
+        sweep_runs.end_sweep(self._store, sweep.run_id, self._ending, best, seconds)
         self._lease.release()
 
     def report(self) -> None:
@@ -312,7 +313,8 @@ class SweepSession:
         assert self._ending is not None
         sweep = self._sweep()
         runs, exit_code = queries.read_runs(self._store, sweep), self._stop.exit_code
-        return SweepResult(self._store.uri, sweep, self._spec, self._ending, runs, exit_code, self._tracking_seconds)
+        seconds = self._tracking_seconds, self._tracking_wait_seconds
+        return SweepResult(self._store.uri, sweep, self._spec, self._ending, runs, exit_code, *seconds)
 
     def _hold(self, store: Store, lease: Lease) -> None:
         self._store = store
@@ -323,7 +325,11 @@ class SweepSession:
 
     @property
     def _tracking_seconds(self) -> float:
-        return self._recorder.seconds if self._recorder else 0.0
+        return self._recorder.writing_seconds if self._recorder else 0.0
+
+    @property
+    def _tracking_wait_seconds(self) -> float:
+        return self._recorder.waiting_seconds if self._recorder else 0.0
 
     def _is_asked_to_stop(self) -> bool:
         return self._stop() or self._options.stop()

@@ -30,7 +30,8 @@ class SweepResult(Displayed):
         ending: reason for the end of this call.
         runs: all attempts at all trials, those of earlier calls included.
         exit_code: 128 plus the number of the signal that ended it, by the convention of shells; else 0.
-        tracking_seconds: wall time that this call spent on recording.
+        tracking_seconds: wall time that this call spent on recording, most of it while trials went on.
+        tracking_wait_seconds: the part of its wall time for which this call waited for that.
     """
 
     tracking_uri: str
@@ -40,6 +41,7 @@ class SweepResult(Displayed):
     runs: Sequence[RunRecord]
     exit_code: int
     tracking_seconds: float
+    tracking_wait_seconds: float = 0.0
 
     def __repr__(self) -> str:
         best = f"{self.best.name} {self.best.value(self.spec.objective):.4f}" if self.best else "none"

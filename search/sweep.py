@@ -1,4 +1,4 @@
-"""The loop of a sweep: ask → submit → report → tell → notify."""
+"""The loop of a sweep: ask → submit → report → tell → record → notify."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Protocol
 from mnist_core.errors import SpecError
 from mnist_core.metrics import EpochMetrics
 from search.engines import CustomEngine
-from search.executors.base import Ended, Executor, LossKind, Lost, WorkerStatus
+from search.executors.base import Ended, Executor, Finished, InProcessExecutor, LossKind, Lost, WorkerStatus
 from search.resume import NOTHING_DONE, ResumeState
 from search.searchers.base import NoSuggestion, Searcher
 from search.space import Point, PointKey, key_of
@@ -22,6 +22,8 @@ from search.trial import Trial, TrialResult, TrialState
 MAX_ATTEMPTS = 3
 MAX_LOST_NODES = 20
 POLL_SECONDS = 0.2
+# After an interruption, for writing what was finished before it.
+FINISH_SECONDS = 60.0
 
 
 class EndReason(Enum):
@@ -35,7 +37,10 @@ class EndReason(Enum):
 
 
 class Recorder(Protocol):
-    """Records the events of a sweep. An exception that it raises ends the sweep."""
+    """Records the events of a sweep, in their order.
+
+    It may return before an event is recorded, and raise the error of an earlier one. An exception ends the sweep.
+    """
 
     def trial_started(self, trial: Trial) -> None:
         """An attempt at a trial was submitted."""
@@ -46,15 +51,27 @@ class Recorder(Protocol):
     def trial_lost(self, trial: Trial, cause: str) -> None:
         """An attempt ended without a result."""
 
-    def trial_ended(self, trial: Trial, result: TrialResult) -> TrialResult:
-        """A trial has its result. Return the recorded one.
+    def trial_ended(self, trial: Trial, result: TrialResult) -> None:
+        """A trial has its result; :meth:`recorded` returns it once it is recorded."""
 
-        They differ where the model could not be stored, which makes the trial FAILED.
+    def recorded(self, timeout: float = 0.0) -> Sequence[Finished]:
+        """Return the ends of trials that have been recorded since the last call, each with the recorded result.
+
+        It differs from the worker's where the model could not be stored, which makes the trial FAILED.
+
+        Args:
+            timeout: seconds to wait for the first.
+        """
+
+    def finish(self, timeout: float) -> Sequence[Finished]:
+        """Record everything that is not recorded yet; return what :meth:`recorded` would.
+
+        Raises an exception where that takes more than so many seconds.
         """
 
 
 class Observer(Protocol):
-    """Is told of the events of a sweep, after they have been recorded."""
+    """Is told of the events of a sweep, after the recorder; of the end of a trial once that is recorded."""
 
     def sweep_started(self, spec: SweepSpec, history: ResumeState) -> None:
         """The loop begins; ``history`` holds the trials of earlier calls."""
@@ -69,7 +86,7 @@ class Observer(Protocol):
         """An attempt ended without a result."""
 
     def trial_ended(self, trial: Trial, result: TrialResult) -> None:
-        """A trial has its result."""
+        """A trial has its result, as it is recorded."""
 
     def workers_changed(self, workers: Sequence[WorkerStatus]) -> None:
         """Workers joined or left: the number of those of some host is another one. An observer may lack this."""
@@ -78,11 +95,15 @@ class Observer(Protocol):
 class Sweep:
     """One sweep, from its history to its end.
 
+    The searcher is told a result as soon as the worker has returned it, so that no point depends on the speed of the
+    recorder, and no worker waits for it. It is told what was measured, also where the model cannot be stored
+    afterwards; the record and the observers then have a FAILED trial.
+
     Args:
         spec: the space, the objectives and the number of trials.
         searcher: chooses points; it has been told the history.
         executor: runs trials; it is closed when the sweep ends, however it ends.
-        recorder: records each event, before anything else is told of it.
+        recorder: records each event. The sweep has not ended before everything is recorded.
         observers: told of each event.
         history: the trials of earlier calls.
     """
@@ -110,6 +131,7 @@ class Sweep:
         self._lost_attempts: Counter[int] = Counter()
         self._lost_nodes: Counter[int] = Counter()
         self._epochs: list[tuple[Trial, int, EpochMetrics]] = []
+        self._unrecorded = 0
         self._no_suggestion = False
         self._hosts: Counter[str] = Counter()
 
@@ -128,20 +150,17 @@ class Sweep:
             while not stop():
                 self._watch_workers()
                 out_of_time = deadline is not None and time.monotonic() >= deadline
-                if not out_of_time:
+                if not out_of_time and not self._must_wait_for_records():
                     self._fill()
-                if not self._running:
+                if self._running:
+                    self._poll(stop, deadline)
+                elif not self._unrecorded:
                     return self._ending(out_of_time)
-                ended = self._executor.poll(self._decide, POLL_SECONDS)
-                self._deliver_epochs()
-                # A signal that stops the sweep may end its workers too: their trials are interrupted, not lost.
-                stopping = stop()
-                for end in ended:
-                    if not (stopping and isinstance(end, Lost)):
-                        self._settle(end, retry=deadline is None or time.monotonic() < deadline)
+                self._deliver_records(self._recorder.recorded(0.0 if self._running else POLL_SECONDS))
             self._executor.close()
             for _, trial in self._running.values():
                 self._lose(trial, "the sweep was interrupted")
+            self._deliver_records(self._recorder.finish(FINISH_SECONDS))
             return EndReason.INTERRUPTED
         finally:
             self._executor.close()
@@ -155,6 +174,19 @@ class Sweep:
             for observer in self._observers:
                 if changed := getattr(observer, "workers_changed", None):
                     changed(workers)
+
+    def _must_wait_for_records(self) -> bool:
+        """True while the next trial would keep this thread from what is recorded of the last one, and from a stop."""
+        return self._unrecorded > 0 and isinstance(self._executor, InProcessExecutor)
+
+    def _poll(self, stop: Callable[[], bool], deadline: float | None) -> None:
+        ended = self._executor.poll(self._decide, POLL_SECONDS)
+        self._deliver_epochs()
+        # A signal that stops the sweep may end its workers too: their trials are interrupted, not lost.
+        stopping = stop()
+        for end in ended:
+            if not (stopping and isinstance(end, Lost)):
+                self._settle(end, retry=deadline is None or time.monotonic() < deadline)
 
     def _ending(self, out_of_time: bool) -> EndReason:
         if not self._missing():
@@ -238,10 +270,15 @@ class Sweep:
             observer.trial_lost(trial, cause)
 
     def _finish(self, trial: Trial, result: TrialResult) -> None:
-        result = self._recorder.trial_ended(trial, result)
+        self._recorder.trial_ended(trial, result)
         suggestion, _ = self._running.pop(trial.number)
         self._finished += 1
+        self._unrecorded += 1
         self._no_suggestion = False
         self._searcher.tell(suggestion, result.outcome(self._spec.objectives))
-        for observer in self._observers:
-            observer.trial_ended(trial, result)
+
+    def _deliver_records(self, recorded: Sequence[Finished]) -> None:
+        self._unrecorded -= len(recorded)
+        for end in recorded:
+            for observer in self._observers:
+                observer.trial_ended(end.trial, end.result)

@@ -20,8 +20,8 @@ import typer.main
 from experiments import run_sweep
 from experiments.cli.main import app
 from experiments.sweep_files import SHIPPED
-from experiments.tracking.recorder import trial_metrics
 from experiments.tracking.records import Tag
+from experiments.tracking.trial_runs import trial_metrics
 from mnist_core.hyperparameters import Augmentation, EarlyStopping, Hyperparameters, TrainingConfig
 from search.spec import DataSpec, SweepSpec
 from search.spec_file import parse_spec

@@ -1,228 +1,256 @@
-"""The only writer of trials to MLflow: a child run for each attempt, with one logged model.
+"""The only writer of trials to MLflow: a bounded queue, and one thread that writes what is in it.
 
-It uses the client alone: no active run, no autologging, nothing inferred. Metrics of the saved weights are logged
-once, under their own names; curves by step, while the trial runs.
+The loop of a sweep hands each event over and goes on, so no worker waits for MLflow while the queue has room. One
+thread writes to the store, in the order of the events; models are uploaded in threads beside it, and the run of a trial
+is closed once its model is there. After an error nothing more is written.
 """
 
 from __future__ import annotations
 
-import json
-import shutil
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, replace
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from functools import partial
+from types import TracebackType
 from typing import TYPE_CHECKING
 
-from experiments.tracking import provenance
 from experiments.tracking.datasets import DataRecord
 from experiments.tracking.lease import HeldLease
-from experiments.tracking.records import TRACEBACK_FILE, RunKind, Tag
 from experiments.tracking.store import Store
-from experiments.tracking.sweep_runs import metric_points, set_tags
-from mnist_core.errors import StoreError
+from experiments.tracking.sweep_runs import metric_points
+from experiments.tracking.trial_runs import TrialRuns
+from experiments.tracking.uploads import UploadThreads
+from mnist_core.errors import StoreError, SweepInUseError
 from mnist_core.metrics import EpochMetrics
-from search.trial import SavedModel, Trial, TrialResult, TrialState
-from search.worker_info import WorkerInfo, versions_here
+from search.executors.base import Finished
+from search.trial import Trial, TrialResult
 
 if TYPE_CHECKING:
-    from mlflow.entities import Metric
+    from mlflow.entities import LoggedModel
 
-FLUSH_SECONDS = 1.0
-MAX_TAG_LENGTH = 4000
-
-_RUN_STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.PRUNED: "FINISHED", TrialState.FAILED: "FAILED"}
+MAX_QUEUED = 4096
+"""Events that wait to be written, at most; the loop waits where there are so many."""
+MAX_UNRECORDED = 256
+"""Trials that ended and are not yet recorded, at most: their models lie on this machine's disk."""
+FINISH_SECONDS = 60.0
+"""Seconds for which what is left is written after an error that is not the store's."""
+STOP_SECONDS = 5.0
+# Waits are cut into slices, since a wait in Python does not end with a signal on every system.
+_SLICE_SECONDS = 0.5
 
 
 class SweepRecorder:
     """Writer of the child runs of one sweep; a :class:`search.sweep.Recorder`.
+
+    It is a context manager: everything is written when its block has ended. Where an error of the store, a second
+    signal or another driver ends the block, or what is left cannot be written within ``FINISH_SECONDS`` after another
+    error, the rest is dropped; resuming closes the runs that stay open.
+
+    Its methods are called from one thread. Each may raise the error of an earlier event.
 
     Args:
         store: open for writing.
         sweep_id: run id of the parent.
         sweep_name: its name.
         data: the sweep's data set.
-        lease: verified before each run is opened or closed and before curves are written, once a second; None for
-            an ensemble, which cannot be resumed.
+        lease: verified before each run is opened or closed and before curves are written; None for an ensemble, which
+            cannot be resumed.
     """
 
     def __init__(
         self, store: Store, sweep_id: str, sweep_name: str, data: DataRecord, lease: HeldLease | None = None
     ) -> None:
         self._store = store
-        self._client = store.client
-        self._sweep_id = sweep_id
-        self._sweep_name = sweep_name
-        self._data = data
-        self._lease = lease
-        self._runs: dict[int, str] = {}
-        self._unwritten: dict[str, list[Metric]] = {}
-        self._flushed = time.monotonic()
-        self.seconds = 0.0
-        """Wall time spent on recording."""
+        self._runs = TrialRuns(store, sweep_id, sweep_name, data, lease)
+        self._uploads = UploadThreads()
+        # A daemon: a store that does not answer keeps no process from ending.
+        self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
+        # It guards all that follows.
+        self._changed = threading.Condition()
+        self._queue: deque[Callable[[], None]] = deque()
+        self._uploaded: deque[Callable[[], None]] = deque()
+        self._recorded: list[Finished] = []
+        self._unrecorded = 0
+        self._is_writing = False
+        self._is_stopped = False
+        self._error: BaseException | None = None
+        self.writing_seconds = 0.0
+        """Wall time that the thread spent on writing; uploads of models beside it do not count."""
+        self.waiting_seconds = 0.0
+        """Wall time for which the caller waited for the thread."""
+
+    def __enter__(self) -> SweepRecorder:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                self._finish(None)
+            elif isinstance(error, Exception) and not isinstance(error, StoreError | SweepInUseError):
+                with suppress(StoreError, SweepInUseError):  # the first error is the cause
+                    self._finish(FINISH_SECONDS)
+        finally:
+            self._stop()
+            self._thread.join(STOP_SECONDS)
 
     def trial_started(self, trial: Trial) -> None:
-        """Create a child run with its parameters and data set."""
-        from mlflow.entities import Param
-
-        tags = {
-            "mlflow.parentRunId": self._sweep_id,
-            "mlflow.user": provenance.user(),
-            Tag.KIND: RunKind.TRIAL,
-            Tag.SWEEP: self._sweep_name,
-            Tag.TRIAL_UID: f"{self._sweep_id}/{trial.number}/{trial.attempt}",
-            Tag.TRIAL_NUMBER: str(trial.number),
-            Tag.ATTEMPT: str(trial.attempt),
-            # In the write that creates the run: if the process dies right after it, the run can still be read.
-            Tag.POINT: json.dumps(dict(trial.point)),
-            Tag.STATE: TrialState.RUNNING.value,
-            **self._data.tags(),
-        }
-        if self._lease:
-            tags[Tag.LEASE] = str(self._lease.generation)
-        with self._writing(f"recording {trial.name}"):
-            self._verify()
-            run = self._client.create_run(self._store.experiment_id, tags=tags, run_name=trial.name)
-            self._runs[trial.number] = run.info.run_id
-            params = [Param(name, str(value)) for name, value in trial_params(trial).items()]
-            self._client.log_batch(run.info.run_id, params=params)
-            self._client.log_inputs(run.info.run_id, datasets=[self._data.as_input()])
+        """Have a child run created, with its parameters and data set."""
+        self._hand_over(partial(self._runs.open, trial, _now()))
 
     def epoch_ended(self, trial: Trial, epoch: int, metrics: EpochMetrics) -> None:
-        """Record an epoch; written about once a second, in one batch for each run."""
-        with self._writing(f"recording {trial.name}"):
-            batch = self._unwritten.setdefault(self._runs[trial.number], [])
-            recorded = {name: value for name, value in asdict(metrics).items() if value is not None}
-            batch += metric_points(recorded, step=epoch)
-            if time.monotonic() - self._flushed >= FLUSH_SECONDS:
-                self._flush()
+        """Have an epoch written: within about a second, or with the end of the trial where many are running."""
+        recorded = {name: value for name, value in asdict(metrics).items() if value is not None}
+        self._hand_over(partial(self._runs.add_points, trial, metric_points(recorded, step=epoch)))
 
     def trial_lost(self, trial: Trial, cause: str) -> None:
-        """Close the run of a lost attempt."""
-        run_id = self._runs.pop(trial.number)
-        with self._writing(f"recording {trial.name}"):
-            self._flush()
-            set_tags(self._store, run_id, {Tag.STATE: TrialState.KILLED.value, Tag.ERROR: cause[:MAX_TAG_LENGTH]})
-            self._client.set_terminated(run_id, "KILLED")
+        """Have the run of a lost attempt closed."""
+        self._hand_over(partial(self._runs.lose, trial, cause, _now()))
 
-    def trial_ended(self, trial: Trial, result: TrialResult) -> TrialResult:
-        """Upload the model, log the metrics of its weights, close the run.
+    def trial_ended(self, trial: Trial, result: TrialResult) -> None:
+        """Have the model uploaded, the metrics of its weights logged and the run closed."""
+        self._hand_over(partial(self._end, trial, result, _now()), ended=1)
 
-        A model that cannot be uploaded makes the trial FAILED: no complete run is without its model.
+    def recorded(self, timeout: float = 0.0) -> Sequence[Finished]:
+        """Return the trials whose ends have been recorded since the last call, with the recorded results.
+
+        A result differs from the worker's where the model could not be uploaded: the trial is FAILED.
+
+        Args:
+            timeout: seconds to wait for the first.
         """
-        run_id = self._runs.pop(trial.number)
-        with self._writing(f"recording {trial.name}"):
-            self._flush()
-            tags: dict[str, str] = {}
-            if result.model:
-                try:
-                    tags = self._upload_model(run_id, trial, result, result.model)
-                except StoreError as error:
-                    result = replace(result, state=TrialState.FAILED, best_epoch=None, model=None, error=str(error))
-                self._verify()  # once more: an upload may have taken minutes
-            self._client.log_batch(
-                run_id, metrics=metric_points(trial_metrics(result), model_id=tags.get(Tag.MODEL_ID))
-            )
-            tags |= {Tag.STATE: result.state.value, **_place_tags(result.worker)}
-            if result.stop_reason:
-                tags[Tag.STOP_REASON] = result.stop_reason.value
-            if result.error:
-                tags[Tag.ERROR] = result.error[:MAX_TAG_LENGTH]
-                self._client.log_text(run_id, result.traceback or result.error, TRACEBACK_FILE)
-            set_tags(self._store, run_id, tags)
-            self._client.set_terminated(run_id, _RUN_STATUS[result.state])
-        return result
+        with self._changed:
+            if timeout:
+                self._wait(lambda: bool(self._recorded), timeout)
+            self._raise_error()
+            recorded, self._recorded = self._recorded, []
+            return recorded
 
-    def _upload_model(self, run_id: str, trial: Trial, result: TrialResult, saved: SavedModel) -> dict[str, str]:
-        from mlflow.entities import LoggedModelOutput
-        from mlflow.models import Model
+    def finish(self, timeout: float | None = None) -> Sequence[Finished]:
+        """Wait until all that was handed over is written; return what :meth:`recorded` would.
 
-        tags: dict[str, str] = {
-            Tag.SWEEP: self._sweep_name,
-            Tag.SWEEP_RUN_ID: self._sweep_id,
-            Tag.MODEL_SHA256: saved.sha256,
-            Tag.MODEL_BYTES: str(saved.size),
-        }
-        params = {name: str(value) for name, value in trial_params(trial).items()}
-        model = self._client.create_logged_model(
-            self._store.experiment_id, name=trial.name, source_run_id=run_id, params=params, tags=tags
-        )
+        Raises:
+            StoreError: it is not written within the timeout, in seconds. Nothing more is written then.
+        """
+        self._finish(timeout)
+        return self.recorded()
+
+    def _finish(self, timeout: float | None) -> None:
+        with self._changed:
+            if not self._wait(self._is_idle, timeout):
+                left = self._unrecorded
+                self._stop()
+                raise StoreError(
+                    f"{self._store.shown}: not all was written within {timeout:.0f} s; {left} of the trials that ended "
+                    "are not recorded, and resuming tries them again"
+                )
+            self._raise_error()
+
+    def _is_idle(self) -> bool:
+        return not (self._queue or self._uploaded or self._unrecorded or self._is_writing)
+
+    def _hand_over(self, step: Callable[[], None], ended: int = 0) -> None:
+        def has_room() -> bool:
+            return len(self._queue) < MAX_QUEUED and self._unrecorded + ended <= MAX_UNRECORDED
+
+        with self._changed:
+            self._wait(has_room)
+            self._raise_error()
+            if self._is_stopped or not self._thread.is_alive():
+                raise RuntimeError("a recorder records within its with block only")
+            self._queue.append(step)
+            self._unrecorded += ended
+            self._changed.notify_all()
+
+    def _wait(self, is_done: Callable[[], bool], timeout: float | None = None) -> bool:
+        """Wait until something is done, or there is an error; False after the timeout. The lock is held."""
+        started = now = time.monotonic()
+        deadline = None if timeout is None else started + timeout
+        while not (is_done() or self._error or self._is_stopped):
+            if deadline is not None and now >= deadline:
+                break
+            self._changed.wait(_SLICE_SECONDS if deadline is None else min(_SLICE_SECONDS, deadline - now))
+            now = time.monotonic()
+        self.waiting_seconds += now - started
+        return is_done() or self._error is not None
+
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _stop(self, error: BaseException | None = None) -> None:
+        """Drop what is not written."""
+        with self._changed:
+            self._error = self._error or error
+            self._is_stopped = True
+            self._queue.clear()
+            self._uploads.close()
+            self._changed.notify_all()
+
+    def _work(self) -> None:
         try:
-            with self._store.errors(f"uploading the model of {trial.name}"):
-                # The worker knows the ids of neither run nor model: they are added to its MLmodel here.
-                description = Model.load(str(saved.folder / "MLmodel"))
-                description.run_id, description.artifact_path = run_id, model.artifact_location
-                description.model_id = description.model_uuid = model.model_id
-                description.save(str(saved.folder / "MLmodel"))
-                self._client.log_model_artifacts(model.model_id, str(saved.folder))
-        except StoreError:
-            self._client.finalize_logged_model(model.model_id, "FAILED")
-            raise
-        finally:
-            shutil.rmtree(saved.folder, ignore_errors=True)
-        self._client.finalize_logged_model(model.model_id, "READY")
-        self._client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=result.best_epoch or 0)])
-        return {
-            Tag.MODEL_ID: model.model_id,
-            Tag.MODEL_SHA256: saved.sha256,
-            Tag.MODEL_BYTES: str(saved.size),
-        }
+            while (step := self._next_step()) is not None:
+                started = time.monotonic()
+                step()
+                self.writing_seconds += time.monotonic() - started
+        except BaseException as error:  # raised to the caller at its next step
+            self._stop(error)
 
-    def _verify(self) -> None:
-        if self._lease:
-            self._lease.verify()
+    def _next_step(self) -> Callable[[], None] | None:
+        """Wait for what is to be written next; None once the recorder is stopped."""
+        with self._changed:
+            self._is_writing = False
+            self._changed.notify_all()
+            while not self._is_stopped:
+                seconds = self._runs.seconds_to_flush()
+                if seconds == 0 or self._uploaded or self._queue:
+                    self._is_writing = True
+                    return self._runs.flush if seconds == 0 else (self._uploaded or self._queue).popleft()
+                self._changed.wait(seconds)
+            return None
 
-    def _flush(self) -> None:
-        self._verify()
-        unwritten, self._unwritten = self._unwritten, {}
-        for run_id, metrics in unwritten.items():
-            self._client.log_batch(run_id, metrics=metrics)
-        self._flushed = time.monotonic()
+    def _end(self, trial: Trial, result: TrialResult, at: int) -> None:
+        if result.model is None:
+            self._close(trial, result, at)
+        else:
+            model = self._runs.create_model(trial, result.model)
+            self._uploads.submit(partial(self._upload, trial, result, at, model))
 
-    @contextmanager
-    def _writing(self, doing: str) -> Iterator[None]:
-        started = time.perf_counter()
+    def _upload(self, trial: Trial, result: TrialResult, at: int, model: LoggedModel) -> None:
+        """Upload a model, in a thread for that; the run is closed by the thread that writes."""
+        if self._is_stopped or result.model is None:
+            return
+        failure: StoreError | None = None
         try:
-            with self._store.errors(doing):
-                yield
-        finally:
-            self.seconds += time.perf_counter() - started
+            self._runs.upload_model(trial, result.model, model)
+        except StoreError as error:
+            failure = error
+        except BaseException as error:
+            self._stop(error)
+            return
+        with self._changed:
+            self._uploaded.append(partial(self._close, trial, result, at, model, failure))
+            self._changed.notify_all()
+
+    def _close(
+        self,
+        trial: Trial,
+        result: TrialResult,
+        at: int,
+        model: LoggedModel | None = None,
+        failure: StoreError | None = None,
+    ) -> None:
+        recorded = Finished(trial, self._runs.close(trial, result, at, model, failure))
+        with self._changed:
+            self._recorded.append(recorded)
+            self._unrecorded -= 1
 
 
-def _place_tags(worker: WorkerInfo | None) -> dict[str, str]:
-    """Tags of the place in which a trial ran, with the versions in which it differs from this process."""
-    if worker is None:
-        return {}
-    here = dict(versions_here())
-    tags: dict[str, str] = {Tag.HOST: worker.host, Tag.DEVICE: worker.device}
-    if worker.threads is not None:
-        tags[Tag.THREADS] = str(worker.threads)
-    return tags | {f"version.{name}": value for name, value in worker.versions if here.get(name) != value}
-
-
-def trial_params(trial: Trial) -> dict[str, object]:
-    """The flat parameters of a trial, by the names of the model factory and the trainer; the same for each engine.
-
-    Parameters that the trial's architecture does not have are left out: tables of runs show an empty cell.
-    """
-    return {**trial.hyperparameters.active_values(), **trial.training.flat(), "seed": trial.seed}
-
-
-def trial_metrics(result: TrialResult) -> dict[str, float]:
-    """The metrics that are logged once of a finished trial: those of the saved weights, and seconds."""
-    metrics: dict[str, float] = {
-        "epochs_run": len(result.history),
-        "seconds": result.training_seconds + result.saving_seconds,
-        "training_seconds": result.training_seconds,
-        "saving_seconds": result.saving_seconds,
-    }
-    if result.best and result.model and result.best_epoch:
-        metrics |= {
-            "best_epoch": result.best_epoch,
-            "best_val_accuracy": result.best.val_accuracy,
-            "best_val_loss": result.best.val_loss,
-            "weights": result.model.weights,
-        }
-        if result.best.val_crossentropy is not None:
-            metrics["best_val_crossentropy"] = result.best.val_crossentropy
-    return metrics
+def _now() -> int:
+    """Milliseconds since 1970."""
+    return int(time.time() * 1000)

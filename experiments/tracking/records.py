@@ -73,8 +73,9 @@ REGISTERED_MODEL = "mnist-classifier"
 FLOOR = 0.9
 SPEC_FILE = "sweep.toml"
 TRACEBACK_FILE = "traceback.txt"
-# A metric of the parent run.
+# Metrics of the parent run.
 TRACKING_SECONDS = "tracking_seconds"
+TRACKING_WAIT_SECONDS = "tracking_wait_seconds"
 
 
 class SweepState(Enum):

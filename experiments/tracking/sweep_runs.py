@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -12,7 +13,7 @@ from experiments.tracking import provenance
 from experiments.tracking.datasets import DataRecord
 from experiments.tracking.lease import FIRST_GENERATION, HeldLease, Lease, claim, release
 from experiments.tracking.queries import search_runs
-from experiments.tracking.records import SPEC_FILE, TRACKING_SECONDS, RunKind, RunRecord, SweepState, Tag
+from experiments.tracking.records import SPEC_FILE, RunKind, RunRecord, SweepState, Tag
 from experiments.tracking.store import Store
 from experiments.tracking.sweep_names import free_name, settle_name
 from mnist_core.errors import StoreError, SweepInUseError
@@ -161,7 +162,11 @@ def reopen_sweep(store: Store, lease: HeldLease, spec: SweepSpec, workers: int) 
 
 
 def end_sweep(
-    store: Store, run_id: str, ending: EndReason | None, best: RunRecord | None, tracking_seconds: float = 0.0
+    store: Store,
+    run_id: str,
+    ending: EndReason | None,
+    best: RunRecord | None,
+    seconds: Mapping[str, float] = MappingProxyType({}),
 ) -> None:
     """Close the parent run.
 
@@ -170,15 +175,16 @@ def end_sweep(
         run_id: of the parent run.
         ending: None where an error ended the sweep.
         best: the best run so far.
-        tracking_seconds: wall time of recording; added to that of earlier calls.
+        seconds: metrics of this call, by name; added to those of earlier calls.
     """
     state = _SWEEP_STATE[ending] if ending else SweepState.FAILED
     tags: dict[str, str] = {Tag.ENDING: ending.value if ending else "error"}
     if best:
         tags |= {Tag.BEST_RUN_ID: best.run_id, Tag.BEST_RUN: best.name}
     with store.errors("ending the sweep"):
-        earlier = store.client.get_run(run_id).data.metrics.get(TRACKING_SECONDS, 0.0)
-        store.client.log_batch(run_id, metrics=metric_points({TRACKING_SECONDS: earlier + tracking_seconds}))
+        earlier = store.client.get_run(run_id).data.metrics
+        totals = {name: earlier.get(name, 0.0) + value for name, value in seconds.items()}
+        store.client.log_batch(run_id, metrics=metric_points(totals))
         set_tags(store, run_id, tags)
         store.client.set_terminated(run_id, state.value)
 
@@ -193,18 +199,21 @@ def _launch_tags(spec: SweepSpec, workers: int) -> dict[str, str]:
     }
 
 
-def metric_points(values: Mapping[str, float], step: int = 0, model_id: str | None = None) -> list[Metric]:
-    """Values as metrics of MLflow, logged now.
+def metric_points(
+    values: Mapping[str, float], step: int = 0, model_id: str | None = None, at: int | None = None
+) -> list[Metric]:
+    """Values as metrics of MLflow.
 
     Args:
         values: by the metrics' names.
         step: the 1-based epoch; 0 for metrics of no epoch.
         model_id: of the logged model that they are of.
+        at: their time, in milliseconds since 1970; None for now.
     """
     from mlflow.entities import Metric
 
-    now = int(time.time() * 1000)
-    return [Metric(name, float(value), now, step, model_id=model_id) for name, value in values.items()]
+    at = int(time.time() * 1000) if at is None else at
+    return [Metric(name, float(value), at, step, model_id=model_id) for name, value in values.items()]
 
 
 def set_tags(store: Store, run_id: str, tags: Mapping[str, str]) -> None:

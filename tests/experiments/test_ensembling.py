@@ -32,6 +32,7 @@ from experiments.tracking.queries import find_run, read_sweeps
 from experiments.tracking.recorder import SweepRecorder
 from experiments.tracking.records import RunRecord, SweepState, Tag
 from experiments.tracking.store import Store
+from experiments.tracking.trial_runs import TrialRuns
 from mnist_core.data.images import LabelledImages
 from mnist_core.data.sources import DataSource, Origin
 from mnist_core.errors import NotFoundError, SpecError, StoreError
@@ -163,7 +164,7 @@ def test_an_ensemble_whose_model_cannot_be_uploaded_is_an_error(
         raise StoreError("the disk is full")
 
     store = copy_store(folder_of(both), tmp_path / "copied")
-    monkeypatch.setattr(SweepRecorder, "_upload_model", fails)
+    monkeypatch.setattr(TrialRuns, "upload_model", fails)
     with pytest.raises(StoreError, match="could not be recorded: the disk is full"):
         record_ensemble(store, combined, source)
     newest = max(read_sweeps(store), key=lambda sweep: sweep.started)

@@ -158,6 +158,7 @@ class Journal:
     ) -> None:
         self._who = who
         self._standing = standing
+        self._recorded: list[Finished] = []
         self.entries = entries
 
     def sweep_started(self, spec: SweepSpec, history: ResumeState) -> None:
@@ -175,7 +176,14 @@ class Journal:
     def trial_lost(self, trial: Trial, cause: str) -> None:
         self.entries.append((self._who, "lost", trial.number, cause))
 
-    def trial_ended(self, trial: Trial, result: TrialResult) -> TrialResult:
+    def trial_ended(self, trial: Trial, result: TrialResult) -> None:
         result = self._standing(trial, result)
         self.entries.append((self._who, "ended", trial.number, result.state))
-        return result
+        self._recorded.append(Finished(trial, result))
+
+    def recorded(self, timeout: float = 0.0) -> Sequence[Finished]:
+        recorded, self._recorded = self._recorded, []
+        return recorded
+
+    def finish(self, timeout: float) -> Sequence[Finished]:
+        return self.recorded()

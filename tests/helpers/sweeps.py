@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,11 +17,11 @@ from experiments.tracking.records import RunRecord
 from experiments.tracking.store import open_store, tracking_uri
 from mnist_core.errors import DataError
 from mnist_core.metrics import EpochMetrics, StopReason
-from search.executors.base import Decide, Ended, Finished, WorkerStatus
+from search.executors.base import Decide, Ended, Finished, InProcessExecutor
 from search.resume import ResumeState
 from search.spec import SweepSpec
 from search.trial import Trial, TrialResult, TrialState
-from search.worker import WorkerContext, WorkerRuntime, run_trial
+from search.worker import run_trial
 
 Run = Callable[..., tuple[int, str, str]]
 """Runs mnist-search with the given words and returns its exit code, output and errors."""
@@ -56,23 +56,13 @@ _kept = tempfile.TemporaryDirectory(prefix="mnist-search-tests-")
 _results: dict[str, TrialResult] = {}
 
 
-class TrainedOnce:
+class TrainedOnce(InProcessExecutor):
     """Runs each trial within ``poll``, and trains each configuration once in the life of this process.
 
     Training is deterministic and takes most of the time of a small sweep. A trial that an earlier sweep completed on
     the same data is not trained again: its epochs are reported to ``decide`` and its model's files are copied. Where
     ``decide`` stops it, or models are saved in another way than usual, it is trained.
     """
-
-    capacity = 1
-    workers: Sequence[WorkerStatus] = (WorkerStatus("here"),)
-
-    def __init__(self, context: WorkerContext) -> None:
-        self._runtime = WorkerRuntime(context)
-        self._waiting: deque[Trial] = deque()
-
-    def submit(self, trial: Trial) -> None:
-        self._waiting.append(trial)
 
     def poll(self, decide: Decide, timeout: float) -> Sequence[Ended]:
         if not self._waiting:
@@ -100,9 +90,6 @@ class TrainedOnce:
             return bool(self._runtime.split)
         except DataError:
             return False
-
-    def close(self) -> None:
-        self._waiting.clear()
 
 
 def _copied(result: TrialResult, folder: Path) -> TrialResult:

@@ -169,13 +169,13 @@ class TestSearcher:
         assert faked.recorded("ended") == [(0, TrialState.COMPLETE), (1, TrialState.PRUNED)]
         assert [outcome.state for _, outcome in faked.searcher.told] == [TrialState.COMPLETE, TrialState.PRUNED]
 
-    def test_is_told_the_result_that_stands_in_the_record(self) -> None:
+    def test_is_told_what_was_measured_and_the_observers_what_is_recorded(self) -> None:
         def lost_upload(trial: Trial, result: TrialResult) -> TrialResult:
             return replace(result, state=TrialState.FAILED, best_epoch=None, error="the model could not be kept")
 
         faked = FakedSweep(trials=1, standing=lost_upload)
         faked.sweep.run()
-        assert [(outcome.state, outcome.value) for _, outcome in faked.searcher.told] == [(TrialState.FAILED, None)]
+        assert [(outcome.state, outcome.value) for _, outcome in faked.searcher.told] == [(TrialState.COMPLETE, 0.5)]
         assert ("observer", "ended", 0, TrialState.FAILED) in faked.journal
 
     def test_is_asked_again_when_a_running_trial_has_ended(self) -> None:

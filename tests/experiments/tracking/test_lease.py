@@ -40,11 +40,11 @@ def record_sweep(uri: str, name: str, data: Path, trials: int) -> str:
     spec = parse_spec(SMALL, [f"name={name}", f"trials={trials}", "sampler=random", "pruner=none"])
     record = describe_data(DataSource(Origin.GIVEN, data), spec)
     begun = sweep_runs.begin_sweep(store, spec, name, record, workers=1)
-    writer = SweepRecorder(store, begun.run_id, name, record)
-    for number in range(trials):
-        trial = spec.trial(number, {"hidden_size": 8 + number % 24, "learning_rate": 0.001 + number / 10_000})
-        writer.trial_started(trial)
-        writer.trial_ended(trial, TrialResult(TrialState.PRUNED, (EpochMetrics(0.5, 1.0, 0.5, 1.0),)))
+    with SweepRecorder(store, begun.run_id, name, record) as recorder:
+        for number in range(trials):
+            trial = spec.trial(number, {"hidden_size": 8 + number % 24, "learning_rate": 0.001 + number / 10_000})
+            recorder.trial_started(trial)
+            recorder.trial_ended(trial, TrialResult(TrialState.PRUNED, (EpochMetrics(0.5, 1.0, 0.5, 1.0),)))
     sweep_runs.end_sweep(store, begun.run_id, EndReason.DONE, None)
     lease.release(store, begun)
     return begun.run_id
