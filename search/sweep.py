@@ -154,9 +154,11 @@ class Sweep:
                     self._fill()
                 if self._running:
                     self._poll(stop, deadline)
-                elif not self._unrecorded:
+                    self._deliver_records(self._recorder.recorded())
+                elif self._unrecorded:
+                    self._deliver_records(self._recorder.recorded(POLL_SECONDS))
+                else:
                     return self._ending(out_of_time)
-                self._deliver_records(self._recorder.recorded(0.0 if self._running else POLL_SECONDS))
             self._executor.close()
             for _, trial in self._running.values():
                 self._lose(trial, "the sweep was interrupted")

@@ -92,7 +92,7 @@ class SweepRecorder:
         try:
             if error is None:
                 self._finish(None)
-            elif isinstance(error, Exception) and not isinstance(error, StoreError | SweepInUseError):
+            elif isinstance(error, Exception) and self._error is None and not isinstance(error, StoreError):
                 with suppress(StoreError, SweepInUseError):  # the first error is the cause
                     self._finish(FINISH_SECONDS)
         finally:
