@@ -127,6 +127,9 @@ class SleepingExecutor:
 class NullRecorder:
     """A recorder that writes nothing."""
 
+    def __init__(self) -> None:
+        self._ended: list[Finished] = []
+
     def trial_started(self, trial: Trial) -> None:
         pass
 
@@ -136,8 +139,15 @@ class NullRecorder:
     def trial_lost(self, trial: Trial, cause: str) -> None:
         pass
 
-    def trial_ended(self, trial: Trial, result: TrialResult) -> TrialResult:
-        return result
+    def trial_ended(self, trial: Trial, result: TrialResult) -> None:
+        self._ended.append(Finished(trial, result))
+
+    def recorded(self, timeout: float = 0.0) -> Sequence[Finished]:
+        ended, self._ended = self._ended, []
+        return ended
+
+    def finish(self, timeout: float) -> Sequence[Finished]:
+        return self.recorded()
 
 
 @dataclass(frozen=True)
