@@ -163,9 +163,12 @@ class RayExecutor:
         if not by_call:
             time.sleep(timeout)
             return
-        ready, others = ray.wait(list(by_call), num_returns=1, timeout=timeout)
-        if ready and others:
-            ready += ray.wait(others, num_returns=len(others), timeout=0)[0]
+        try:
+            ready, others = ray.wait(list(by_call), num_returns=1, timeout=timeout)
+            if ready and others:
+                ready += ray.wait(others, num_returns=len(others), timeout=0)[0]
+        except OSError as error:  # the pipe to Ray's process on this host
+            raise WorkerError(f"Ray on this host has ended ({error}); start it again, and resume the sweep") from error
         yield from (by_call[call] for call in ready)
 
     def _receive(self, worker: _Worker, decide: Decide) -> list[Ended]:

@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,7 +110,8 @@ class Cluster:
             return
         self._closed.set()
         if self._owned:
-            _within(SHUTDOWN_SECONDS, ray.shutdown)
+            with suppress(OSError):  # Ray on this host has ended already
+                _within(SHUTDOWN_SECONDS, ray.shutdown)
 
     def _watch(self) -> None:
         while not self._closed.wait(WATCH_SECONDS):
