@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from experiments import SweepResult, parse_spec, resume_sweep, run_sweep
+from experiments import SweepResult, launch, parse_spec, resume_sweep, run_sweep
 from experiments.confirmation import confirm_sweep, fresh_seeds, related_seeds
 from experiments.registry.versions import read_versions
 from experiments.selection import configurations
@@ -17,9 +18,10 @@ from mnist_core.errors import DataError, SpecError
 from search.sweep import EndReason
 from search.trial import TrialState
 from tests.helpers.sweep_texts import MIXED
-from tests.helpers.sweeps import Run, Watcher, in_process
+from tests.helpers.sweeps import Run, TrainedOnce, Watcher, in_process
 
-SHORT = ["training.epochs=1"]
+# Sweeps beside the mixed one: of its best point alone, for one epoch.
+SHORT = ["training.epochs=1", "points=[{ hidden_layers = 1, hidden_size = 64, learning_rate = 0.01 }]"]
 
 
 def tried(result: SweepResult) -> Counter[tuple[str, str]]:
@@ -103,7 +105,11 @@ def test_a_confirmation_of_another_sweep_reserves_no_seeds(mixed_store: Store, w
     assert related_seeds(mixed_store, other.sweep) == {0}
 
 
-def test_the_command_shows_means_and_what_to_promote(command: Run, mixed_store: Store, whole_npz: Path) -> None:
+def test_the_command_shows_means_and_what_to_promote(
+    command: Run, mixed_store: Store, whole_npz: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = functools.partial(launch.LaunchOptions, executor=lambda context, workers: TrainedOnce(context))
+    monkeypatch.setattr(launch, "LaunchOptions", options)
     words = ["--top", "1", "--seeds", "2", "--workers", "1", "--data", str(whole_npz)]
     code, out, _ = command("confirm", "mixed", *words)
     assert code == 0
@@ -114,9 +120,7 @@ def test_the_command_shows_means_and_what_to_promote(command: Run, mixed_store: 
 
 
 def test_a_sweep_with_a_numbered_name_is_confirmed_under_that_name(mixed_store: Store, whole_npz: Path) -> None:
-    line = [line for line in MIXED.splitlines() if "able too" not in line and "nothing" not in line]
-    spec = parse_spec("\n".join(line for line in line if "overflow" not in line), SHORT)
-    assert run_sweep(spec, in_process(whole_npz)).sweep.name == "mixed-2"
+    assert run_sweep(parse_spec(MIXED, SHORT), in_process(whole_npz)).sweep.name == "mixed-2"
     assert confirm_sweep("mixed-2", 1, 2, in_process(whole_npz, timeout=1e-9)).sweep.name == "mixed-2-confirmation"
 
 
