@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -114,3 +116,33 @@ def full_mnist() -> Path:
     if not FULL_MNIST:
         pytest.skip("needs all of MNIST: MNIST_DATA=FOLDER")
     return Path(FULL_MNIST)
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store's database before its first sweep. MLflow takes seconds to make one."""
+    from mlflow import MlflowClient  # late: most tests need no store
+
+    path = tmp_path_factory.mktemp("empty") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture(scope="session")
+def new_store(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], str]:
+    """Makes an empty store in a folder of its own and returns its URI."""
+
+    def make() -> str:
+        folder = tmp_path_factory.mktemp("store") / "mlruns"
+        folder.mkdir()
+        shutil.copy(empty_database, folder)
+        return f"sqlite:///{folder}/mlflow.db"
+
+    return make
+
+
+@pytest.fixture
+def store_at_hand(empty_database: Path, tmp_path: Path) -> None:
+    """An empty default store in the working directory of the test."""
+    (tmp_path / "mlruns").mkdir()
+    shutil.copy(empty_database, tmp_path / "mlruns" / "mlflow.db")

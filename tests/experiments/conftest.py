@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import importlib
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -16,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mlflow import MlflowClient
 
 from experiments import LaunchOptions, SweepResult, parse_spec, run_sweep
 from experiments.candidates import Candidate
@@ -152,34 +150,6 @@ def _libraries_frozen() -> None:
     importlib.import_module("mlflow.tensorflow")
     importlib.import_module("keras_tuner")
     gc.freeze()
-
-
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store's database before its first sweep. MLflow takes seconds to make one."""
-    path = tmp_path_factory.mktemp("empty") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
-
-
-@pytest.fixture(scope="session")
-def new_store(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], str]:
-    """Makes an empty store in a folder of its own and returns its URI."""
-
-    def make() -> str:
-        folder = tmp_path_factory.mktemp("store") / "mlruns"
-        folder.mkdir()
-        shutil.copy(empty_database, folder)
-        return f"sqlite:///{folder}/mlflow.db"
-
-    return make
-
-
-@pytest.fixture
-def store_at_hand(empty_database: Path, tmp_path: Path) -> None:
-    """An empty default store in the working directory of the test."""
-    (tmp_path / "mlruns").mkdir()
-    shutil.copy(empty_database, tmp_path / "mlruns" / "mlflow.db")
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,12 @@ def uri_of(path: Path) -> str:
 
 
 @pytest.fixture
+def uri(store_at_hand: None, tmp_path: Path) -> str:
+    """URI of a store without an experiment."""
+    return uri_of(tmp_path / "mlruns" / "mlflow.db")
+
+
+@pytest.fixture
 def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -54,9 +60,8 @@ def test_a_store_is_created_only_on_request(tmp_path: Path) -> None:
 
 
 def test_a_deleted_experiment_is_one_line_that_says_how_to_restore_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    uri = uri_of(tmp_path / "mlflow.db")
     store = open_store(uri, create=True)
     store.client.delete_experiment(store.experiment_id)
     for create in (False, True):
@@ -69,8 +74,8 @@ def test_a_deleted_experiment_is_one_line_that_says_how_to_restore_it(
     assert open_store(uri).experiment_id == store.experiment_id
 
 
-def test_artifacts_are_stored_beside_the_database(tmp_path: Path) -> None:
-    store = open_store(uri_of(tmp_path / "mlruns" / "mlflow.db"), create=True)
+def test_artifacts_are_stored_beside_the_database(uri: str, tmp_path: Path) -> None:
+    store = open_store(uri, create=True)
     experiment = store.client.get_experiment(store.experiment_id)
     assert experiment.artifact_location == (tmp_path / "mlruns" / "artifacts").as_uri()
 
@@ -83,10 +88,11 @@ def test_a_server_that_does_not_respond_is_named_at_once(free_port: int) -> None
     assert time.monotonic() - started < 15
 
 
-def test_a_store_of_another_mlflow_version_is_refused_with_the_command_to_upgrade(tmp_path: Path) -> None:
-    open_store(uri_of(tmp_path / "mlflow.db"), create=True)
+def test_a_store_of_another_mlflow_version_is_refused_with_the_command_to_upgrade(
+    empty_database: Path, tmp_path: Path
+) -> None:
     # A copy, because MLflow looks at the version of a store once in a process.
-    path = shutil.copy(tmp_path / "mlflow.db", tmp_path / "copy.db")
+    path = shutil.copy(empty_database, tmp_path / "copy.db")
     with sqlite3.connect(path) as database:
         database.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
     with pytest.raises(StoreError, match=r"another version of MLflow.*mlflow db upgrade.*newer one, install that"):
@@ -100,8 +106,8 @@ def test_a_file_that_is_not_a_database_is_refused(tmp_path: Path) -> None:
         open_store(uri_of(path))
 
 
-def test_errors_of_this_project_are_not_store_errors(tmp_path: Path) -> None:
-    store = open_store(uri_of(tmp_path / "mlflow.db"), create=True)
+def test_errors_of_this_project_are_not_store_errors(uri: str) -> None:
+    store = open_store(uri, create=True)
     with pytest.raises(ZeroDivisionError), store.errors("dividing"):
         _ = 1 / 0
     with pytest.raises(StoreError, match=r"sqlite:///.*: writing: No space left on device"), store.errors("writing"):
@@ -121,10 +127,10 @@ def test_a_uri_that_names_the_driver_of_sqlite_is_an_embedded_store(tmp_path: Pa
 
 @pytest.mark.parametrize("lock", [Store.exclusively, Store.naming])
 def test_the_locks_of_an_embedded_store_admit_one_process_at_a_time(
-    tmp_path: Path, lock: Callable[[Store], AbstractContextManager[None]]
+    uri: str, lock: Callable[[Store], AbstractContextManager[None]]
 ) -> None:
-    store = open_store(uri_of(tmp_path / "mlflow.db"), create=True)
-    same = replace(store, uri=f"sqlite+pysqlite:///{tmp_path / 'mlflow.db'}")
+    store = open_store(uri, create=True)
+    same = replace(store, uri=uri.replace("sqlite:", "sqlite+pysqlite:"))
     within: list[Store] = []
 
     def enter(store: Store) -> int:
