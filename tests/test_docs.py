@@ -10,14 +10,14 @@ import subprocess
 import sys
 import tomllib
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pytest
 import typer.main
 
-from experiments import run_sweep
+from experiments import launch, run_sweep
 from experiments.cli.main import app
 from experiments.sweep_files import SHIPPED
 from experiments.tracking.records import Tag
@@ -30,6 +30,7 @@ from serving.model_manager import ModelManager
 from serving.prometheus import ServiceMetrics
 from tests.helpers.served_process import UniformPredictor
 from tests.helpers.serving_fakes import FolderModelSource
+from tests.helpers.sweeps import TrainedOnce
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -256,20 +257,23 @@ def pages_with(mark: str) -> list[str]:
     return sorted({example.page for example in examples() if example.mark == mark})
 
 
+@pytest.mark.usefixtures("store_at_hand")
 @pytest.mark.parametrize("page", pages_with(RUN_ON_SAMPLE))
 def test_examples_run_on_digits_of_the_sample(page: str, whole_npz: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # A quarter of the embedded sample, without an attempt to download.
     monkeypatch.setenv("MNIST_DATA", str(whole_npz))
+    monkeypatch.setattr(launch, "make_executor", lambda execution, context, *others: TrainedOnce(context))
     run_blocks(page, RUN_ON_SAMPLE)
 
 
-def test_the_worked_example_of_a_custom_model_works(tmp_path: Path, small_npz: Path) -> None:
+def test_the_worked_example_of_a_custom_model_works(
+    tmp_path: Path, small_npz: Path, new_store: Callable[[], str]
+) -> None:
     (module,) = (block for block in blocks("docs/custom-models.md", "python") if "# garments.py" in block)
     (sweep,) = (block for block in blocks("docs/custom-models.md", "toml") if "# garments.toml" in block)
     (tmp_path / "garments.py").write_text(module, encoding="utf-8")
     spec = parse_spec(sweep, ["trials=1", "training.epochs=1", "training.early_stopping.patience=1"])
-    store = f"sqlite:///{tmp_path}/mlflow.db"
-    (run,) = run_sweep(spec, data=small_npz, workers=1, tracking_uri=store, report=False).ranked
+    (run,) = run_sweep(spec, data=small_npz, workers=1, tracking_uri=new_store(), report=False).ranked
     assert run.params["function"] == "garments:residual"
     assert 0 < run.value("val_accuracy") < 1
 
