@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -69,9 +70,11 @@ def test_an_unknown_name_of_the_package_is_an_attribute_error() -> None:
         _ = experiments.run_sweeps  # type: ignore[attr-defined]
 
 
-def test_a_sweep_is_run_resumed_and_confirmed_by_name_path_spec_and_result(small_npz: Path, tmp_path: Path) -> None:
+def test_a_sweep_is_run_resumed_and_confirmed_by_name_path_spec_and_result(
+    small_npz: Path, tmp_path: Path, new_store: Callable[[], str]
+) -> None:
     lines: list[str] = []
-    uri = f"sqlite:///{tmp_path}/elsewhere/mlflow.db"
+    uri = new_store()
     (tmp_path / "small.toml").write_text(SMALL)
     first = run_sweep(
         tmp_path / "small.toml",

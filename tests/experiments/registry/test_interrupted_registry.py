@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from experiments.tracking.queries import find_run
 from experiments.tracking.records import Alias, VersionTag
 from experiments.tracking.store import Store
 from mnist_core.errors import NotFoundError
-from tests.helpers.stores import aliases_of
+from tests.helpers.stores import aliases_of, copy_store
 from tests.helpers.sweeps import Run
 
 FIRST, SECOND, THIRD = "mixed/trial-002", "mixed/trial-001", "mixed/trial-000"
@@ -101,49 +102,53 @@ def registry_state(store: Store) -> Callable[[], None]:
     return restore
 
 
-def promoted(command: Run, *runs: str) -> None:
+@pytest.fixture
+def with_champions(promoted: Callable[..., Path], tmp_path: Path) -> Callable[..., Store]:
+    """Makes a copy of the store of ``evaluated_sweep`` in which the named runs were champion in turn."""
+    return lambda *runs: copy_store(promoted(*runs), tmp_path / "mlruns")
+
+
+def promote(command: Run, *runs: str) -> None:
     for run in runs:
         assert command("promote", run, "--yes", "--no-explain", "--floor", "0")[0] == 0
 
 
-def test_a_rollback_interrupted_anywhere_is_completed_by_the_next_one(command: Run, evaluated_store: Store) -> None:
-    promoted(command, FIRST, SECOND, THIRD)
-    restore = registry_state(evaluated_store)
+def test_a_rollback_interrupted_anywhere_is_completed_by_the_next_one(with_champions: Callable[..., Store]) -> None:
+    store = with_champions(FIRST, SECOND, THIRD)
+    restore = registry_state(store)
     count = 0
-    for _ in interrupt_at_each_call(evaluated_store, lambda store: rollback_champion(store, NAME, "why"), restore):
+    for _ in interrupt_at_each_call(store, lambda one: rollback_champion(one, NAME, "why"), restore):
         count += 1
         with suppress(NotFoundError):
-            rollback_champion(evaluated_store, NAME)
-        check_consistent(evaluated_store)
-        assert aliases_of(evaluated_store)["champion"] in (1, 2)
+            rollback_champion(store, NAME)
+        check_consistent(store)
+        assert aliases_of(store)["champion"] in (1, 2)
     assert count == 5  # four calls that write, and the completed one
 
 
-def test_a_recorded_interrupted_rollback_goes_back_one_version_only(command: Run, evaluated_store: Store) -> None:
-    promoted(command, FIRST, SECOND, THIRD)
-    restore = registry_state(evaluated_store)
-    for _ in interrupt_at_each_call(evaluated_store, lambda store: rollback_champion(store, NAME, "why"), restore):
-        if read_pending(evaluated_store, NAME) is None:
+def test_a_recorded_interrupted_rollback_goes_back_one_version_only(with_champions: Callable[..., Store]) -> None:
+    store = with_champions(FIRST, SECOND, THIRD)
+    restore = registry_state(store)
+    for _ in interrupt_at_each_call(store, lambda one: rollback_champion(one, NAME, "why"), restore):
+        if read_pending(store, NAME) is None:
             continue
-        current, replaced = rollback_champion(evaluated_store, NAME)
+        current, replaced = rollback_champion(store, NAME)
         assert (current.version, replaced.version) == (2, 3)
-        assert aliases_of(evaluated_store) == {"champion": 2, "previous": 1}
-        assert [change.reason for change in read_changes(evaluated_store, NAME)][3:] == ["why"]
+        assert aliases_of(store) == {"champion": 2, "previous": 1}
+        assert [change.reason for change in read_changes(store, NAME)][3:] == ["why"]
 
 
 def test_a_promotion_interrupted_anywhere_is_completed_by_the_next_one(
-    command: Run, evaluated_store: Store, whole_test: TestSet
+    with_champions: Callable[..., Store], whole_test: TestSet
 ) -> None:
-    promoted(command, FIRST, SECOND)
-    candidate = Candidate(find_run(evaluated_store, THIRD), "to be interrupted")
-    restore = registry_state(evaluated_store)
-    for _ in interrupt_at_each_call(
-        evaluated_store, lambda store: promote_run(store, candidate, whole_test, POLICY), restore
-    ):
-        promote_run(evaluated_store, candidate, whole_test, POLICY)
-        check_consistent(evaluated_store)
-        aliases = aliases_of(evaluated_store)
-        assert (champion_run(evaluated_store), aliases["previous"]) == (candidate.run.run_id, 2)
+    store = with_champions(FIRST, SECOND)
+    candidate = Candidate(find_run(store, THIRD), "to be interrupted")
+    restore = registry_state(store)
+    for _ in interrupt_at_each_call(store, lambda one: promote_run(one, candidate, whole_test, POLICY), restore):
+        promote_run(store, candidate, whole_test, POLICY)
+        check_consistent(store)
+        aliases = aliases_of(store)
+        assert (champion_run(store), aliases["previous"]) == (candidate.run.run_id, 2)
 
 
 def champion_run(store: Store) -> str:
@@ -152,33 +157,39 @@ def champion_run(store: Store) -> str:
     return found.run_id
 
 
-def test_the_registry_command_shows_an_interrupted_change_and_keeps_it(command: Run, evaluated_store: Store) -> None:
-    promoted(command, FIRST, SECOND)
-    tags = evaluated_store.client.get_registered_model(NAME).tags
+def test_the_registry_command_shows_an_interrupted_change_and_keeps_it(
+    command: Run, with_champions: Callable[..., Store]
+) -> None:
+    store = with_champions(FIRST, SECOND)
+    tags = store.client.get_registered_model(NAME).tags
     newest = max(key for key in tags if key.startswith("champion."))
-    evaluated_store.client.set_registered_model_tag(
+    store.client.set_registered_model_tag(
         NAME, "champion.9999", json.dumps({**json.loads(tags[newest]), "version": 1, "act": "reinstated"})
     )
     _, out, _ = command("registry")
     assert out.splitlines()[-1] == "interrupted: version 1 reinstated; the next promote or rollback completes it"
-    assert aliases_of(evaluated_store) == {"champion": 2, "previous": 1}
+    assert aliases_of(store) == {"champion": 2, "previous": 1}
 
 
-def test_a_champion_that_was_rolled_back_loses_the_alias_challenger(command: Run, evaluated_store: Store) -> None:
-    promoted(command, FIRST)
+def test_a_champion_that_was_rolled_back_loses_the_alias_challenger(
+    command: Run, with_champions: Callable[..., Store]
+) -> None:
+    store = with_champions(FIRST)
     assert command("promote", SECOND, "--yes", "--no-explain", "--floor", "1")[0] == 1
-    promoted(command, SECOND)
+    promote(command, SECOND)
     # The state that older releases left after an interruption.
-    evaluated_store.client.set_registered_model_alias(NAME, "challenger", "2")
+    store.client.set_registered_model_alias(NAME, "challenger", "2")
     assert command("rollback")[0] == 0
-    assert aliases_of(evaluated_store) == {"champion": 1}
+    assert aliases_of(store) == {"champion": 1}
 
 
-def test_a_refused_version_stays_challenger_after_a_rollback(command: Run, evaluated_store: Store) -> None:
-    promoted(command, FIRST, SECOND)
+def test_a_refused_version_stays_challenger_after_a_rollback(
+    command: Run, with_champions: Callable[..., Store]
+) -> None:
+    store = with_champions(FIRST, SECOND)
     assert command("promote", THIRD, "--yes", "--no-explain", "--floor", "1")[0] == 1
     assert command("rollback")[0] == 0
-    assert aliases_of(evaluated_store) == {"champion": 1, "challenger": 3}
+    assert aliases_of(store) == {"champion": 1, "challenger": 3}
 
 
 def make_older(store: Store) -> None:
@@ -186,58 +197,58 @@ def make_older(store: Store) -> None:
     store.client.delete_registered_model_tag(NAME, "aliases_show")
 
 
-def test_an_older_registry_can_be_used_further(command: Run, evaluated_store: Store) -> None:
-    promoted(command, FIRST, SECOND, THIRD)
-    make_older(evaluated_store)
+def test_an_older_registry_can_be_used_further(command: Run, with_champions: Callable[..., Store]) -> None:
+    store = with_champions(FIRST, SECOND, THIRD)
+    make_older(store)
     assert command("rollback")[0] == 0
-    assert aliases_of(evaluated_store) == {"champion": 2, "previous": 1}
-    check_consistent(evaluated_store)
+    assert aliases_of(store) == {"champion": 2, "previous": 1}
+    check_consistent(store)
 
 
 def test_an_alias_that_was_moved_by_an_older_release_is_added_to_the_history(
-    command: Run, evaluated_store: Store
+    command: Run, with_champions: Callable[..., Store]
 ) -> None:
-    promoted(command, FIRST, SECOND)
-    make_older(evaluated_store)
-    evaluated_store.client.set_registered_model_alias(NAME, "champion", "1")
+    store = with_champions(FIRST, SECOND)
+    make_older(store)
+    store.client.set_registered_model_alias(NAME, "champion", "1")
     code, _, err = command("rollback")
     assert (code, err) == (2, f"mnist-search: {NAME}: no previous champion to go back to; version 1 stays\n")
-    check_consistent(evaluated_store)
-    last = read_changes(evaluated_store, NAME)[-1]
+    check_consistent(store)
+    last = read_changes(store, NAME)[-1]
     assert (last.version, last.kind, last.reason) == (1, ChangeKind.REINSTATED, "the alias was found moved")
-    promoted(command, SECOND)
-    assert aliases_of(evaluated_store) == {"champion": 2, "previous": 1}
+    promote(command, SECOND)
+    assert aliases_of(store) == {"champion": 2, "previous": 1}
 
 
 def test_a_machine_whose_clock_is_behind_promotes_and_rolls_back_too(
-    command: Run, evaluated_store: Store, monkeypatch: pytest.MonkeyPatch
+    command: Run, with_champions: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    promoted(command, FIRST)
+    store = with_champions(FIRST)
     monkeypatch.setattr(champion_history, "utc_now", lambda: "2001-01-01T00:00:00.000000Z")
-    promoted(command, SECOND, THIRD)
-    assert aliases_of(evaluated_store) == {"champion": 3, "previous": 2}
+    promote(command, SECOND, THIRD)
+    assert aliases_of(store) == {"champion": 3, "previous": 2}
     assert command("rollback")[0] == 0
-    assert aliases_of(evaluated_store) == {"champion": 2, "previous": 1}
-    evaluated_store.client.set_registered_model_alias(NAME, "champion", "3")
-    settle(evaluated_store, NAME)
-    check_consistent(evaluated_store)
-    assert [change.version for change in read_changes(evaluated_store, NAME)] == [1, 2, 3, 2, 3]
+    assert aliases_of(store) == {"champion": 2, "previous": 1}
+    store.client.set_registered_model_alias(NAME, "champion", "3")
+    settle(store, NAME)
+    check_consistent(store)
+    assert [change.version for change in read_changes(store, NAME)] == [1, 2, 3, 2, 3]
 
 
-def test_an_alias_that_was_deleted_by_hand_stays_deleted(command: Run, evaluated_store: Store) -> None:
-    promoted(command, FIRST, SECOND)
-    evaluated_store.client.delete_registered_model_alias(NAME, "champion")
-    assert settle(evaluated_store, NAME) is None
-    assert champion(evaluated_store, NAME) is None
+def test_an_alias_that_was_deleted_by_hand_stays_deleted(with_champions: Callable[..., Store]) -> None:
+    store = with_champions(FIRST, SECOND)
+    store.client.delete_registered_model_alias(NAME, "champion")
+    assert settle(store, NAME) is None
+    assert champion(store, NAME) is None
 
 
-def test_the_champion_is_found_in_one_call_with_all_its_aliases(command: Run, evaluated_store: Store) -> None:
-    promoted(command, FIRST)
-    evaluated_store.client.set_registered_model_alias(NAME, "reference", "1")
-    client = Failing(evaluated_store.client, 2)
-    found = champion(replace(evaluated_store, client=client), NAME)  # type: ignore[arg-type]
+def test_the_champion_is_found_in_one_call_with_all_its_aliases(with_champions: Callable[..., Store]) -> None:
+    store = with_champions(FIRST)
+    store.client.set_registered_model_alias(NAME, "reference", "1")
+    client = Failing(store.client, 2)
+    found = champion(replace(store, client=client), NAME)  # type: ignore[arg-type]
     assert found is not None
     assert (found.version, found.aliases) == (1, (Alias.CHAMPION, "reference"))
-    assert found == read_versions(evaluated_store, NAME)[0]
+    assert found == read_versions(store, NAME)[0]
     assert found.tags[VersionTag.RUN] == FIRST
-    assert champion(evaluated_store, "nobody") is None
+    assert champion(store, "nobody") is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -80,13 +81,13 @@ space = { units = [4] }
 """
 
 
-def test_a_worker_has_no_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_has_no_credentials(
+    new_store: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, value in PASSWORDS.items():
         monkeypatch.setenv(name, value)
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
-    result = run_sweep(
-        parse_spec(SWEEP), LaunchOptions(workers=1, tracking_uri=uri, report=False, on_message=lambda line: None)
-    )
+    options = LaunchOptions(workers=1, tracking_uri=new_store(), report=False, on_message=lambda line: None)
+    result = run_sweep(parse_spec(SWEEP), options)
     assert result.best is not None
     environment = json.loads((tmp_path / "environment.json").read_text(encoding="utf-8"))
     assert "PATH" in environment
