@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -106,14 +104,3 @@ def test_a_mistake_is_one_line(words: tuple[str, ...], told: str, command: Run, 
     assert code == 2
     assert told in err
     assert err.count("\n") == 1
-
-
-def test_comparing_and_reporting_load_no_tensorflow(finished_uri: str) -> None:
-    code = (
-        "import sys; from experiments.cli.main import app\n"
-        "try: app(['compare', 'small', 'small'])\nexcept SystemExit: pass\n"
-        "import experiments.reporting.sections, experiments.reporting.optuna_plots\n"
-        "print(sorted({'tensorflow', 'keras', 'keras_tuner'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"

@@ -60,33 +60,6 @@ def test_sweeps_without_a_store_makes_none(command: Run) -> None:
     assert not Path("mlruns").exists()
 
 
-READING = {
-    "trial-000": ["runs", "mixed"],
-    "finished": ["sweeps"],
-    "tied": ["best", "mixed", "--rule", "one-se"],
-    "champions": ["registry"],
-    "champion again": ["rollback"],
-}
-
-
-@pytest.mark.usefixtures("evaluated_store")
-def test_commands_that_read_and_decide_load_no_tensorflow(command: Run) -> None:
-    for number in ("0", "1"):
-        assert command("promote", f"mixed/{number}", "--yes", "--no-explain", "--floor", "0", "--margin", "1")[0] == 0
-    # In one process: it takes seconds to start, and what one command loads is seen after that command.
-    code = (
-        "import sys; from experiments.cli.main import app\n"
-        f"for words in {list(READING.values())!r}:\n"
-        "    try: app(words)\n    except SystemExit as end: print(end.code)\n"
-        "    print(sorted({'tensorflow', 'keras'} & set(sys.modules)), end='\\f')"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    printed = done.stdout.split("\f")
-    for shown, output in zip([*READING, ""], printed, strict=True):
-        assert shown in output
-    assert [output.splitlines()[-2:] for output in printed[:-1]] == [["0", "[]"]] * len(READING)
-
-
 def test_data_shows_the_training_images_and_leaves_the_test_set_unread(command: Run, small_npz: Path) -> None:
     code, out, _ = command("data", "--data", str(small_npz))
     assert code == 0
@@ -96,21 +69,24 @@ def test_data_shows_the_training_images_and_leaves_the_test_set_unread(command: 
     assert "█" in out
 
 
-@pytest.mark.usefixtures("store_at_hand")
-def test_a_sweep_in_a_pipe_prints_one_plain_line_for_each_trial(small_npz: Path, tmp_path: Path) -> None:
-    (tmp_path / "small.toml").write_text(SMALL)
-    words = ["sweep", "small.toml", "--trials", "2", "--workers", "1", "--set", "training.epochs=1"]
-    done = subprocess.run(
-        [sys.executable, "-m", "experiments", *words, "--data", str(small_npz)],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    lines = done.stdout.splitlines()
+@pytest.fixture
+def trained_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sweeps of the commands train in this process."""
+    in_process = functools.partial(launch.LaunchOptions, executor=lambda context, workers: TrainedOnce(context))
+    monkeypatch.setattr(launch, "LaunchOptions", in_process)
+
+
+ONE_EPOCH = ("--trials", "2", "--workers", "1", "--set", "training.epochs=1", "--no-report")
+
+
+@pytest.mark.usefixtures("store_at_hand", "trained_once")
+def test_a_sweep_in_a_pipe_prints_one_plain_line_for_each_trial(command: Run, small_npz: Path) -> None:
+    Path("small.toml").write_text(SMALL)
+    code, out, err = command("sweep", "small.toml", *ONE_EPOCH, "--data", str(small_npz))
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
     assert [line.split()[0] for line in lines if "[1/2]" in line or "[2/2]" in line] == ["trial-000", "trial-001"]
-    assert "\x1b" not in done.stdout
+    assert "\x1b" not in out
     (best,) = (line for line in lines if line.startswith("best run: "))
     assert best.startswith(("best run: trial-000, id ", "best run: trial-001, id "))
     for hint in ("mnist-search ui", "mnist-search runs small", "mnist-search sweep --resume small --trials 4"):
@@ -218,9 +194,8 @@ def test_a_text_that_is_no_duration_is_refused(text: str) -> None:
 @pytest.mark.usefixtures("store_at_hand")
 def test_a_reader_that_leaves_early_does_not_end_the_sweep(small_npz: Path, tmp_path: Path) -> None:
     (tmp_path / "small.toml").write_text(SMALL)
-    words = ["sweep", "small.toml", "--trials", "2", "--workers", "1", "--set", "training.epochs=1", "--no-report"]
     sweep = subprocess.Popen(
-        [sys.executable, "-m", "experiments", *words, "--data", str(small_npz)],
+        [sys.executable, "-m", "experiments", "sweep", "small.toml", *ONE_EPOCH, "--data", str(small_npz)],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -228,8 +203,12 @@ def test_a_reader_that_leaves_early_does_not_end_the_sweep(small_npz: Path, tmp_
     )
     assert sweep.stdout is not None
     assert sweep.stderr is not None
-    sweep.stdout.readline()
+    lines = [sweep.stdout.readline()]
+    while lines[-1] and "[1/2]" not in lines[-1]:
+        lines.append(sweep.stdout.readline())
     sweep.stdout.close()
+    assert lines[-1].startswith("trial-000 ")
+    assert "\x1b" not in "".join(lines)
     errors = sweep.stderr.read()
     sweep.stderr.close()
     assert (sweep.wait(), errors) == (0, "")
@@ -257,19 +236,16 @@ def test_a_sweep_without_a_complete_trial_ends_with_exit_code_1(
     assert "try again:   mnist-search sweep --resume small" in out
 
 
-@pytest.mark.usefixtures("store_at_hand")
-def test_a_failure_that_resuming_would_not_try_again_is_not_offered_for_it(
-    command: Run, whole_npz: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("store_at_hand", "trained_once")
+def test_a_failure_that_resuming_would_not_try_again_is_not_offered_for_it(command: Run, whole_npz: Path) -> None:
     Path("mixed.toml").write_text(MIXED)
-    in_process = functools.partial(launch.LaunchOptions, executor=lambda context, workers: TrainedOnce(context))
-    monkeypatch.setattr(launch, "LaunchOptions", in_process)
     code, out, _ = command("sweep", "mixed.toml", "--data", str(whole_npz), "--no-report")
     assert code == 0
     assert "trial-003  failed" in out
     assert "try again" not in out
 
 
+@pytest.mark.usefixtures("store_at_hand")
 def test_a_script_without_a_main_guard_ends_with_an_error_that_names_it(small_npz: Path, tmp_path: Path) -> None:
     call = f"run_sweep(parse_spec({SMALL!r}), LaunchOptions(data={str(small_npz)!r}, workers=1))"
     (tmp_path / "script.py").write_text(f"from experiments import LaunchOptions, parse_spec, run_sweep\n{call}\n")
