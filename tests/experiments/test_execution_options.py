@@ -6,7 +6,7 @@ import pytest
 
 from experiments import LaunchOptions, run_sweep, ui
 from experiments.reproduction import _threads_of
-from experiments.tracking.recorder import _place_tags
+from experiments.tracking.trial_runs import _place_tags
 from experiments.tracking.records import RunRecord, SweepRecord, SweepState, Tag
 from mnist_core.errors import SpecError
 from search.execution import Execution
