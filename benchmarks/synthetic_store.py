@@ -75,7 +75,7 @@ def fill(folder: Path, trials: int, epochs: int) -> None:
             tables["latest_metrics"].append(row)
 
     data = {
-        Tag.DATASET: "mnist", Tag.DATASET_DIGEST: "0" * 64, Tag.DATASET_SIZE: "60000", Tag.VALIDATION: "last",
+        Tag.DATASET: "mnist", Tag.DATASET_DIGEST: "0" * 64, Tag.DATASET_SIZE: "60000", Tag.VALIDATION: "10000",
         Tag.DATASET_ORIGIN: "named", Tag.DATASET_LOCATION: "mnist.npz", Tag.SPLIT_SEED: "0",
     }  # fmt: skip
     parent = run(

@@ -18,9 +18,9 @@ from experiments.tracking import queries, sweep_runs, trial_results
 from experiments.tracking.artifacts import save_model
 from experiments.tracking.credentials import credential_variables
 from experiments.tracking.datasets import DataRecord, describe_data, locate
-from experiments.tracking.lease import HeldLease, Lease, claim, free_generation
+from experiments.tracking.lease import HeldLease, Lease, claim, free_generation, read_lease
 from experiments.tracking.recorder import SweepRecorder
-from experiments.tracking.records import TRACKING_SECONDS, TRACKING_WAIT_SECONDS, SweepRecord, Tag
+from experiments.tracking.records import TRACKING_SECONDS, TRACKING_WAIT_SECONDS, RunRecord, SweepRecord, Tag
 from experiments.tracking.store import Store, check_server, open_store, tracking_uri
 from mnist_core.data.sources import DataSource
 from mnist_core.errors import SpecError, StoreError
@@ -139,13 +139,15 @@ def continue_sweep(
     queries.check_has_trials(sweep)
     generation = free_generation(store, sweep, take_over, options.on_message)
     sweep = queries.find_sweep(store, sweep.run_id)  # as its last driver left it
-    spec, missing = _spec_to_resume(store, sweep, overrides)
+    was_free = read_lease(store, sweep.run_id).is_free
+    runs = queries.read_sweep_runs(store, sweep)
+    spec, missing = _spec_to_resume(store, sweep, runs.attempts, overrides)
     spec = replace(spec, execution=spec.execution.merged_with(options.execution))
     with SweepSession(spec, options) as session:
         session.check()
         session.resolve_data(sweep)
         session.start_workers(missing)
-        session.reopen(store, sweep, generation)
+        session.reopen(store, sweep, generation, runs if was_free else None)
         session.run()
         session.close()
         session.report()
@@ -175,6 +177,7 @@ class SweepSession:
     _resume_state: ResumeState = NOTHING_DONE
     _ending: EndReason | None = None
     _is_running = False
+    _runs: Sequence[RunRecord] = ()
 
     def __init__(self, spec: SweepSpec, options: LaunchOptions) -> None:
         self._spec, self._options = spec, options
@@ -242,8 +245,14 @@ class SweepSession:
         confirmed, workers = confirms.run_id if confirms else None, self._executor.capacity
         self._hold(store, sweep_runs.begin_sweep(store, self._spec, self._spec.name, self._data, workers, confirmed))
 
-    def reopen(self, store: Store, sweep: SweepRecord, generation: int) -> None:
+    def reopen(self, store: Store, sweep: SweepRecord, generation: int, runs: queries.SweepRuns | None = None) -> None:
         """Claim a recorded sweep, close the runs that its last driver left open, and read what it is resumed from.
+
+        Args:
+            store: open for writing.
+            sweep: to be driven.
+            generation: of the lease, to be claimed.
+            runs: read when the lease before it was free; None to read them, as its holder may have recorded more.
 
         Raises:
             SweepInUseError: another process claimed it first.
@@ -251,8 +260,8 @@ class SweepSession:
         """
         self._stop = self._exits.enter_context(stop_on_signals())
         self._hold(store, claim(store, sweep.run_id, generation))
-        # Only now: the last holder of the lease may have recorded more until this moment.
-        runs = queries.read_sweep_runs(store, sweep)
+        # Only now: the last holder of the lease may have recorded more until this moment, unless it had ended.
+        runs = runs or queries.read_sweep_runs(store, sweep)
         sweep_runs.close_orphans(store, runs.all, generation)
         self._resume_state = trial_results.read_resume_state(store, runs.attempts, self._spec)
         sweep_runs.reopen_sweep(store, self._lease, self._spec, self._executor.capacity)
@@ -284,8 +293,9 @@ class SweepSession:
         self._lease.verify()
         sweep = self._sweep()
         runs = queries.read_sweep_runs(self._store, sweep)
-        sweep_runs.close_orphans(self._store, runs.all, self._lease.generation)
-        best = selection.best_run(runs.attempts, self._spec.objective)
+        closed = sweep_runs.close_orphans(self._store, runs.all, self._lease.generation)
+        self._runs = [closed.get(run.run_id, run) for run in runs.attempts]
+        best = selection.best_run(self._runs, self._spec.objective)
         seconds = {TRACKING_SECONDS: self._tracking_seconds, TRACKING_WAIT_SECONDS: self._tracking_wait_seconds}
         sweep_runs.end_sweep(self._store, sweep.run_id, self._ending, best, seconds)
         self._lease.release()
@@ -299,7 +309,7 @@ class SweepSession:
             # Late: the libraries that draw take a second to import, and are of no use before the sweep has ended.
             from experiments.reporting.reports import report_sweep
 
-            missing = report_sweep(self._store, sweep, self._is_asked_to_stop).missing
+            missing = report_sweep(self._store, sweep, self._is_asked_to_stop, self._runs).missing
         except Exception as error:
             reason = str(error).partition("\n")[0] or type(error).__name__
             self._options.on_message(f"no report: {reason}; draw it by: mnist-search report {sweep.name}")
@@ -311,10 +321,9 @@ class SweepSession:
     def result(self) -> SweepResult:
         """The result of the sweep that has run and is closed."""
         assert self._ending is not None
-        sweep = self._sweep()
-        runs, exit_code = queries.read_runs(self._store, sweep), self._stop.exit_code
+        sweep, exit_code = self._sweep(), self._stop.exit_code
         seconds = self._tracking_seconds, self._tracking_wait_seconds
-        return SweepResult(self._store.uri, sweep, self._spec, self._ending, runs, exit_code, *seconds)
+        return SweepResult(self._store.uri, sweep, self._spec, self._ending, self._runs, exit_code, *seconds)
 
     def _hold(self, store: Store, lease: Lease) -> None:
         self._store = store
@@ -343,12 +352,14 @@ def _check_sampler(spec: SweepSpec, on_message: Callable[[str], None]) -> None:
         )
 
 
-def _spec_to_resume(store: Store, sweep: SweepRecord, overrides: Sequence[str]) -> tuple[SweepSpec, int]:
+def _spec_to_resume(
+    store: Store, sweep: SweepRecord, runs: Sequence[RunRecord], overrides: Sequence[str]
+) -> tuple[SweepSpec, int]:
     """The sweep with its overrides and bound to its data set, and the number of trials that are missing."""
     recorded = queries.read_recorded_spec(store, sweep)
     spec = parse_spec(to_toml(recorded), overrides, source=f"sweep {sweep.name}")
     _check_unchanged(recorded, spec)
-    done = trial_results.count_finished(queries.read_runs(store, sweep))
+    done = trial_results.count_finished(runs)
     if spec.target < done:
         raise SpecError(f"trials: expected {done} or more, which are done, received {spec.target}")
     # Whatever path is given, it has to hold the data of the first trial.

@@ -67,6 +67,7 @@ class RunList(Displayed, Sequence[RunRecord]):
         others: the rest.
         searched: names of the searched parameters.
         tracking_uri: of the store.
+        total: number of runs of the sweep; there are more than are listed where a limit was given.
     """
 
     sweep: SweepRecord
@@ -74,6 +75,7 @@ class RunList(Displayed, Sequence[RunRecord]):
     others: Sequence[RunRecord]
     searched: Sequence[str]
     tracking_uri: str
+    total: int
 
     @overload
     def __getitem__(self, index: int) -> RunRecord: ...
@@ -87,7 +89,8 @@ class RunList(Displayed, Sequence[RunRecord]):
         return len(self.ranked) + len(self.others)
 
     def _title(self) -> str:
-        return f"{pluralize(len(self), 'run')} of sweep {self.sweep.name}"
+        listed = f"{len(self):,} of " if len(self) < self.total else ""
+        return f"{listed}{pluralize(self.total, 'run')} of sweep {self.sweep.name}"
 
     def _tables(self) -> Sequence[TextTable]:
         return (runs_table(self.ranked, self.others, self.searched),)

@@ -24,6 +24,7 @@ def best(
     *,
     rule: SelectionRule | str = SelectionRule.BEST,
     max_model_size: int | None = None,
+    top: int | None = None,
     tracking_uri: str | None = None,
 ) -> SweepSelection:
     """The run of a sweep that a rule selects, with the reason and the runs that it ties with.
@@ -32,6 +33,8 @@ def best(
         sweep: a recorded sweep.
         rule: ``best``, ``one-se`` or ``smallest``.
         max_model_size: only models of at most so many weights.
+        top: number of configurations that are ranked at least, if there are as many; of a large sweep, few others are
+            read. None ranks all.
         tracking_uri: the MLflow store.
 
     Raises:
@@ -45,7 +48,7 @@ def best(
 
     store = open_store_of(tracking_uri, sweep)
     found = find_sweep_of(store, sweep)
-    selection = choose_run(store, found, enum_member(SelectionRule, rule, "rule"), max_model_size)
+    selection = choose_run(store, found, enum_member(SelectionRule, rule, "rule"), max_model_size, top)
     spec = read_recorded_spec(store, found)
     return SweepSelection(
         **vars(selection),

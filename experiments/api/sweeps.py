@@ -221,22 +221,38 @@ def list_sweeps(*, tracking_uri: str | None = None) -> SweepList:
     return SweepList(sweeps, redact(uri), _shipped())
 
 
-def list_runs(sweep: SweepTarget, *, tracking_uri: str | None = None) -> RunList:
+def list_runs(sweep: SweepTarget, *, limit: int | None = None, tracking_uri: str | None = None) -> RunList:
     """The runs of a sweep, best first.
+
+    Args:
+        sweep: a recorded sweep.
+        limit: number of runs at most; None for all. A few of a large sweep are found without reading it.
+        tracking_uri: the MLflow store.
 
     Raises:
         NotFoundError: no such sweep.
+        SpecError: a limit below 1.
     """
     from experiments import selection
     from experiments.api.results import RunList
     from experiments.api.targets import find_sweep_of, open_store_of
+    from experiments.ranked_runs import read_best_runs
     from experiments.tracking import queries
 
+    if limit is not None and limit < 1:
+        raise SpecError(f"limit: expected 1 or more, or None for all runs, received {limit}")
     store = open_store_of(tracking_uri, sweep)
     found = find_sweep_of(store, sweep)
-    runs, spec = queries.read_runs(store, found), queries.read_recorded_spec(store, found)
-    ranked, others = selection.rank(runs, found.objective), selection.unranked(runs, found.objective)
-    return RunList(found, ranked, others, list(spec.space.domains), store.uri)
+    spec = queries.read_recorded_spec(store, found)
+    runs = read_best_runs(store, found, spec, limit) if limit else None
+    if runs is None:
+        runs = queries.read_runs(store, found)
+        total, others = len(runs), selection.unranked(runs, found.objective)
+    else:
+        total, others = queries.count_runs(store, found, guess=spec.target), []
+    ranked = selection.rank(runs, found.objective)[:limit]
+    rest = None if limit is None else limit - len(ranked)
+    return RunList(found, ranked, others[:rest], list(spec.space.domains), store.uri, total)
 
 
 def report(sweep: SweepTarget, *, out: str | Path | None = None, tracking_uri: str | None = None) -> SweepReport:

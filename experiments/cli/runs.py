@@ -12,14 +12,20 @@ from experiments.cli.options import NOTHING_FOUND, DataOption, RuleOption, RunAr
 from experiments.selection import SelectionRule
 
 
-def runs(name: SweepArgument) -> None:
+def runs(
+    name: SweepArgument,
+    limit: Annotated[int, typer.Option(help="Number of runs to list, best first.", min=1)] = 50,
+    everything: Annotated[bool, typer.Option("--all", help="List all runs.")] = False,
+) -> None:
     """List the runs of a sweep, best first."""
     from experiments.cli.console import make_console, print_table
     from experiments.cli.tables import rich_table
     from experiments.result_tables import runs_table
 
-    found = list_runs(name)
-    print_table(make_console(), rich_table(runs_table(found.ranked, found.others, found.searched)))
+    console, found = make_console(), list_runs(name, limit=None if everything else limit)
+    print_table(console, rich_table(runs_table(found.ranked, found.others, found.searched)))
+    if found.total > len(found):
+        console.print(f"\n{len(found):,} of {found.total:,} runs, best first; all: --all")
 
 
 def best(
@@ -34,7 +40,7 @@ def best(
     from experiments.cli.console import make_console, print_table
     from experiments.cli.tables import rich_table
 
-    console, selected = make_console(), api.best(name, rule=rule, max_model_size=max_parameters)
+    console, selected = make_console(), api.best(name, rule=rule, max_model_size=max_parameters, top=top)
     if selected.objectives:
         console.print(f"Pareto front of {', '.join(map(str, selected.objectives))}", style="bold")
     print_table(console, rich_table(selected.table(top)))

@@ -14,7 +14,7 @@ from experiments.reporting.sections import build_sections
 from experiments.reporting.summary import format_summary, summarize
 from experiments.reporting.timeline import SweepTimeline, read_timeline
 from experiments.result_tables import plots_table
-from experiments.tracking.records import SweepRecord
+from experiments.tracking.records import RunRecord, SweepRecord
 from experiments.tracking.store import Store
 from mnist_core.plotting import RenderedPlot, render_plot
 
@@ -76,20 +76,23 @@ def make_report(timeline: SweepTimeline, stop: Callable[[], bool] = _never) -> S
     return SweepReport(plots, render_page(timeline, facts, sections), summary)
 
 
-def report_sweep(store: Store, sweep: SweepRecord, stop: Callable[[], bool] = _never) -> SweepReport:
+def report_sweep(
+    store: Store, sweep: SweepRecord, stop: Callable[[], bool] = _never, runs: Sequence[RunRecord] | None = None
+) -> SweepReport:
     """Make the report of a sweep and log it to its parent run: plots, page, description.
 
     Args:
         store: that holds the sweep, open for writing.
         sweep: its parent run.
         stop: asked before each plot; where it returns True, nothing is logged.
+        runs: every attempt of the sweep, where they were read already.
 
     Raises:
         InterruptedError: ``stop`` returned True.
         StoreError: the store cannot be read or written.
         SpecError: the sweep's file in the store is no valid one.
     """
-    report = make_report(read_timeline(store, sweep), stop)
+    report = make_report(read_timeline(store, sweep, runs), stop)
     with TemporaryDirectory(prefix="mnist-search-") as folder, store.errors(f"logging the report of {sweep.name}"):
         for plot in report.plots:
             if plot.png:

@@ -108,14 +108,19 @@ class SweepTimeline:
         }
 
 
-def read_timeline(store: Store, sweep: SweepRecord) -> SweepTimeline:
+def read_timeline(store: Store, sweep: SweepRecord, runs: Sequence[RunRecord] | None = None) -> SweepTimeline:
     """Read the runs and curves of a sweep.
+
+    Args:
+        store: that holds it.
+        sweep: its parent run.
+        runs: every attempt, where they were read already.
 
     Raises:
         StoreError: the store cannot be read, or lacks the sweep's file.
         SpecError: that file is no valid sweep file.
     """
-    spec, runs = read_recorded_spec(store, sweep), read_runs(store, sweep)
+    spec, runs = read_recorded_spec(store, sweep), read_runs(store, sweep) if runs is None else runs
     return build_timeline(sweep, spec, runs, read_curves(store, runs, spec.metric))
 
 

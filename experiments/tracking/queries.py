@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 PAGE = 1000
+# Models named in one search; a database binds a variable for each.
+MODELS = 500
 MIN_ID_LENGTH = 6
 RUN_ID = "[0-9a-f]{32}"
 
@@ -114,7 +116,60 @@ def read_sweep_runs(store: Store, sweep: SweepRecord) -> SweepRuns:
     """Read all runs of a sweep's trials."""
     with store.errors(f"reading the runs of sweep {sweep.name}"):
         ready = _ready_models(store, sweep.run_id)
-        found = search_runs(store, f"tags.`mlflow.parentRunId` = '{sweep.run_id}'")
+        found = search_runs(store, _children(sweep))
+    return _sweep_runs(store, sweep, found, ready)
+
+
+def read_some_runs(store: Store, sweep: SweepRecord, condition: str) -> list[RunRecord]:
+    """Read the attempts of a sweep that meet a condition of MLflow's filters, in the order of trial numbers."""
+    with store.errors(f"reading runs of sweep {sweep.name}"):
+        found = search_runs(store, f"{_children(sweep)} AND {condition}")
+        ready = _ready_among(store, [run.data.tags[Tag.MODEL_ID] for run in found if Tag.MODEL_ID in run.data.tags])
+    return _sweep_runs(store, sweep, found, ready).attempts
+
+
+def newest_metrics(store: Store, sweep: SweepRecord, runs: int) -> list[Mapping[str, float]]:
+    """Read the last values of the metrics of a sweep's newest runs, at most so many; one call."""
+    with store.errors(f"reading runs of sweep {sweep.name}"):
+        found = store.client.search_runs([store.experiment_id], _children(sweep), max_results=runs)
+    return [run.data.metrics for run in found]
+
+
+def count_runs(store: Store, sweep: SweepRecord, condition: str = "", guess: int = 1) -> int:
+    """Count the runs of a sweep, without reading them: two calls where the guess is right, else a few.
+
+    Args:
+        store: that holds it.
+        sweep: its parent run.
+        condition: of MLflow's filters, that the runs meet.
+        guess: the number that is tried first, 1 or more.
+    """
+    low, high = 0, guess
+    if has_runs(store, sweep, guess, condition):
+        low, high = guess, guess + 1
+        while has_runs(store, sweep, high, condition):
+            low, high = high, 2 * high
+    while high - low > 1:  # there are `low` at least, and fewer than `high`
+        middle = (low + high) // 2
+        low, high = (middle, high) if has_runs(store, sweep, middle, condition) else (low, middle)
+    return low
+
+
+def has_runs(store: Store, sweep: SweepRecord, count: int, condition: str = "") -> bool:
+    """True if a sweep has at least so many runs that meet the condition; one call, which reads one run."""
+    from mlflow.utils.search_utils import SearchUtils
+
+    text = f"{_children(sweep)} AND {condition}" if condition else _children(sweep)
+    with store.errors(f"counting the runs of sweep {sweep.name}"):
+        token = SearchUtils.create_page_token(count - 1)
+        return bool(store.client.search_runs([store.experiment_id], text, max_results=1, page_token=token))
+
+
+def _children(sweep: SweepRecord) -> str:
+    return f"tags.`mlflow.parentRunId` = '{sweep.run_id}'"
+
+
+def _sweep_runs(store: Store, sweep: SweepRecord, found: Sequence[Run], ready: set[str]) -> SweepRuns:
     runs = [run for run in found if _is_trial(run)]  # users may nest runs of their own
     points = _points(store, sweep, runs)
     records = [_run(run, ready, points.get(run.info.run_id, {})) for run in runs]
@@ -181,10 +236,19 @@ def _has_name(run: RunRecord, trial: str) -> bool:
 def _ready_models(store: Store, sweep_id: str) -> set[str]:
     def page(token: str | None) -> Any:
         return store.client.search_logged_models(
-            [store.experiment_id], f"tags.{Tag.SWEEP_RUN_ID} = '{sweep_id}'", page_token=token
+            [store.experiment_id], f"tags.{Tag.SWEEP_RUN_ID} = '{sweep_id}'", max_results=PAGE, page_token=token
         )
 
     return {model.model_id for model in all_pages(page) if model.status.value == "READY"}
+
+
+def _ready_among(store: Store, model_ids: Sequence[str]) -> set[str]:
+    ready: set[str] = set()
+    for start in range(0, len(model_ids), MODELS):
+        named = ", ".join(f"'{model_id}'" for model_id in model_ids[start : start + MODELS])
+        found = store.client.search_logged_models([store.experiment_id], f"model_id IN ({named})", max_results=MODELS)
+        ready |= {model.model_id for model in found if model.status.value == "READY"}
+    return ready
 
 
 def search_runs(store: Store, filter_string: str) -> list[Run]:

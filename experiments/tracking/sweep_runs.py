@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -12,7 +13,7 @@ from uuid import uuid4
 from experiments.tracking import provenance
 from experiments.tracking.datasets import DataRecord
 from experiments.tracking.lease import FIRST_GENERATION, HeldLease, Lease, claim, release
-from experiments.tracking.queries import search_runs
+from experiments.tracking.queries import search_runs, utc_time
 from experiments.tracking.records import SPEC_FILE, RunKind, RunRecord, SweepState, Tag
 from experiments.tracking.store import Store
 from experiments.tracking.sweep_names import free_name, settle_name
@@ -135,19 +136,29 @@ def _close_failed_start(store: Store, uid: str, lease: Lease | None) -> None:
             release(store, lease)
 
 
-def close_orphans(store: Store, runs: Iterable[RunRecord], generation: int = 0) -> None:
+def close_orphans(store: Store, runs: Iterable[RunRecord], generation: int = 0) -> dict[str, RunRecord]:
     """Close as KILLED the runs that are open although no process runs them.
 
     Args:
         store: open for writing.
         runs: of a sweep.
         generation: of the caller's lease on it; runs of a later generation stay open.
+
+    Returns:
+        Those runs as they are now, by run id.
     """
+    closed: dict[str, RunRecord] = {}
     with store.errors("closing runs that were left open"):
         for run in runs:
             if run.state is TrialState.RUNNING and int(run.tags.get(Tag.LEASE, 0)) <= generation:
-                set_tags(store, run.run_id, {Tag.STATE: TrialState.KILLED.value})
-                store.client.set_terminated(run.run_id, "KILLED")
+                now = int(time.time() * 1000)
+                tags: dict[str, str] = {Tag.STATE: TrialState.KILLED.value}
+                set_tags(store, run.run_id, tags)
+                store.client.set_terminated(run.run_id, "KILLED", end_time=now)
+                closed[run.run_id] = replace(
+                    run, state=TrialState.KILLED, tags={**run.tags, **tags}, ended=utc_time(now)
+                )
+    return closed
 
 
 def reopen_sweep(store: Store, lease: HeldLease, spec: SweepSpec, workers: int) -> None:
