@@ -161,7 +161,7 @@ def has_runs(store: Store, sweep: SweepRecord, count: int, condition: str = "") 
 
     text = f"{_children(sweep)} AND {condition}" if condition else _children(sweep)
     with store.errors(f"counting the runs of sweep {sweep.name}"):
-        token = SearchUtils.create_page_token(count - 1)
+        token = SearchUtils.create_page_token(count - 1) if count > 1 else None  # type: ignore[no-untyped-call]
         return bool(store.client.search_runs([store.experiment_id], text, max_results=1, page_token=token))
 
 

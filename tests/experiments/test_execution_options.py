@@ -6,8 +6,8 @@ import pytest
 
 from experiments import LaunchOptions, run_sweep, ui
 from experiments.reproduction import _threads_of
-from experiments.tracking.trial_runs import _place_tags
 from experiments.tracking.records import RunRecord, SweepRecord, SweepState, Tag
+from experiments.tracking.trial_runs import _place_tags
 from mnist_core.errors import SpecError
 from search.execution import Execution
 from search.executors.local import usable_cores
