@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import random
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from itertools import accumulate
 
 from experiments import selection
@@ -20,6 +23,9 @@ from search.trial import Outcome, TrialState
 
 # Seconds without an open trial after which the sweep counts as left and resumed later.
 MAX_PAUSE_SECONDS = 30.0
+MAX_SAMPLE = 1000
+"""Finished trials that the plots of a report are drawn from; of more, a sample is."""
+BEST_OF_SAMPLE = 200
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,7 @@ class SweepTimeline:
     pauses: tuple[float, ...]
     seconds: float
 
-    @property
+    @cached_property
     def ranked(self) -> list[RunRecord]:
         """The selectable runs, best first."""
         return selection.rank((trial.run for trial in self.trials), self.spec.objective)
@@ -96,20 +102,36 @@ class SweepTimeline:
         """Attempts in that state."""
         return [trial for trial in self.trials if trial.run.state is state]
 
+    @cached_property
+    def sampled(self) -> frozenset[str]:
+        """Ids of the finished runs that plots are drawn from."""
+        return sample_ids((trial.run for trial in self.trials), self.spec.objective)
+
+    @property
+    def sample_note(self) -> str:
+        """A sentence on the sample, with a space before it; empty where it has every finished trial."""
+        finished = sum(trial.run.state.is_finished for trial in self.trials)
+        if finished == len(self.sampled):
+            return ""
+        return (
+            f" Drawn from {len(self.sampled):,} of {finished:,} finished trials: the {BEST_OF_SAMPLE} best, the others "
+            "at random."
+        )
+
     def outcomes(self) -> dict[int, tuple[Point, Outcome]]:
-        """Points and outcomes of the finished trials, by number."""
+        """Points and outcomes of the finished trials, by number; those of a sample where they are many."""
         return {
             trial.run.number: (
                 trial.point,
                 Outcome.read_back(trial.run.state, trial.run.value(self.spec.objective), trial.curve),
             )
             for trial in self.trials
-            if trial.run.state.is_finished
+            if trial.run.run_id in self.sampled
         }
 
 
 def read_timeline(store: Store, sweep: SweepRecord, runs: Sequence[RunRecord] | None = None) -> SweepTimeline:
-    """Read the runs and curves of a sweep.
+    """Read the runs of a sweep with their curves, of many runs with those of a sample and of the lost ones.
 
     Args:
         store: that holds it.
@@ -121,7 +143,19 @@ def read_timeline(store: Store, sweep: SweepRecord, runs: Sequence[RunRecord] | 
         SpecError: that file is no valid sweep file.
     """
     spec, runs = read_recorded_spec(store, sweep), read_runs(store, sweep) if runs is None else runs
-    return build_timeline(sweep, spec, runs, read_curves(store, runs, spec.metric))
+    sampled = sample_ids(runs, spec.objective)
+    needed = [run for run in runs if run.run_id in sampled or not run.state.is_finished]
+    return build_timeline(sweep, spec, runs, read_curves(store, needed, spec.metric))
+
+
+def sample_ids(runs: Iterable[RunRecord], objective: str) -> frozenset[str]:
+    """Ids of the finished runs that plots are drawn from: at most ``MAX_SAMPLE``, the best and others by a seed."""
+    finished = [run for run in runs if run.state.is_finished]
+    if len(finished) <= MAX_SAMPLE:
+        return frozenset(run.run_id for run in finished)
+    best = [run.run_id for run in selection.rank(finished, objective)[:BEST_OF_SAMPLE]]
+    rest = sorted({run.run_id for run in finished} - set(best))
+    return frozenset(best + random.Random(0).sample(rest, MAX_SAMPLE - len(best)))
 
 
 def build_timeline(
@@ -133,26 +167,29 @@ def build_timeline(
         sweep: the parent run.
         spec: as recorded with the sweep.
         runs: every attempt.
-        curves: the objective by epoch, by run id.
+        curves: the objective by epoch, by run id; those of a sample where the runs are many.
     """
-    spans = {run.run_id: _span(run, curves[run.run_id]) for run in runs}
+    spans = {run.run_id: _span(run, curves.get(run.run_id, ())) for run in runs}
     sessions = _sessions(spans.values())
 
+    session_ends = [end for _, end in sessions]
+    elapsed = list(accumulate(((end - start).total_seconds() for start, end in sessions), initial=0.0))
+
     def seconds(moment: datetime) -> float:
-        before = sum((end - start).total_seconds() for start, end in sessions if end < moment)
-        current = next((start for start, end in sessions if start <= moment <= end), moment)
-        return before + (moment - current).total_seconds()
+        place = bisect_left(session_ends, moment)
+        start = min(sessions[place][0], moment) if place < len(sessions) else moment
+        return elapsed[place] + (moment - start).total_seconds()
 
     trials = tuple(
         TrialTimeline(
             run,
             run.point,
-            tuple(point.value for point in curves[run.run_id]),
+            tuple(point.value for point in curves.get(run.run_id, ())),
             *map(seconds, spans[run.run_id]),
         )
         for run in runs
     )
-    ends = [seconds(end) for _, end in sessions]
+    ends = [seconds(end) for end in session_ends]
     return SweepTimeline(sweep, spec, trials, pauses=tuple(ends[:-1]), seconds=ends[-1] if ends else 0.0)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +101,7 @@ def test_the_selection_is_that_among_all_runs(folder: Path, store: Store, seed: 
 
 
 @pytest.fixture
-def distinct(folder: Path, store: Store) -> Iterator[None]:
+def distinct(folder: Path, store: Store) -> None:
     """Results without ties, whose best runs a sample does not have."""
     with sqlite3.connect(folder / "mlflow.db") as database:
         database.execute("UPDATE tags SET value = 'complete' WHERE key = 'state'")
@@ -114,7 +113,6 @@ def distinct(folder: Path, store: Store) -> Iterator[None]:
             "INSERT INTO latest_metrics (key, value, timestamp, step, is_nan, run_uuid) VALUES (?,?,0,0,0,?)", rows
         )
     database.close()
-    yield
 
 
 @pytest.mark.usefixtures("distinct")

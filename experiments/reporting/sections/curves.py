@@ -31,7 +31,7 @@ def curves_section(timeline: SweepTimeline) -> Section:
 def curves_caption(timeline: SweepTimeline) -> str:
     """The number of complete and of pruned trials."""
     complete, pruned = (len(timeline.of_state(state)) for state in (TrialState.COMPLETE, TrialState.PRUNED))
-    drawn, finished = len(sampled_curves(timeline)), len(finished_curves(timeline))
+    drawn, finished = len(sampled_curves(timeline)), len(_all_finished(timeline))
     sample = (
         f" Curves of {drawn:,} of {finished:,} trials: the {BEST_CURVES} best, the others drawn at random."
         if drawn < finished
@@ -54,8 +54,15 @@ def curves_table(timeline: SweepTimeline) -> Table:
 
 
 def finished_curves(timeline: SweepTimeline) -> list[TrialTimeline]:
-    """Finished trials that ended an epoch or more."""
+    """Finished trials that ended an epoch or more, of those whose curves were read."""
     return [trial for trial in timeline.trials if trial.curve and trial.run.state.is_finished]
+
+
+def _all_finished(timeline: SweepTimeline) -> list[TrialTimeline]:
+    """Finished trials, of whose curves a sample may have been read."""
+    if not timeline.sample_note:
+        return finished_curves(timeline)
+    return [trial for trial in timeline.trials if trial.run.state.is_finished]
 
 
 def sampled_curves(timeline: SweepTimeline) -> list[TrialTimeline]:
@@ -85,9 +92,9 @@ def draw_curves(timeline: SweepTimeline) -> Figure:
     for trial in trials:
         _draw_curve(axes, trial, alpha, trial.run.run_id == best)
     focus(axes, (value for trial in trials for value in trial.curve), timeline.spec.metric.direction)
-    _add_legend(axes, finished_curves(timeline))
+    _add_legend(axes, _all_finished(timeline))
     axes.set(
-        title="Every trial by epoch" if len(trials) == len(finished_curves(timeline)) else "Trials by epoch",
+        title="Every trial by epoch" if len(trials) == len(_all_finished(timeline)) else "Trials by epoch",
         xlabel="epoch",
         ylabel=LABELS[timeline.spec.metric],
     )

@@ -37,12 +37,18 @@ def history_caption(timeline: SweepTimeline) -> str:
     return (
         f"Each dot is a complete trial, the line the best value so far. The best of {len(values)}, "
         f"{values[0]:.4f}, is {best.name}{mean}; half of them reached {median(values):.4f} or better."
+        f"{timeline.sample_note}"
     )
 
 
 def history_table(timeline: SweepTimeline) -> Table:
     """The objective of each complete trial, by trial number."""
     rows = [(str(trial), f"{value:.4f}", f"{best:.4f}") for trial, value, best in best_so_far(timeline)]
+    if timeline.sample_note:  # too many to read: those that were the best when they ended
+        rows = [row for row in rows if row[1] == row[2]]
+        return Table(
+            "Complete trials that were the best so far", ("trial", timeline.spec.objective, "best so far"), rows
+        )
     return Table("Complete trials by number", ("trial", timeline.spec.objective, "best so far"), rows)
 
 

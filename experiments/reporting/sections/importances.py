@@ -17,7 +17,7 @@ ENOUGH_TRIALS = 20
 def importances_section(timeline: SweepTimeline, plots: StudyPlots) -> Section:
     """The section, its plot not drawn yet."""
     plot = PlotSpec("importances", "Parameter importances", partial(plots.draw, draw_importances, min_trials=2))
-    caption = importances_caption(plots.importances, len(timeline.complete))
+    caption = importances_caption(plots.importances, len(timeline.complete)) + timeline.sample_note
     return Section(plot, caption, importances_table(plots.importances))
 
 

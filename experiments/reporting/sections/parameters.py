@@ -32,7 +32,9 @@ def parameters_caption(timeline: SweepTimeline) -> str:
     """The point of the best trial."""
     if not timeline.ranked:
         return NO_TRIAL
-    return f"The best trial, {timeline.ranked[0].name}, has {format_params(timeline.best_point())}."
+    return (
+        f"The best trial, {timeline.ranked[0].name}, has {format_params(timeline.best_point())}.{timeline.sample_note}"
+    )
 
 
 def draw_pairs(timeline: SweepTimeline, plots: StudyPlots) -> Figure:

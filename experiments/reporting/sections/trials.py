@@ -9,14 +9,22 @@ from experiments.formatting import format_number, format_value
 from experiments.reporting.sections.section import Table
 from experiments.reporting.timeline import SweepTimeline, TrialTimeline
 
+MAX_ROWS = 1000
+"""Trials that are all listed; of more, the best ``BEST_ROWS`` are."""
+BEST_ROWS = 200
+
 
 def trials_table(timeline: SweepTimeline) -> Table:
-    """Every attempt, best first."""
+    """Every attempt, best first; of many, the best ones."""
     runs = timeline.ranked + selection.unranked((trial.run for trial in timeline.trials), timeline.spec.objective)
     trials = {trial.run.run_id: trial for trial in timeline.trials}
     searched = list(timeline.spec.space.domains)
     columns = ("run", "state", *searched, "best epoch", "val accuracy", "val loss", "weights", "seconds", "note")
-    return Table("All trials, best first", columns, [_row(trials[run.run_id], searched) for run in runs])
+    caption = "All trials, best first"
+    if len(runs) > MAX_ROWS:
+        caption = f"The best {BEST_ROWS} of {len(runs):,} trials; all: mnist-search runs {timeline.sweep.name} --all"
+        runs = runs[:BEST_ROWS]
+    return Table(caption, columns, [_row(trials[run.run_id], searched) for run in runs])
 
 
 def _row(trial: TrialTimeline, searched: Sequence[str]) -> tuple[str, ...]:
