@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -14,7 +15,7 @@ from mlflow import MlflowClient
 
 from experiments import parse_spec, resume_sweep, run_sweep
 from experiments.selection import tie_breaker
-from experiments.tracking import trial_results
+from experiments.tracking import queries, trial_results
 from experiments.tracking.provenance import Driver
 from experiments.tracking.records import SPEC_FILE, SweepState, Tag
 from experiments.tracking.store import open_store, tracking_uri
@@ -65,6 +66,23 @@ def test_resuming_a_bayesian_sweep_can_add_trials_and_learns_from_the_old_ones(s
     assert {run.run_id for run in first.runs} < {run.run_id for run in more.runs}
     sizes = [run.params["learning_rate"] for run in more.runs]
     assert len(set(sizes)) == 6
+
+
+def test_the_runs_are_read_once_where_a_sweep_is_resumed_and_once_where_it_ends(
+    small_npz: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, times = queries.read_sweep_runs, []
+
+    def counted(*arguments: Any) -> queries.SweepRuns:
+        times.append(1)
+        return read(*arguments)
+
+    monkeypatch.setattr(queries, "read_sweep_runs", counted)
+    run_sweep(parse_spec(SMALL_GRID, ["trials=1", "training.epochs=1"]), in_process(small_npz, report=True))
+    assert len(times) == 1
+    more = resume_sweep("small-grid", in_process(small_npz, report=True), settings=["trials=2"])
+    assert len(times) == 3
+    assert list(more.runs) == stored_sweep("small-grid")[1]
 
 
 def test_a_sweep_recorded_without_crossentropies_is_resumed_and_all_its_runs_are_ranked_by_one_metric(
