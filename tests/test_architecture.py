@@ -48,7 +48,7 @@ LAYERS = {
     "experiments": (
         ("tracking",),
         ("selection",),
-        ("result_tables",),
+        ("ranked_runs", "result_tables"),
         ("candidates", "ensembling", "evaluation", "explanation", "reproduction"),
         ("registry", "reporting", "sweep_result"),
         ("comparison", "launch"),
