@@ -1,13 +1,13 @@
 # The one-word commands; `make help` lists them. Each sets up what it needs.
 .DEFAULT_GOAL := help
-.PHONY: help install sweep serve test test-long cluster-test ui lint format docs benchmarks clean
+.PHONY: help install sweep serve test test-long cluster-test ui server lint format docs benchmarks clean
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DOCS_STAMP := $(VENV)/.installed-docs
-EXTRAS := .[dev,benchmarks,export-litert,export-onnx,ray]
+EXTRAS := .[dev,server,benchmarks,export-litert,export-onnx,ray]
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ serve: install  ## serve the champion: a page to draw on, and an HTTP service
 
 ui: install  ## open the MLflow UI on the store
 	$(BIN)/mnist-search ui
+
+server: install  ## run an MLflow server on PostgreSQL, for trying; ARGS="--help" lists its options
+	@$(BIN)/python -m tools.server $(ARGS)
 
 lint: install  ## check style and types
 	$(BIN)/ruff check .

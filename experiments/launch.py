@@ -21,7 +21,8 @@ from experiments.tracking.datasets import DataRecord, describe_data, locate
 from experiments.tracking.lease import HeldLease, Lease, claim, free_generation, read_lease
 from experiments.tracking.recorder import SweepRecorder
 from experiments.tracking.records import TRACKING_SECONDS, TRACKING_WAIT_SECONDS, RunRecord, SweepRecord, Tag
-from experiments.tracking.store import Store, check_server, open_store, tracking_uri
+from experiments.tracking.server_check import check_server
+from experiments.tracking.store import Store, open_store, tracking_uri
 from mnist_core.data.sources import DataSource
 from mnist_core.errors import SpecError, StoreError
 from search.executors.base import Executor

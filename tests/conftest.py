@@ -26,10 +26,16 @@ os.environ["MNIST_DATA_OF_THE_TESTS"] = FULL_MNIST
 
 # Fixtures that take 10 seconds or more, and those that ask for one by its name while they run. `pytest -n` gives all
 # tests of one group to one process, so that each of these is made once; the others are grouped by file.
-GROUPS = {"server": "server", "any_store": "server", "mixed_sweep": "mixed_sweep", "finished_sweep": "finished_sweep"}
+GROUPS = {
+    "team_store": "team_store",
+    "server": "server",
+    "any_store": "server",
+    "mixed_sweep": "mixed_sweep",
+    "finished_sweep": "finished_sweep",
+}
 # Groups start in this order, the longest first, so that the processes end at about the same time.
 LONGEST_FIRST = (
-    *("server", "finished_sweep", "mixed_sweep", "tests/experiments", "tests/search/executors"),
+    *("team_store", "server", "finished_sweep", "mixed_sweep", "tests/experiments", "tests/search/executors"),
     *("tests/mnist_core", "tests/test_docs", "tests/serving"),
 )
 
@@ -58,7 +64,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(autouse=True)
 def _isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Hide the user's store, cache and data from the test, and give it a working directory of its own."""
-    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MNIST_DATA"):
+    tracking = [name for name in os.environ if name.startswith("MLFLOW_TRACKING_")]
+    for name in ("MLFLOW_EXPERIMENT_NAME", "MNIST_DATA", *tracking):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)

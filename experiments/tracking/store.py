@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from filelock import FileLock
 
 from experiments.tracking.redaction import redact, redact_of
+from experiments.tracking.server_check import check_access, check_server
 from mnist_core.errors import MissingLibraryError, MnistSearchError, NotFoundError, StoreError
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ EXPERIMENT = "mnist-search"
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 SQLITE = "sqlite:///"
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
-SERVER_TIMEOUT = 5.0
-DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 # Packages with drivers of the databases that MLflow supports, by the module that SQLAlchemy imports.
 DRIVERS = {
     "psycopg": "psycopg[binary]",
@@ -134,51 +132,6 @@ def database_of(uri: str) -> Path | None:
     return Path(match["path"]).absolute() if match else None
 
 
-def check_server(uri: str) -> None:
-    """Check that a tracking server responds, or that a database server takes connections, before anything is begun.
-
-    Raises:
-        StoreError: it does not, within ``SERVER_TIMEOUT`` seconds for the connection and as much for the response.
-    """
-    if not uri.startswith(("http://", "https://")):
-        _check_database_server(uri)
-        return
-    import requests
-
-    try:
-        requests.get(f"{uri.rstrip('/')}/health", timeout=SERVER_TIMEOUT)
-    except requests.RequestException as error:
-        raise StoreError(
-            f"{redact(uri)}: no tracking server answers there ({type(error).__name__}). Start it, or unset "
-            "MLFLOW_TRACKING_URI to use mlruns/mlflow.db"
-        ) from error
-
-
-def _check_database_server(uri: str) -> None:
-    """Connect to the port of a database server; MLflow itself would try again for more than a minute.
-
-    Raises:
-        StoreError: nothing listens there.
-    """
-    dialect, _, _ = uri.partition("+" if "+" in uri.partition(":")[0] else ":")
-    if dialect not in DATABASE_PORTS:
-        return
-    try:
-        address = urlsplit(uri)
-        host, port = address.hostname, address.port or DATABASE_PORTS[dialect]
-    except ValueError:  # not an address; opening the store says so
-        return
-    if not host:  # a socket of this machine, or a host in the query
-        return
-    try:
-        socket.create_connection((host, port), timeout=SERVER_TIMEOUT).close()
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise StoreError(
-            f"{redact(uri)}: no database server answers there ({reason}). Start it, or correct MLFLOW_TRACKING_URI"
-        ) from error
-
-
 def open_store(uri: str, create: bool = False) -> Store:
     """Connect to a store.
 
@@ -201,6 +154,7 @@ def open_store(uri: str, create: bool = False) -> Store:
             database.parent.mkdir(parents=True, exist_ok=True)
         from mlflow import MlflowClient
 
+        check_access(uri)
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
         # MLflow fails where two processes create the same new database.
         with _file_lock(database, ".lock"):

@@ -1,0 +1,1 @@
+"""Programs for development that are not installed."""
