@@ -25,7 +25,15 @@ from search.engines import CustomEngine, Engine, parse_engine
 from search.execution import Execution
 from search.objectives import MODEL_SIZE, RANKING, VAL_ACCURACY, Objective
 from search.space import ARCHITECTURE, FACTORY
-from search.space_file import Table, check_keys, domain_table, parameters_of, point_tables, read_points, read_space
+from search.space_tables import (
+    Table,
+    check_keys,
+    domain_table,
+    infer_parameter_types,
+    point_tables,
+    read_points,
+    read_space,
+)
 from search.spec import DataSpec, SweepSpec
 
 TABLES = ("data", "model", "training", "execution", "space")
@@ -124,7 +132,9 @@ def _spec(table: Table) -> SweepSpec:
     fixed = {name: value for name, value in space.items() if not isinstance(value, dict | list)}
     model, training = _function_or_table(table, "model"), _table(table, "training")
     is_custom = "function" in model
-    parameters = parameters_of({name: space[name] for name in space.keys() - fixed}, points) if is_custom else FACTORY
+    parameters = (
+        infer_parameter_types({name: space[name] for name in space.keys() - fixed}, points) if is_custom else FACTORY
+    )
     training["augmentation"] = _table(training, "augmentation")
     tables = {"model": model, "training": training, "training.augmentation": training["augmentation"]}
     searched = set(space).union(*points)

@@ -13,7 +13,7 @@ import optuna
 from optuna.distributions import IntDistribution
 
 from experiments.formatting import pluralize
-from experiments.reporting.axes import LABELS, WIDTH
+from experiments.reporting.plot_style import LABELS, WIDTH
 from experiments.reporting.timeline import SweepTimeline
 from mnist_core.plotting import BLUE, ORANGE, SCORES, plain_logarithmic, whole_numbers
 from search.study import importances, to_study

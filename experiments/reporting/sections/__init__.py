@@ -9,9 +9,9 @@ from experiments.reporting.sections.hosts import host_sections
 from experiments.reporting.sections.importances import importances_section
 from experiments.reporting.sections.parameters import parameter_sections
 from experiments.reporting.sections.section import Section
-from experiments.reporting.sections.time import time_section
 from experiments.reporting.sections.timeline import timeline_section
 from experiments.reporting.sections.tradeoffs import tradeoffs_section
+from experiments.reporting.sections.worker_time import worker_time_section
 from experiments.reporting.timeline import SweepTimeline
 
 
@@ -29,6 +29,6 @@ def build_sections(timeline: SweepTimeline, plots: StudyPlots) -> list[Section]:
         curves_section(timeline),
         tradeoffs_section(timeline),
         timeline_section(timeline),
-        time_section(timeline),
+        worker_time_section(timeline),
         *host_sections(timeline),
     ]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from experiments.reporting.axes import LABELS, STATE_COLOURS, WIDTH, focus
+from experiments.reporting.plot_style import LABELS, STATE_COLOURS, WIDTH, focus
 from experiments.reporting.sections.section import Section, Table
 from experiments.reporting.timeline import SweepTimeline, TrialTimeline
 from mnist_core.plotting import GREEN, ORANGE, PlotSpec, new_figure, whole_numbers

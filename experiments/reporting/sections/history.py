@@ -5,8 +5,8 @@ from __future__ import annotations
 from statistics import median
 from typing import TYPE_CHECKING
 
-from experiments.reporting.axes import focus
 from experiments.reporting.optuna_plots import StudyPlots, draw_history
+from experiments.reporting.plot_style import focus
 from experiments.reporting.sections.section import NO_TRIAL, Section, Table
 from experiments.reporting.timeline import SweepTimeline
 from mnist_core.plotting import PlotSpec

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from experiments.formatting import pluralize
-from experiments.reporting.axes import WIDTH
+from experiments.reporting.plot_style import WIDTH
 from experiments.reporting.sections.section import Section, Table
 from experiments.reporting.timeline import SweepTimeline
 from experiments.tracking.records import Tag

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from experiments.formatting import pluralize
-from experiments.reporting.axes import STATE_COLOURS, WIDTH
+from experiments.reporting.plot_style import STATE_COLOURS, WIDTH
 from experiments.reporting.sections.section import Section, Table
 from experiments.reporting.timeline import SweepTimeline, TrialTimeline, workers_of
 from mnist_core.plotting import BLACK, PlotSpec, new_figure, whole_numbers

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from experiments.formatting import format_number
-from experiments.reporting.axes import WIDTH, focus
+from experiments.reporting.plot_style import WIDTH, focus
 from experiments.reporting.sections.section import NO_TRIAL, Section, Table
 from experiments.reporting.timeline import SweepTimeline, accuracy_of
 from experiments.tracking.records import RunRecord

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from experiments.reporting.axes import focus_limits
+from experiments.reporting.plot_style import focus_limits
 from experiments.reporting.sections.curves import draw_curves
 from experiments.reporting.sections.history import best_so_far
 from experiments.reporting.sections.timeline import lanes, timeline_caption

@@ -1,4 +1,4 @@
-"""The space of a sweep file: domains and points, each value checked against its parameter's type."""
+"""The tables of a sweep file that describe its space: [space] and [[points]], read and written, each value checked."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def point_tables(value: object) -> list[Table]:
     return value
 
 
-def parameters_of(space: Table, points: list[Table]) -> ParameterSchema:
+def infer_parameter_types(space: Table, points: list[Table]) -> ParameterSchema:
     """Return the parameters of a custom model. Their types are those of the values in the file.
 
     Raises:

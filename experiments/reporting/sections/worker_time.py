@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from experiments.formatting import format_number
-from experiments.reporting.axes import GREY, WIDTH
+from experiments.reporting.plot_style import GREY, WIDTH
 from experiments.reporting.sections.section import Section, Table
 from experiments.reporting.timeline import SweepTimeline, time_spent
 from mnist_core.plotting import BLUE, GREEN, ORANGE, RED, PlotSpec, new_figure
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def time_section(timeline: SweepTimeline) -> Section:
+def worker_time_section(timeline: SweepTimeline) -> Section:
     """The section, its plot not drawn yet."""
     plot = PlotSpec("time", "Worker time", partial(draw_time_spent, timeline))
     return Section(plot, time_caption(timeline), time_table(timeline))
