@@ -61,7 +61,8 @@ class ServerOptions:
     def command(self) -> list[str]:
         """Program and arguments."""
         local = [f"{name}:{self.port}" for name in ("127.0.0.1", "localhost")]
-        uvicorn = ["--log-level", "warning"]
+        # Clients keep their connections open, and uvicorn would wait for them.
+        uvicorn = ["--log-level", "warning", "--timeout-graceful-shutdown", "3"]
         if self.certificate:
             uvicorn += ["--ssl-certfile", str(self.certificate), "--ssl-keyfile", str(self.key)]
         return [

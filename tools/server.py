@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +27,7 @@ ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 def main() -> int:
     """Run both servers until Ctrl-C or SIGTERM; the exit code is 2 where they cannot be started."""
-    given = _parse()
+    given = parse()
     for number in ENDING:
         signal.signal(number, _stop)
     try:
@@ -54,7 +54,8 @@ def _stop(number: int, frame: object) -> None:
     raise _Stopped
 
 
-def _parse() -> argparse.Namespace:
+def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the options; those of the command line where none are given."""
     parser = argparse.ArgumentParser(
         prog="make server ARGS='…'",
         description="An MLflow server on PostgreSQL for trying. Data: FOLDER/postgresql, FOLDER/server.",
@@ -69,7 +70,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--key", type=Path, metavar="PEM", help="of the certificate")
     parser.add_argument("--allowed-hosts", default="", metavar="NAMES", help="further host names, with commas between")
     parser.add_argument("further", nargs="*", metavar="-- ARGUMENT …", help="arguments for mlflow server")
-    given = parser.parse_args()
+    given = parser.parse_args(words)
     if bool(given.certificate) != bool(given.key):
         parser.error("--certificate and --key: expected both or neither")
     return given
@@ -130,8 +131,10 @@ def with_authentication(options: ServerOptions, database: str) -> ServerOptions:
     settings = options.folder / "auth.ini"
     _write_private(
         settings,
-        f"[mlflow]\ndefault_permission = EDIT\ndatabase_uri = {database.replace('%', '%%')}\n"
-        f"admin_username = {ADMIN}\nauthorization_function = mlflow.server.auth:authenticate_request_basic_auth\n",
+        # Without the cache each request waits for the hash of its password. Here all accounts may change all records.
+        "[mlflow]\ndefault_permission = EDIT\nauth_cache_ttl_seconds = 60\n"
+        f"database_uri = {database.replace('%', '%%')}\nadmin_username = {ADMIN}\n"
+        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n",
     )
     environment = {
         "MLFLOW_AUTH_CONFIG_PATH": str(settings),

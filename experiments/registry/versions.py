@@ -93,7 +93,8 @@ def read_version_by_alias(store: Store, name: str, alias: Alias) -> VersionRecor
         try:
             version = store.client.get_model_version_by_alias(name, alias)
         except MlflowException as error:
-            if _is_missing(error):
+            # MLflow's authentication forbids the alias of a model that is not there, but says that it is not.
+            if _is_missing(error) or (error.error_code == "PERMISSION_DENIED" and not _has_model(store, name)):
                 return None
             raise
     return _version(version, {other: int(version.version) for other in version.aliases})
@@ -271,6 +272,17 @@ def _apply_change(store: Store, name: str, change: ChampionChange) -> None:
     with store.errors(f"recording the change of champion of {name}"):
         _write_change(store, name, change, history)
     settle(store, name)
+
+
+def _has_model(store: Store, name: str) -> bool:
+    """False where the registry says that there is no registered model of a name."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        store.client.get_registered_model(name)
+    except MlflowException as error:
+        return str(error.error_code) != "RESOURCE_DOES_NOT_EXIST"
+    return True
 
 
 def _is_missing(error: MlflowException) -> bool:

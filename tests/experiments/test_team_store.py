@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import requests
 from starlette.testclient import TestClient
 
 from experiments import LaunchOptions, parse_spec, resume_sweep, run_sweep
@@ -72,7 +73,7 @@ class Stores:
     def _password_and_tls(self) -> dict[str, str]:
         certificate, key = make_certificate(self._folder / "tls")
         tls = ("--certificate", str(certificate), "--key", str(key))
-        return self._start("password_and_tls", "--store", "sqlite", "--auth", *tls)
+        return as_another_user(self._start("password_and_tls", "--store", "sqlite", "--auth", *tls))
 
     def _artifacts_in_s3(self) -> dict[str, str]:
         s3 = self._stack.enter_context(s3_store(self._folder / "s3", BUCKET))
@@ -82,6 +83,19 @@ class Stores:
         s3 = self._stack.enter_context(s3_store(self._folder / "s3-direct", BUCKET))
         direct = ("--", "--no-serve-artifacts", "--default-artifact-root", f"s3://{BUCKET}/artifacts")
         return self._start("clients_write_to_s3", "--store", "sqlite", *direct, environment=s3) | s3
+
+
+def as_another_user(admin: dict[str, str]) -> dict[str, str]:
+    """The same server for an account without the rights of its admin."""
+    account = {"username": "ada", "password": "long-enough-for-mlflow"}
+    requests.post(
+        f"{admin['MLFLOW_TRACKING_URI']}/api/2.0/mlflow/users/create",
+        json=account,
+        auth=(admin["MLFLOW_TRACKING_USERNAME"], admin["MLFLOW_TRACKING_PASSWORD"]),
+        verify=admin["MLFLOW_TRACKING_SERVER_CERT_PATH"],
+        timeout=60,
+    ).raise_for_status()
+    return admin | {f"MLFLOW_TRACKING_{name.upper()}": value for name, value in account.items()}
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +197,7 @@ COMMANDS = (
     ["runs", "every"],
     ["report", "every"],
     ["best", "every"],
-    ["confirm", "every", "--top", "2", "--seeds", "1", "--workers", "1", "--no-report"],
+    ["confirm", "every", "--top", "2", "--seeds", "2", "--workers", "1", "--no-report"],
     ["compare", "every", "every-confirmation"],
     ["evaluate", "every/0"],
     ["explain", "every/0"],

@@ -77,7 +77,7 @@ def team_server(folder: Path, *words: str, environment: Mapping[str, str] | None
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=SECONDS)
         if any(line.startswith("PostgreSQL") for line in printed):
-            shutil.rmtree(RunningServer({}, process, folder, printed).database_folder)
+            shutil.rmtree(RunningServer({}, process, folder, printed).database_folder, ignore_errors=True)
 
 
 def _lines_until_ready(process: subprocess.Popen[str]) -> Iterator[str]:
