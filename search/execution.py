@@ -11,6 +11,8 @@ from mnist_core.errors import SpecError, did_you_mean
 
 LOCAL = "local"
 RAY = "ray"
+MIN_SHARE = 0.0001
+"""Smallest share of a core or a GPU that Ray counts."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class Execution:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
                 raise SpecError(f"{name}: expected 0 or more, received {value!r}")
+            if 0 < value < MIN_SHARE:
+                raise SpecError(f"{name}: expected 0, or {MIN_SHARE} or more, received {value!r}")
         if self.gpus_per_trial > 1 and self.gpus_per_trial != int(self.gpus_per_trial):
             raise SpecError(
                 f"gpus_per_trial: expected a share of one GPU, or whole ones, received {self.gpus_per_trial!r}"

@@ -147,13 +147,14 @@ class Sweep:
         try:
             for observer in self._observers:
                 observer.sweep_started(self._spec, self._history)
-            while not stop():
+            stopping = False
+            while not (stopping or stop()):
                 self._watch_workers()
                 out_of_time = deadline is not None and time.monotonic() >= deadline
                 if not out_of_time and not self._must_wait_for_records():
                     self._fill()
                 if self._running:
-                    self._poll(stop, deadline)
+                    stopping = self._poll(stop, deadline)
                     self._deliver_records(self._recorder.recorded())
                 elif self._unrecorded:
                     self._deliver_records(self._recorder.recorded(POLL_SECONDS))
@@ -163,7 +164,7 @@ class Sweep:
             for _, trial in self._running.values():
                 self._lose(trial, "the sweep was interrupted")
             self._deliver_records(self._recorder.finish(FINISH_SECONDS))
-            return EndReason.INTERRUPTED
+            return EndReason.INTERRUPTED if self._running or self._missing() else EndReason.DONE
         finally:
             self._executor.close()
 
@@ -181,7 +182,8 @@ class Sweep:
         """True while the next trial would keep this thread from what is recorded of the last one, and from a stop."""
         return self._unrecorded > 0 and isinstance(self._executor, InProcessExecutor)
 
-    def _poll(self, stop: Callable[[], bool], deadline: float | None) -> None:
+    def _poll(self, stop: Callable[[], bool], deadline: float | None) -> bool:
+        """Handle what the workers report; return whether the sweep is to stop."""
         ended = self._executor.poll(self._decide, POLL_SECONDS)
         self._deliver_epochs()
         # A signal that stops the sweep may end its workers too: their trials are interrupted, not lost.
@@ -189,6 +191,7 @@ class Sweep:
         for end in ended:
             if not (stopping and isinstance(end, Lost)):
                 self._settle(end, retry=deadline is None or time.monotonic() < deadline)
+        return stopping
 
     def _ending(self, out_of_time: bool) -> EndReason:
         if not self._missing():

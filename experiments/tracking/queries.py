@@ -115,8 +115,8 @@ def read_runs(store: Store, sweep: SweepRecord) -> list[RunRecord]:
 def read_sweep_runs(store: Store, sweep: SweepRecord) -> SweepRuns:
     """Read all runs of a sweep's trials."""
     with store.errors(f"reading the runs of sweep {sweep.name}"):
-        ready = _ready_models(store, sweep.run_id)
         found = search_runs(store, _children(sweep))
+        ready = _ready_models(store, sweep.run_id)  # after the runs: a model is ready before its run says so
     return _sweep_runs(store, sweep, found, ready)
 
 

@@ -74,7 +74,7 @@ class SweepRecorder:
         self._uploaded: deque[Callable[[], None]] = deque()
         self._recorded: list[Finished] = []
         self._unrecorded = 0
-        self._is_writing = False
+        self._is_writing = self._has_flushed = False
         self._is_stopped = False
         self._error: BaseException | None = None
         self.writing_seconds = 0.0
@@ -142,6 +142,9 @@ class SweepRecorder:
 
     def _finish(self, timeout: float | None) -> None:
         with self._changed:
+            if not (self._is_stopped or self._error):
+                self._queue.append(self._runs.flush_all)
+                self._changed.notify_all()
             if not self._wait(self._is_idle, timeout):
                 left = self._unrecorded
                 self._stop()
@@ -208,9 +211,14 @@ class SweepRecorder:
             self._changed.notify_all()
             while not self._is_stopped:
                 seconds = self._runs.seconds_to_flush()
-                if seconds == 0 or self._uploaded or self._queue:
-                    self._is_writing = True
-                    return self._runs.flush if seconds == 0 else (self._uploaded or self._queue).popleft()
+                waiting = self._uploaded or self._queue
+                # In turns: a round of curves of many runs would keep everything else waiting.
+                if seconds == 0 and not (waiting and self._has_flushed):
+                    self._is_writing = self._has_flushed = True
+                    return self._runs.flush
+                if waiting:
+                    self._is_writing, self._has_flushed = True, False
+                    return waiting.popleft()
                 self._changed.wait(seconds)
             return None
 

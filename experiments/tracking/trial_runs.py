@@ -10,6 +10,7 @@ import json
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -105,6 +106,11 @@ class TrialRuns:
                 self._client.log_batch(run_id, metrics=points)
         self._curves.written(time.monotonic() - started)
 
+    def flush_all(self) -> None:
+        """Write all curves that wait."""
+        while self._curves.seconds_left() is not None:
+            self.flush()
+
     def lose(self, trial: Trial, cause: str, at: int) -> None:
         """Close the run of a lost attempt, at a time in milliseconds since 1970."""
         run_id = self._runs.pop(trial.number)
@@ -178,7 +184,9 @@ class TrialRuns:
                 tags[Tag.STOP_REASON] = result.stop_reason.value
             if result.error:
                 tags[Tag.ERROR] = result.error[:MAX_TAG_LENGTH]
-                self._client.log_text(run_id, result.traceback or result.error, TRACEBACK_FILE)
+                # The place of artifacts may be what failed; the tag has the cause.
+                with suppress(StoreError), self._store.errors("recording a traceback"):
+                    self._client.log_text(run_id, result.traceback or result.error, TRACEBACK_FILE)
             points = metric_points(trial_metrics(result), model_id=tags.get(Tag.MODEL_ID), at=at)
             self._write_end(run_id, self._curves.take(run_id) + points, tags, _RUN_STATUS[result.state], at)
         return result

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 
 MAX_DEATHS_IN_A_ROW = 3
+"""Of different trials."""
 
 
 class NodeHealth:
-    """Counts the workers of each node that died since its last result."""
+    """Counts, for each node, the trials whose workers died since its last result."""
 
     def __init__(self) -> None:
-        self._deaths: Counter[str] = Counter()
+        self._deaths: dict[str, set[int]] = {}
         self._left_out: set[str] = set()
 
     @property
@@ -34,10 +34,14 @@ class NodeHealth:
         """Record that a trial has ended on a node with a result."""
         self._deaths.pop(node, None)
 
-    def record_death(self, node: str) -> bool:
-        """Record that a worker died under a trial; True where that has happened too often in a row."""
-        self._deaths[node] += 1
-        return self._deaths[node] >= MAX_DEATHS_IN_A_ROW
+    def record_death(self, node: str, trial: int) -> bool:
+        """Record that a worker died under a trial, given by its number; True where different trials lost theirs so.
+
+        One trial that ends its worker in each attempt says nothing of the node.
+        """
+        trials = self._deaths.setdefault(node, set())
+        trials.add(trial)
+        return len(trials) >= MAX_DEATHS_IN_A_ROW
 
 
 def version_problem(there: Mapping[str, str], here: Mapping[str, str]) -> str:

@@ -23,6 +23,7 @@ from ray.exceptions import (
     ActorDiedError,
     ActorUnavailableError,
     NodeDiedError,
+    ObjectLostError,
     OutOfMemoryError,
     RayError,
     RayTaskError,
@@ -34,7 +35,7 @@ from search.execution import Execution
 from search.executors import ray_actor
 from search.executors.base import Decide, Ended, Finished, LossKind, Lost, WorkerStatus
 from search.executors.hang_detection import SilenceWatch
-from search.executors.local import WORKER_MEMORY_BYTES
+from search.executors.local import TRIALS_PER_WORKER, WORKER_MEMORY_BYTES
 from search.executors.node_health import NodeHealth, version_problem
 from search.executors.ray_cluster import Cluster, Node, connect
 from search.executors.ray_messages import Done, EpochEnd, unpack
@@ -60,6 +61,7 @@ class _Worker:
     host: str = ""
     trial: Trial | None = None
     silent_since: float = 0.0
+    trials_left: int = TRIALS_PER_WORKER
 
     @property
     def is_ready(self) -> bool:
@@ -95,7 +97,7 @@ class RayExecutor:
         self._silence = SilenceWatch(context.trial_timeout)
         self._health = NodeHealth()
         self._failed_starts = 0
-        self._any_was_ready = self._told_to_wait = self._closed = False
+        self._told_to_wait = self._closed = False
         training = context.source.load_training()
         self._cluster: Cluster = connect(execution, context.modules, context.withheld(os.environ))
         try:
@@ -103,6 +105,7 @@ class RayExecutor:
             self._images = [ray.put((training.images, training.labels, str(context.source.location)))]
             threads = max(1, math.floor(execution.cpus_per_trial))
             self._parts = pickle.dumps(replace(context, threads=threads))
+            self._remote: Any = ray.remote(ray_actor.RayActor)
             self._started = time.monotonic()
             self._grow()
         except BaseException:
@@ -206,12 +209,16 @@ class RayExecutor:
             self._workers.remove(worker)
             return
         worker.node, worker.host = node, host
-        self._any_was_ready = True
+        self._failed_starts = 0
 
     def _finish(self, worker: _Worker, done: Done) -> Ended:
         trial, worker.trial = worker.trial, None
         assert trial is not None
         self._health.record_result(worker.node)
+        worker.trials_left -= 1
+        if worker.trials_left <= 0 or self._health.is_left_out(worker.node):
+            self._kill(worker)
+            self._workers.remove(worker)
         folder = self._context.staging / f"{trial.number}-{trial.attempt}"
         try:
             return Finished(trial, unpack(done, folder))
@@ -231,9 +238,10 @@ class RayExecutor:
         self._workers.remove(worker)
         kind, cause = self._cause(worker, error)
         if not worker.is_ready:
-            self._fail_start(cause)
+            if kind is LossKind.WORKER:
+                self._fail_start(cause)
             return []
-        if kind is LossKind.WORKER and self._health.record_death(worker.node):
+        if kind is LossKind.WORKER and worker.trial and self._health.record_death(worker.node, worker.trial.number):
             self._leave_out(worker.node, worker.host, f"its workers die again and again ({cause})")
         return [Lost(worker.trial, cause, kind)] if worker.trial else []
 
@@ -247,20 +255,22 @@ class RayExecutor:
             )
         if isinstance(error, RayTaskError | RuntimeEnvSetupError):
             return LossKind.WORKER, f"the worker on {host} failed: {_last_line(error)}"
-        if isinstance(error, ActorUnavailableError | NodeDiedError):
+        if isinstance(error, ActorUnavailableError | NodeDiedError | ObjectLostError):
             return LossKind.NODE, f"{host} was lost or cut off"
         if isinstance(error, ActorDiedError):
             if error.preempted:
                 return LossKind.NODE, f"{host} was taken away"
             if not worker.is_ready and "creation" in str(error):
                 return LossKind.WORKER, f"a worker could not start: {_last_line(error)}"
-            if "node" in str(error).lower() and "died" in str(error).lower() and not self._is_alive(worker.node):
+            if not worker.node and "node" in str(error).lower() and "died" in str(error).lower():
                 return LossKind.NODE, f"{host} was lost"
             if worker.node and not self._is_alive(worker.node):
                 return LossKind.NODE, f"{host} was lost"
         return LossKind.WORKER, f"the worker process on {host} died"
 
     def _is_alive(self, node: str) -> bool:
+        if not any(one.id == node and one.alive for one in self._cluster.nodes):
+            return False
         self._cluster.refresh()
         return any(one.id == node and one.alive for one in self._cluster.nodes)
 
@@ -275,7 +285,7 @@ class RayExecutor:
 
     def _fail_start(self, cause: str) -> None:
         self._failed_starts += 1
-        if not self._any_was_ready and self._failed_starts >= MAX_FAILED_STARTS:
+        if not any(one.is_ready for one in self._workers) and self._failed_starts >= MAX_FAILED_STARTS:
             raise WorkerError(f"no worker could start ({cause})")
 
     def _leave_out(self, node: str, host: str, problem: str) -> None:
@@ -314,8 +324,7 @@ class RayExecutor:
         }
         if left_out:
             options["label_selector"] = {"ray.io/node-id": f"!in({','.join(sorted(left_out))})"}
-        remote: Any = ray.remote(ray_actor.RayActor)
-        actor = remote.options(**options).remote(self._parts, self._images, self._execution.gpus_per_trial > 0)
+        actor = self._remote.options(**options).remote(self._parts, self._images, self._execution.gpus_per_trial > 0)
         return _Worker(actor, actor.hello.remote())
 
     def _assign(self) -> None:
@@ -340,11 +349,13 @@ class RayExecutor:
             time.sleep(0.2)
 
     def _say_what_is_missing(self) -> None:
-        if self._any_was_ready or self._told_to_wait or time.monotonic() - self._started < 2 * ROOM_SECONDS:
+        if any(worker.is_ready for worker in self._workers):
+            self._started, self._told_to_wait = time.monotonic(), False
+        if self._told_to_wait or time.monotonic() - self._started < 2 * ROOM_SECONDS:
             return
         self._told_to_wait = True
         self._on_message(
-            f"no worker is ready yet: each asks for {_asked(self._execution)}, there is "
+            f"no worker is ready: each asks for {_asked(self._execution)}, there is "
             f"{_there(self._cluster.nodes)}, which others may be using"
         )
 

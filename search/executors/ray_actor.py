@@ -78,12 +78,15 @@ class RayActor:
         try:
             runtime = self._prepare()
             problem = ""
-        except Exception as error:
+        except BaseException as error:
             runtime, problem = None, f"{type(error).__name__}: {error}"
         self._tasks.get()
         self._messages.put(problem)
-        while runtime is not None:
-            self._train(self._tasks.get(), runtime)
+        try:
+            while runtime is not None:
+                self._train(self._tasks.get(), runtime)
+        except BaseException:  # else the outstanding call would wait for ever
+            os._exit(1)
 
     def _prepare(self) -> Any:
         import pickle
@@ -104,6 +107,7 @@ class RayActor:
         from search.executors.ray_messages import Done, EpochEnd, read_files
         from search.worker import run_trial
 
+        self._staging.mkdir(exist_ok=True)
         while not self._answers.empty():
             self._answers.get()
 
@@ -113,8 +117,8 @@ class RayActor:
 
         result = run_trial(trial, runtime, report)
         files = read_files(result.model.folder) if result.model else ()
-        if result.model:
-            shutil.rmtree(result.model.folder, ignore_errors=True)
+        # The whole folder: an actor that is ended cannot remove it.
+        shutil.rmtree(self._staging, ignore_errors=True)
         self._messages.put(Done(result, files))
 
 

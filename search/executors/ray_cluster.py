@@ -30,6 +30,7 @@ WATCH_SECONDS = 1.0
 SILENT_SECONDS = 20.0
 SHUTDOWN_SECONDS = 10.0
 ATTEMPTS = 5
+RAY_UNITS = 10_000
 ATTEMPTS_VARIABLE = "RAY_gcs_server_port_wait_time_s"
 TOKEN_HELP = (
     "on this host run: ray get-auth-token --generate; copy ~/.ray/auth_token to every host, and on each, before "
@@ -66,7 +67,9 @@ class Node:
     def room(self, execution: Execution) -> int:
         """Return the number of trials that fit on it at a time, if nobody else uses it."""
         asked = ((self.cpus, execution.cpus_per_trial), (self.gpus, execution.gpus_per_trial))
-        return int(min(there // each for there, each in asked if each)) if self.alive else 0
+        # In the units in which Ray counts; 1 // 0.2 is 4.
+        units = [(round(there * RAY_UNITS), round(each * RAY_UNITS)) for there, each in asked]
+        return min(there // each for there, each in units if each) if self.alive else 0
 
 
 class Cluster:
@@ -91,6 +94,8 @@ class Cluster:
         Raises:
             WorkerError: the head of the cluster has not answered for ``SILENT_SECONDS``.
         """
+        if time.monotonic() - self._answered > SILENT_SECONDS:
+            self.refresh()  # this process may have been stopped, and the watching thread with it
         silent = time.monotonic() - self._answered
         if silent > SILENT_SECONDS:
             raise WorkerError(
@@ -190,6 +195,8 @@ def check_address(address: str) -> str:
         SpecError: it is neither ``auto`` nor ``host:port``.
         WorkerError: nothing listens there, or it is another machine and there is no token.
     """
+    if address == AUTO:
+        address = os.environ.get("RAY_ADDRESS") or AUTO  # which Ray takes too
     if address in ("", AUTO):
         return address
     match = re.fullmatch(r"(?:ray://)?(\[[0-9a-fA-F:.]+\]|[^:/\s]+):(\d{1,5})", address)
@@ -202,8 +209,8 @@ def check_address(address: str) -> str:
     try:
         with socket.create_connection((host, port), timeout=CONNECT_SECONDS) as connection:
             check_token({connection.getpeername()[0]})
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
         raise WorkerError(
             f"address {address}: no Ray cluster answers there ({reason}); start its head by: ray start --head --port "
             f"{port}"
@@ -234,7 +241,10 @@ def module_paths(modules: Iterable[str]) -> list[Path]:
     found: dict[str, Path] = {}
     for module in modules:
         top = module.partition(".")[0]
-        spec = importlib.util.find_spec(top)
+        try:
+            spec = importlib.util.find_spec(top)
+        except ValueError:  # __main__ of a script has none
+            spec = None
         if spec is None:
             raise SpecError(f"module {module}: cannot be found, so that its code cannot be sent to the cluster")
         places = list(spec.submodule_search_locations or [])
@@ -309,7 +319,7 @@ def _within(seconds: float, call: Callable[[], Any]) -> bool:
 
 @contextmanager
 def _few_attempts() -> Iterator[None]:
-    """Let Ray ask a head at most ``ATTEMPTS`` times within the block, a second apart, instead of 20 times."""
+    """Limit the attempts of Ray to reach a head within the block to ``ATTEMPTS``, a second apart, instead of 20."""
     is_set = ATTEMPTS_VARIABLE in os.environ
     os.environ.setdefault(ATTEMPTS_VARIABLE, str(ATTEMPTS))
     try:

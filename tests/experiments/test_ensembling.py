@@ -271,7 +271,7 @@ def test_an_ensemble_is_reported_and_compared_like_any_sweep(
     assert reported.exit_code == 0, reported.output
     compared = CliRunner().invoke(app, ["compare", "both", "both-ensemble"])
     assert compared.exit_code == 0, compared.output
-    assert f"{kept.value('val_accuracy'):.4f}" in compared.output
+    assert f"{kept.value('val_accuracy'):.4f}" in compared.output, compared.output
 
 
 def test_a_conditional_sweep_is_reported_with_empty_cells(both: SweepResult, store: Store) -> None:

@@ -77,11 +77,12 @@ def host_sections(timeline: SweepTimeline) -> list[Section]:
 
 
 def hosts_caption(timeline: SweepTimeline, shares: Sequence[HostShare]) -> str:
-    """The host that trained most, and the number of attempts of which no host is known."""
+    """The host and device that trained most, and the number of attempts of which no host is known."""
     first, total = shares[0], sum(share.seconds for share in shares)
     unknown = len(timeline.trials) - sum(share.trials for share in shares)
     left_out = f" {pluralize(unknown, 'attempt')} did not record a host." if unknown else ""
-    return f"{first.host} did {first.seconds / (total or 1):.0%} of {total:,.0f} seconds of training.{left_out}"
+    name = f"{first.host} ({first.device})" if first.device else first.host
+    return f"{name} did {first.seconds / (total or 1):.0%} of {total:,.0f} seconds of training.{left_out}"
 
 
 def hosts_table(shares: Sequence[HostShare]) -> Table:

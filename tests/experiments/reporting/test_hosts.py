@@ -26,7 +26,7 @@ def test_trials_epochs_and_seconds_are_added_up_by_host_and_device() -> None:
         ("node-a", "CPU", "1", "3", "4.0"),
         ("node-b", "GPU", "1", "3", "4.0"),
     ]
-    assert section.caption == "node-b did 50% of 16 seconds of training. 1 attempt did not record a host."
+    assert section.caption == "node-b (CPU) did 50% of 16 seconds of training. 1 attempt did not record a host."
     assert render_plot(section.plot).png
 
 

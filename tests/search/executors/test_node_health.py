@@ -1,0 +1,102 @@
+"""Nodes of a cluster that get no trials, the room on a node, and the addresses and files that a cluster is given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mnist_core.errors import SpecError, WorkerError
+from search.execution import Execution
+from search.executors.node_health import MAX_DEATHS_IN_A_ROW, NodeHealth, version_problem
+
+
+def test_a_node_is_left_out_after_the_deaths_of_workers_of_different_trials() -> None:
+    health = NodeHealth()
+    assert [health.record_death("a", trial) for trial in range(MAX_DEATHS_IN_A_ROW)] == [False, False, True]
+
+
+def test_a_trial_that_ends_its_worker_in_each_attempt_leaves_no_node_out() -> None:
+    health = NodeHealth()
+    assert not any(health.record_death("a", 7) for _ in range(10))
+
+
+def test_a_result_forgives_the_deaths_before_it() -> None:
+    health = NodeHealth()
+    for trial in range(MAX_DEATHS_IN_A_ROW - 1):
+        health.record_death("a", trial)
+    health.record_result("a")
+    assert not health.record_death("a", 9)
+
+
+def test_a_node_is_left_out_once() -> None:
+    health = NodeHealth()
+    assert (health.leave_out("a"), health.leave_out("a")) == (True, False)
+    assert health.is_left_out("a")
+    assert not health.is_left_out("b")
+
+
+def test_the_versions_of_a_node_are_those_of_the_driver_or_each_difference_is_named() -> None:
+    here = {"python": "3.11.7", "tensorflow": "2.21.0", "keras": "3.15.1"}
+    assert version_problem(here, here) == ""
+    there = {"python": "3.11.7", "tensorflow": "2.20.0"}
+    assert version_problem(there, here) == "tensorflow 2.20.0 there, 2.21.0 here; keras missing there, 3.15.1 here"
+
+
+ray_cluster = pytest.importorskip("search.executors.ray_cluster", reason="needs the extra ray")
+
+
+@pytest.mark.parametrize(
+    ("cpus", "gpus", "cpus_per_trial", "gpus_per_trial", "trials"),
+    [(4, 0, 1, 0, 4), (4, 0, 3, 0, 1), (4, 1, 1, 0.25, 4), (8, 1, 1, 0.2, 5), (4, 0, 1, 1, 0), (0.5, 0, 0.1, 0, 5)],
+)
+def test_the_room_on_a_node_is_counted_as_ray_counts(
+    cpus: float, gpus: float, cpus_per_trial: float, gpus_per_trial: float, trials: int
+) -> None:
+    node = ray_cluster.Node("id", "host", "10.0.0.2", True, cpus, gpus)
+    execution = Execution("ray", cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial)
+    assert node.room(execution) == trials
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1", "ray://10.0.0.1:10001", "host:0", "host:99999", "a b:1"])
+def test_an_address_that_is_none_is_refused(address: str) -> None:
+    with pytest.raises(SpecError, match="expected host:port of the head of a Ray cluster"):
+        ray_cluster.check_address(address)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "a..b:6379"])
+def test_an_address_where_nothing_listens_is_one_line(address: str) -> None:
+    with pytest.raises(WorkerError, match="no Ray cluster answers there"):
+        ray_cluster.check_address(address)
+
+
+def test_the_address_that_auto_stands_for_is_checked_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(WorkerError, match=r"address 127\.0\.0\.1:1"):
+        ray_cluster.check_address("auto")
+
+
+def test_other_machines_need_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    ray_cluster.check_token({"127.0.0.1"})
+    with pytest.raises(WorkerError, match=r"192\.0\.2\.7: .* needs a token.*get-auth-token --generate"):
+        ray_cluster.check_token({"127.0.0.1", "192.0.2.7"})
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    ray_cluster.check_token({"192.0.2.7"})
+
+
+def test_the_code_of_the_user_is_sent_and_installed_packages_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_network.py").write_text("")
+    (tmp_path / "my_package").mkdir()
+    (tmp_path / "my_package" / "__init__.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    paths = ray_cluster.module_paths(["my_network", "my_package.deep.networks", "my_package", "numpy"])
+    assert paths == [tmp_path / "my_network.py", tmp_path / "my_package"]
+
+
+@pytest.mark.parametrize("module", ["nowhere_at_all.networks", "math"])
+def test_code_that_cannot_be_sent_is_one_line(module: str) -> None:
+    with pytest.raises(SpecError, match=f"module {module}: .* sent to the cluster"):
+        ray_cluster.module_paths([module])
