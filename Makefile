@@ -46,8 +46,9 @@ LONG := cluster or server or fault
 test: install  ## run the tests, but for those of clusters, servers and faults
 	$(PYTEST) -m "not ($(LONG))"
 
+# One after the other: each starts processes of its own, and waits for them.
 test-long: install  ## run the tests of clusters, servers and faults
-	$(PYTEST) -m "$(LONG)"
+	$(BIN)/python -m pytest -m "$(LONG)"
 
 cluster-test: install  ## run the tests on several hosts, made of network namespaces
 	$(BIN)/python -m pytest -m cluster tests/cluster
