@@ -200,13 +200,11 @@ class RayExecutor:
         node, host = hello["node"], hello["host"]
         problem = version_problem(dict(hello["versions"]), dict(versions_here())) or hello["problem"]
         if problem:
-            self._kill(worker)
-            self._workers.remove(worker)
+            self._end(worker)
             self._leave_out(node, host, problem)
             return
         if self._health.is_left_out(node):  # placed before its node was left out
-            self._kill(worker)
-            self._workers.remove(worker)
+            self._end(worker)
             return
         worker.node, worker.host = node, host
         self._failed_starts = 0
@@ -217,8 +215,7 @@ class RayExecutor:
         self._health.record_result(worker.node)
         worker.trials_left -= 1
         if worker.trials_left <= 0 or self._health.is_left_out(worker.node):
-            self._kill(worker)
-            self._workers.remove(worker)
+            self._end(worker)
         folder = self._context.staging / f"{trial.number}-{trial.attempt}"
         try:
             return Finished(trial, unpack(done, folder))
@@ -234,8 +231,7 @@ class RayExecutor:
 
     def _handle_loss(self, worker: _Worker, error: RayError) -> list[Ended]:
         """Remove a worker whose call has failed; its trial, if it has one, is lost."""
-        self._kill(worker)
-        self._workers.remove(worker)
+        self._end(worker)
         kind, cause = self._cause(worker, error)
         if not worker.is_ready:
             if kind is LossKind.WORKER:
@@ -276,8 +272,7 @@ class RayExecutor:
 
     def _end_hung(self, worker: _Worker) -> list[Ended]:
         assert worker.trial is not None
-        self._kill(worker)
-        self._workers.remove(worker)
+        self._end(worker)
         cause = (
             f"the trial reported nothing for {self._silence.limit:,.6g} s, and its worker on {worker.host} was ended"
         )
@@ -292,8 +287,7 @@ class RayExecutor:
         if self._health.leave_out(node):
             self._on_message(f"{host} is left out: {problem}")
         for worker in [one for one in self._workers if one.node == node and one.trial is None]:
-            self._kill(worker)
-            self._workers.remove(worker)
+            self._end(worker)
         if not any(self._rooms().values()):
             raise WorkerError(
                 f"no node of the Ray cluster is left that can run a trial; the last was {host}: {problem}"
@@ -358,6 +352,11 @@ class RayExecutor:
             f"no worker is ready: each asks for {_asked(self._execution)}, there is "
             f"{_there(self._cluster.nodes)}, which others may be using"
         )
+
+    def _end(self, worker: _Worker) -> None:
+        """End a worker and forget it; :meth:`_grow` asks for another."""
+        self._kill(worker)
+        self._workers.remove(worker)
 
     def _kill(self, worker: _Worker) -> None:
         with suppress(Exception):  # its node, or the head, is gone already

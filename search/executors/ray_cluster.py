@@ -290,7 +290,7 @@ def _reason(error: Exception) -> str:
     refused = "InvalidAuthToken" in f"{text} {error.__cause__}" or "Unauthenticated" in text
     if refused or isinstance(error, ray.exceptions.AuthenticationError) or "token" in text.lower():
         return f"the token is missing or is not that of the cluster; {TOKEN_HELP}"
-    if "ersion mismatch" in text or "Version mismatch" in text:
+    if "ersion mismatch" in text:
         return f"another version of Ray or Python runs there: {' '.join(text.split())[:300]}"
     return " ".join(text.split())[:300] or type(error).__name__
 
