@@ -54,10 +54,14 @@ def position(group: str) -> int:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Group and order the tests for ``pytest -n N --dist loadgroup --no-loadscope-reorder``."""
-    if not hasattr(config, "workerinput"):
+    if not config.getoption("loadgroup", default=False):
         return
     for item in items:
-        item.add_marker(pytest.mark.xdist_group(group_of(item)))
+        group = group_of(item)
+        item.add_marker(pytest.mark.xdist_group(group))
+        # xdist 3.8 writes the group to `_nodeid`, which pytest 9.2 no longer reads: each test would be its own group.
+        if hasattr(item, "_id"):
+            item._id = type(item._id).parse(f"{item.nodeid}@{group}")
     items.sort(key=lambda item: position(group_of(item)))
 
 

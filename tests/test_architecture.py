@@ -303,3 +303,8 @@ make_searcher(parse_spec("name = 'x'\\ntrials = 1\\n[space]\\ndropout = [0.0, 0.
     loaded = loaded_after(statements)
     assert "optuna" in loaded
     assert not loaded & {"tensorflow", "keras", "keras_tuner"}
+
+
+def test_a_test_bears_its_group_where_groups_are_handed_to_processes(request: pytest.FixtureRequest) -> None:
+    grouped = request.config.getoption("loadgroup", default=False)
+    assert request.node.nodeid.endswith("@tests/test_architecture.py") == grouped
