@@ -28,6 +28,12 @@ def tried(result: SweepResult) -> Counter[tuple[str, str]]:
     return Counter((one.params["hidden_size"], one.params["seed"]) for one in result.runs if one.state.is_finished)
 
 
+def planned(name: str, whole_npz: Path) -> list[object]:
+    """The seeds of a confirmation of a sweep's best configuration, which ends before it trains."""
+    done = confirm_sweep(name, 1, 2, in_process(whole_npz, timeout=1e-9))
+    return [point["seed"] for point in done.spec.points]
+
+
 @pytest.fixture
 def confirmed(mixed_store: Store, whole_npz: Path) -> SweepResult:
     """The mixed sweep, its best two tried again with two seeds each."""
@@ -75,19 +81,18 @@ def test_a_confirmation_that_was_interrupted_is_resumed_like_any_sweep(mixed_sto
 
 
 def test_a_second_confirmation_uses_other_seeds(mixed_store: Store, whole_npz: Path) -> None:
-    for expected in (["1", "2"], ["3", "4"]):
-        done = confirm_sweep("mixed", 1, 2, in_process(whole_npz))
-        assert [one.params["seed"] for one in done.runs] == expected
+    first = confirm_sweep("mixed", 1, 2, in_process(whole_npz))
+    assert [one.params["seed"] for one in first.runs] == ["1", "2"]
+    assert planned("mixed", whole_npz) == [3, 4]
     # One that confirms a confirmation too.
-    third = confirm_sweep("mixed-confirmation", 1, 2, in_process(whole_npz))
-    assert [one.params["seed"] for one in third.runs] == ["5", "6"]
+    assert planned("mixed-confirmation", whole_npz) == [5, 6]
 
 
 def test_a_confirmation_of_a_confirmation_uses_no_seed_of_the_first_sweep(mixed_store: Store, whole_npz: Path) -> None:
     run_sweep(parse_spec(MIXED, ["name=first", "seed=1", *SHORT]), in_process(whole_npz))
-    for name, expected in (("first", ["2", "3"]), ("first-confirmation", ["4", "5"])):
-        done = confirm_sweep(name, 1, 2, in_process(whole_npz))
-        assert [one.params["seed"] for one in done.runs] == expected
+    done = confirm_sweep("first", 1, 2, in_process(whole_npz))
+    assert [one.params["seed"] for one in done.runs] == ["2", "3"]
+    assert planned("first-confirmation", whole_npz) == [4, 5]
 
 
 def test_planned_seeds_of_an_interrupted_confirmation_are_not_used_by_another(
@@ -96,7 +101,7 @@ def test_planned_seeds_of_an_interrupted_confirmation_are_not_used_by_another(
     stopped = confirm_sweep("mixed", 1, 3, in_process(whole_npz, timeout=1e-9))
     assert stopped.runs == []
     mixed_store.client.update_run(stopped.sweep.run_id, status="RUNNING")  # as one that is under way
-    assert [one.params["seed"] for one in confirm_sweep("mixed", 1, 2, in_process(whole_npz)).runs] == ["4", "5"]
+    assert planned("mixed", whole_npz) == [4, 5]
 
 
 def test_a_confirmation_of_another_sweep_reserves_no_seeds(mixed_store: Store, whole_npz: Path) -> None:
