@@ -236,7 +236,7 @@ def test_a_sweep_without_a_complete_trial_ends_with_exit_code_1(
     assert "try again:   mnist-search sweep --resume small" in out
 
 
-@pytest.mark.usefixtures("store_at_hand", "trained_once")
+@pytest.mark.usefixtures("mixed_sweep", "store_at_hand", "trained_once")  # its trials are trained once for both
 def test_a_failure_that_resuming_would_not_try_again_is_not_offered_for_it(command: Run, whole_npz: Path) -> None:
     Path("mixed.toml").write_text(MIXED)
     code, out, _ = command("sweep", "mixed.toml", "--data", str(whole_npz), "--no-report")
