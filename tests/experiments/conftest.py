@@ -81,16 +81,16 @@ def evaluated_store(evaluated_sweep: Path, tmp_path: Path) -> Store:
 @pytest.fixture(scope="session")
 def promoted(evaluated_sweep: Path, whole_npz: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Makes the folder of a store like ``evaluated_sweep`` in which the named runs were promoted, in order."""
-    folders: dict[tuple[str, ...], Path] = {}
+    folders: dict[tuple[str, ...], Path] = {(): evaluated_sweep}
     test = TestSet.load(DataSource(Origin.GIVEN, whole_npz))
 
     def folder_with(*names: str) -> Path:
         if names not in folders:
-            folders[names] = tmp_path_factory.mktemp("promoted") / "mlruns"
-            store = copy_store(evaluated_sweep, folders[names])
-            for name in names:
-                done = promote_run(store, Candidate(find_run(store, name), "named by the user"), test, LOW_FLOOR)
-                assert done.verdict is Verdict.PASSED
+            folder = tmp_path_factory.mktemp("promoted") / "mlruns"
+            store = copy_store(folder_with(*names[:-1]), folder)
+            done = promote_run(store, Candidate(find_run(store, names[-1]), "named by the user"), test, LOW_FLOOR)
+            assert done.verdict is Verdict.PASSED
+            folders[names] = folder
         return folders[names]
 
     return folder_with
