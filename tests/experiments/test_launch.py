@@ -26,13 +26,14 @@ pytestmark = pytest.mark.usefixtures("store_at_hand")
 
 
 def test_a_grid_trains_every_point_once_and_shares_its_parameters_with_bayesian_sweeps(
-    small_npz: Path, finished_sweep: SweepResult
+    small_npz: Path,
 ) -> None:
     result = run_sweep(parse_spec(SMALL_GRID), in_process(small_npz))
+    bayesian = run_sweep(parse_spec(SMALL, ["trials=1", "training.epochs=1"]), in_process(small_npz))
     assert result.ending is EndReason.DONE
     assert points(result.runs) == EVERY_GRID_POINT_ONCE
     assert result.best is not None
-    assert result.best.params.keys() == finished_sweep.runs[0].params.keys()
+    assert result.best.params.keys() == bayesian.runs[0].params.keys()
 
 
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
