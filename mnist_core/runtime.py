@@ -9,14 +9,8 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def tensorflow_import() -> Iterator[None]:
-    """Import TensorFlow in this block, without the lines that it prints whatever its log level.
-
-    They come from its compiled core, so the file descriptor of stderr is redirected. Keras is set to the TensorFlow
-    backend, whatever the user's own setting for other projects.
-    """
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+def without_stderr() -> Iterator[None]:
+    """Drop what is written to stderr within the block, also by compiled code: its file descriptor is redirected."""
     devnull = os.open(os.devnull, os.O_WRONLY)
     try:
         stderr = os.dup(2)
@@ -30,6 +24,18 @@ def tensorflow_import() -> Iterator[None]:
         os.close(stderr)
         if devnull != 2:
             os.close(devnull)
+
+
+@contextmanager
+def tensorflow_import() -> Iterator[None]:
+    """Import TensorFlow in this block, without the lines that its compiled core prints whatever its log level.
+
+    Keras is set to the TensorFlow backend, whatever the user's own setting for other projects.
+    """
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with without_stderr():
+        yield
 
 
 def configure(threads: int) -> None:

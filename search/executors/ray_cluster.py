@@ -20,6 +20,7 @@ import psutil
 import ray
 
 from mnist_core.errors import SpecError, WorkerError
+from mnist_core.runtime import without_stderr
 from search.execution import Execution
 from search.executors.local import usable_cores
 
@@ -274,7 +275,8 @@ def _start_here(options: dict[str, Any]) -> None:
 def _join(options: dict[str, Any], address: str) -> None:
     """Connect to a cluster, in a thread, since Ray waits long for a head that refuses it."""
     try:
-        with _few_attempts(), _stderr_closed():
+        # Ray's compiled part prints each attempt, whatever its level.
+        with _few_attempts(), without_stderr():
             done = _within(INIT_SECONDS, lambda: ray.init(**options, address=address))
     except Exception as error:
         raise WorkerError(f"address {address}: {_reason(error)}") from error
@@ -327,19 +329,6 @@ def _few_attempts() -> Iterator[None]:
     finally:
         if not is_set:
             del os.environ[ATTEMPTS_VARIABLE]
-
-
-@contextmanager
-def _stderr_closed() -> Iterator[None]:
-    """Drop what is written to stderr within the block: Ray's compiled part prints each attempt, whatever its level."""
-    stderr, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nothing, 2)
-        yield
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
-        os.close(nothing)
 
 
 @contextmanager
