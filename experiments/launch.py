@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, nullcontext, suppress
@@ -25,6 +24,7 @@ from experiments.tracking.server_check import check_server
 from experiments.tracking.store import Store, open_store, tracking_uri
 from mnist_core.data.sources import DataSource
 from mnist_core.errors import SpecError, StoreError
+from mnist_core.messages import OnMessage, print_to_stderr
 from search.executors.base import Executor
 from search.executors.factory import MakeExecutor, make_executor
 from search.preflight import check_function, check_sampler, unmodelled
@@ -37,10 +37,6 @@ from search.worker import WorkerContext
 
 MAY_CHANGE = ("trials", "trial_timeout", "execution")
 """Keys of a sweep that resuming may set: the number of trials, the time limit of one, and where they run."""
-
-
-def _print_to_stderr(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def _never() -> bool:
@@ -74,7 +70,7 @@ class LaunchOptions:
     timeout: float | None = None
     tracking_uri: str | None = None
     observers: Sequence[Observer] = ()
-    on_message: Callable[[str], None] = _print_to_stderr
+    on_message: OnMessage = print_to_stderr
     stop: Callable[[], bool] = _never
     executor: MakeExecutor | None = None
     report: bool = True
@@ -345,7 +341,7 @@ class SweepSession:
         return self._stop() or self._options.stop()
 
 
-def _check_sampler(spec: SweepSpec, on_message: Callable[[str], None]) -> None:
+def _check_sampler(spec: SweepSpec, on_message: OnMessage) -> None:
     check_sampler(spec)
     if names := unmodelled(spec):
         on_message(

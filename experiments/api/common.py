@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from mnist_core.errors import MnistSearchError, SpecError
+from mnist_core.messages import OnMessage
 
 if TYPE_CHECKING:
     from experiments.api.results import EnsembleResult, RunEvaluation, RunList, SweepSelection
@@ -36,13 +36,7 @@ if TYPE_CHECKING:
         | EnsembleResult
     )
 
-OnMessage = Callable[[str], None]
 Named = TypeVar("Named", bound=Enum)
-
-
-def print_to_stderr(line: str) -> None:
-    """The default of ``on_message``."""
-    print(line, file=sys.stderr, flush=True)
 
 
 def enum_member(kind: type[Named], value: Named | str, argument: str) -> Named:

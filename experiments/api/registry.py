@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from experiments.api import runs
-from experiments.api.common import OnMessage, enum_member, find_source, print_to_stderr, writing_to
+from experiments.api.common import enum_member, find_source, writing_to
 from experiments.selection import SelectionRule
 from experiments.tracking.records import FLOOR, REGISTERED_MODEL, Alias
 from mnist_core.errors import MnistSearchError, NotFoundError, SpecError
+from mnist_core.messages import OnMessage, print_to_stderr
 from mnist_core.models.export_formats import ExportFormat
 
 if TYPE_CHECKING:

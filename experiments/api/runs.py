@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experiments.api.common import OnMessage, enum_member, find_source, print_to_stderr
+from experiments.api.common import enum_member, find_source
 from experiments.formatting import format_number, local_time, pluralize
 from experiments.selection import SelectionRule
 from experiments.tracking.records import Tag
+from mnist_core.messages import OnMessage, print_to_stderr
 
 if TYPE_CHECKING:
     from experiments.api.common import RunTarget, SweepTarget

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experiments.api.common import OnMessage, find_source, print_to_stderr, writing_to
+from experiments.api.common import find_source, writing_to
 from experiments.tracking.records import REGISTERED_MODEL
 from mnist_core.errors import SpecError
+from mnist_core.messages import OnMessage, print_to_stderr
 
 if TYPE_CHECKING:
     from experiments.api.results import DataPreview

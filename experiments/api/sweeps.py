@@ -8,9 +8,10 @@ from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.api.common import OnMessage, find_source, print_to_stderr, writing_to
+from experiments.api.common import find_source, writing_to
 from experiments.sweep_files import SHIPPED, load_spec
 from mnist_core.errors import NotFoundError, SpecError
+from mnist_core.messages import OnMessage, print_to_stderr
 from search.durations import parse_duration
 
 if TYPE_CHECKING:

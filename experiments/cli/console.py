@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,8 @@ from rich.table import Table
 from search.trial import TrialState
 
 if TYPE_CHECKING:
-    from mnist_core.plotting import RenderedPlot
+    from mnist_core.messages import OnMessage
+from mnist_core.plotting import RenderedPlot
 
 FILE_WIDTH = 160
 MAX_WIDTH = 10_000
@@ -42,7 +43,7 @@ def make_console() -> Console:
     return _Console(highlight=False, markup=False, width=FILE_WIDTH, force_terminal=False)
 
 
-def message_printer(console: Console, style: str | None = None) -> Callable[[str], None]:
+def message_printer(console: Console, style: str | None = None) -> OnMessage:
     """A function that prints a line in that style; a line about the embedded sample in bold yellow."""
 
     def print_line(line: str) -> None:

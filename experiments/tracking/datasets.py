@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from mnist_core.data.download import download_mnist
 from mnist_core.data.images import LabelledImages, split, validation_count
 from mnist_core.data.sources import DataSource, Origin, dataset_name, find_data
 from mnist_core.errors import DataError
+from mnist_core.messages import OnMessage
 from search.preflight import check_images
 from search.spec import DataSpec, SweepSpec
 
@@ -85,7 +86,7 @@ def dataset_input(name: str, digest: str, location: str, size: int, context: str
 
 
 def locate(
-    given: Path | None, on_message: Callable[[str], None], tags: Mapping[str, str] | None = None, function: str = ""
+    given: Path | None, on_message: OnMessage, tags: Mapping[str, str] | None = None, function: str = ""
 ) -> DataSource:
     """Find the data set to use: the one that the user names; else that of a recorded sweep or run; else the usual one.
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from uuid import uuid4
@@ -24,6 +23,7 @@ from experiments.tracking.provenance import Driver
 from experiments.tracking.records import SweepRecord, SweepState, Tag
 from experiments.tracking.store import Store
 from mnist_core.errors import StoreError, SweepInUseError
+from mnist_core.messages import OnMessage
 
 RENEW_SECONDS = 5.0
 # Longer than MLflow's own retries of a request, so that no lease is lost while a server restarts.
@@ -93,7 +93,7 @@ def read_lease(store: Store, run_id: str) -> LeaseState:
     return LeaseState(name, generation, holder, data.tags.get(Tag.LEASE_RENEWED, ""), released)
 
 
-def free_generation(store: Store, sweep: SweepRecord, take_over: bool, on_message: Callable[[str], None]) -> int:
+def free_generation(store: Store, sweep: SweepRecord, take_over: bool, on_message: OnMessage) -> int:
     """The generation by which a sweep can be claimed; waits up to ``EXPIRY_SECONDS`` for a lease to expire.
 
     Args:

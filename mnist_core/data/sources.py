@@ -19,6 +19,7 @@ from mnist_core.data import feedback, file_formats
 from mnist_core.data.images import LabelledImages
 from mnist_core.errors import DataError, ParameterError
 from mnist_core.functions import load_function
+from mnist_core.messages import OnMessage
 
 ENVIRONMENT_VARIABLE = "MNIST_DATA"
 
@@ -153,7 +154,7 @@ Download = Callable[[Path], str | None]
 """Downloads MNIST into a folder; returns None, or the reason for the failure in one line."""
 
 
-def find_data(given: Path | None, download: Download, warn: Callable[[str], None]) -> DataSource:
+def find_data(given: Path | None, download: Download, warn: OnMessage) -> DataSource:
     """Find a data set: the first of given, cached, downloaded, embedded.
 
     Args:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import cast
 
 from mnist_core.errors import MissingLibraryError, SpecError
+from mnist_core.messages import OnMessage
 from search.execution import LOCAL, RAY, Execution
 from search.executors.base import Executor, InProcessExecutor
 from search.executors.local import LocalExecutor, default_workers, usable_cores
@@ -22,7 +23,6 @@ METHODS = ("submit", "poll", "close")
 
 MakeExecutor = Callable[[WorkerContext, int], Executor]
 """Makes an executor from what a worker needs to know and the number of workers."""
-OnMessage = Callable[[str], None]
 
 
 def make_executor(

@@ -12,7 +12,7 @@ import os
 import pickle
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -31,6 +31,7 @@ from ray.exceptions import (
 )
 
 from mnist_core.errors import ModelError, WorkerError
+from mnist_core.messages import OnMessage
 from search.execution import Execution
 from search.executors import ray_actor
 from search.executors.base import Decide, Ended, Finished, LossKind, Lost, WorkerStatus
@@ -87,9 +88,7 @@ class RayExecutor:
         WorkerError: the cluster cannot be reached, or has no room for a trial.
     """
 
-    def __init__(
-        self, context: WorkerContext, execution: Execution, max_workers: int, on_message: Callable[[str], None]
-    ) -> None:
+    def __init__(self, context: WorkerContext, execution: Execution, max_workers: int, on_message: OnMessage) -> None:
         self._context, self._execution = context, execution
         self._max_workers, self._on_message = max_workers, on_message
         self._workers: list[_Worker] = []

@@ -26,7 +26,7 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
 
 
 LIGHT = (
-    *("arrays", "argument_checks", "classification", "errors", "functions", "hyperparameters", "metrics"),
+    *("arrays", "argument_checks", "classification", "errors", "functions", "hyperparameters", "messages", "metrics"),
     *("plotting", "runtime", "models.custom", "models.export_formats", "models.probabilities"),
     *("data.download", "data.feedback", "data.file_formats", "data.images", "data.sources"),
     *("interpretation.calibration", "interpretation.image_grid", "interpretation.learning_curves"),
