@@ -122,6 +122,9 @@ class Sweep:
         self._executor = executor
         self._recorder = recorder
         self._observers = observers
+        # Observers of other packages may be older than this name.
+        told_of_workers = (getattr(observer, "workers_changed", None) for observer in observers)
+        self._workers_changed = [changed for changed in told_of_workers if changed]
         self._history = history
         self._finished = len(history.finished)
         past = [one.trial for one in history.finished] + list(history.unfinished)
@@ -169,14 +172,15 @@ class Sweep:
             self._executor.close()
 
     def _watch_workers(self) -> None:
-        # Executors and observers of other packages may be older than these two names.
+        if not self._workers_changed:
+            return
+        # Executors of other packages may be older than this name.
         workers: Sequence[WorkerStatus] = getattr(self._executor, "workers", ())
         hosts = Counter(worker.host for worker in workers)
         if hosts != self._hosts:
             self._hosts = hosts
-            for observer in self._observers:
-                if changed := getattr(observer, "workers_changed", None):
-                    changed(workers)
+            for changed in self._workers_changed:
+                changed(workers)
 
     def _must_wait_for_records(self) -> bool:
         """True while the next trial would keep this thread from what is recorded of the last one, and from a stop."""

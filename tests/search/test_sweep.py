@@ -104,6 +104,24 @@ class TestWorkers:
         assert Sweep(spec_of(3), faked.searcher, executor, faked.recorder, [hosts]).run() is EndReason.DONE
         assert hosts.seen == []
 
+    def test_are_not_listed_where_no_observer_is_told_of_them(self) -> None:
+        class Unlisted(FakeExecutor):
+            @property
+            def workers(self) -> Sequence[WorkerStatus]:
+                raise AssertionError("listed for no one")
+
+        class Unaware:
+            """An observer from outside that does not know of workers."""
+
+            def __getattr__(self, name: str) -> Callable[..., None]:
+                if name == "workers_changed":
+                    raise AttributeError(name)
+                return lambda *values: None
+
+        faked = FakedSweep(trials=2)
+        observer: Any = Unaware()
+        assert Sweep(spec_of(2), faked.searcher, Unlisted(), faked.recorder, [observer]).run() is EndReason.DONE
+
 
 class TestNotifications:
     def test_come_in_the_order_of_events_and_to_the_recorder_first(self) -> None:
