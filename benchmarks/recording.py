@@ -27,7 +27,7 @@ from experiments.tracking.datasets import DataRecord, describe_data
 from experiments.tracking.lease import HeldLease
 from experiments.tracking.recorder import SweepRecorder
 from experiments.tracking.store import Store, open_store
-from experiments.tracking.trial_runs import trial_metrics, trial_params
+from experiments.tracking.trial_runs import TrialRuns, trial_metrics, trial_params
 from mnist_core.data.sources import find_data
 from mnist_core.metrics import EpochMetrics, StopReason
 from search.spec import SweepSpec
@@ -51,7 +51,7 @@ def record_with_recorder(
     store: Store, spec: SweepSpec, data: DataRecord, lease: HeldLease, work: list[tuple[Trial, TrialResult]]
 ) -> float:
     started = time.perf_counter()
-    with SweepRecorder(store, lease.run_id, "recording", data, lease) as recorder:
+    with SweepRecorder(TrialRuns(store, lease.run_id, "recording", data, lease)) as recorder:
         for trial, result in work:
             recorder.trial_started(trial)
             for epoch, metrics in enumerate(HISTORY, start=1):

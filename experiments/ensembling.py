@@ -19,6 +19,7 @@ from experiments.tracking.datasets import describe_data, split_of
 from experiments.tracking.recorder import SweepRecorder
 from experiments.tracking.records import RunRecord, SweepRecord
 from experiments.tracking.store import Store
+from experiments.tracking.trial_runs import TrialRuns
 from mnist_core.arrays import Probabilities
 from mnist_core.classification import Estimate, PairedTest, mcnemar, wilson
 from mnist_core.data.images import split
@@ -135,7 +136,7 @@ def record_ensemble(store: Store, ensemble: Ensemble, source: DataSource) -> Run
         try:
             name = queries.find_sweep(store, sweep_id).name
             trial = _trial_of(spec, ensemble.members)
-            with SweepRecorder(store, sweep_id, name, data) as recorder:
+            with SweepRecorder(TrialRuns(store, sweep_id, name, data)) as recorder:
                 recorder.trial_started(trial)
                 recorder.trial_ended(trial, result)
                 (recorded,) = recorder.finish()

@@ -22,6 +22,7 @@ from experiments.tracking.recorder import SweepRecorder
 from experiments.tracking.records import TRACKING_SECONDS, TRACKING_WAIT_SECONDS, RunRecord, SweepRecord, Tag
 from experiments.tracking.server_check import check_server
 from experiments.tracking.store import Store, open_store, tracking_uri
+from experiments.tracking.trial_runs import TrialRuns
 from mnist_core.data.sources import DataSource
 from mnist_core.errors import SpecError, StoreError
 from mnist_core.messages import OnMessage, print_to_stderr
@@ -274,7 +275,8 @@ class SweepSession:
         sweep, options = self._sweep(), self._options
         options.on_message(f"sweep {sweep.name}, run {sweep.run_id}")
         searcher = make_searcher(self._spec, self._resume_state)
-        with SweepRecorder(self._store, sweep.run_id, sweep.name, self._data, self._lease) as self._recorder:
+        runs = TrialRuns(self._store, sweep.run_id, sweep.name, self._data, self._lease)
+        with SweepRecorder(runs) as self._recorder:
             loop = Sweep(self._spec, searcher, self._executor, self._recorder, options.observers, self._resume_state)
             self._ending = loop.run(lambda: self._is_asked_to_stop() or self._lease.is_lost, options.timeout)
 

@@ -12,24 +12,17 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING
 
-from experiments.tracking.datasets import DataRecord
-from experiments.tracking.lease import HeldLease
-from experiments.tracking.store import Store
 from experiments.tracking.sweep_runs import metric_points
-from experiments.tracking.trial_runs import TrialRuns
+from experiments.tracking.trial_runs import TrialEnd, TrialRuns
 from experiments.tracking.uploads import UploadThreads
 from mnist_core.errors import StoreError, SweepInUseError
 from mnist_core.metrics import EpochMetrics
 from search.executors.base import Finished
 from search.trial import Trial, TrialResult
-
-if TYPE_CHECKING:
-    from mlflow.entities import LoggedModel
 
 MAX_QUEUED = 4096
 """Events that wait to be written, at most; the loop waits where there are so many."""
@@ -52,19 +45,11 @@ class SweepRecorder:
     Its methods are called from one thread. Each may raise the error of an earlier event.
 
     Args:
-        store: open for writing.
-        sweep_id: run id of the parent.
-        sweep_name: its name.
-        data: the sweep's data set.
-        lease: verified before each run is opened or closed and before curves are written; None for an ensemble, which
-            cannot be resumed.
+        runs: written by this recorder alone.
     """
 
-    def __init__(
-        self, store: Store, sweep_id: str, sweep_name: str, data: DataRecord, lease: HeldLease | None = None
-    ) -> None:
-        self._store = store
-        self._runs = TrialRuns(store, sweep_id, sweep_name, data, lease)
+    def __init__(self, runs: TrialRuns) -> None:
+        self._runs = runs
         self._uploads = UploadThreads()
         # A daemon: a store that does not answer keeps no process from ending.
         self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
@@ -114,7 +99,7 @@ class SweepRecorder:
 
     def trial_ended(self, trial: Trial, result: TrialResult) -> None:
         """Have the model uploaded, the metrics of its weights logged and the run closed."""
-        self._hand_over(partial(self._end, trial, result, _now()), ended=1)
+        self._hand_over(partial(self._end, TrialEnd(trial, result, _now())), ended=1)
 
     def recorded(self, timeout: float = 0.0) -> Sequence[Finished]:
         """Return the trials whose ends have been recorded since the last call, with the recorded results.
@@ -149,8 +134,8 @@ class SweepRecorder:
                 left = self._unrecorded
                 self._stop()
                 raise StoreError(
-                    f"{self._store.shown}: not all was written within {timeout:.0f} s; {left} of the trials that ended "
-                    "are not recorded, and resuming tries them again"
+                    f"{self._runs.store.shown}: not all was written within {timeout:.0f} s; {left} of the trials that "
+                    "ended are not recorded, and resuming tries them again"
                 )
             self._raise_error()
 
@@ -222,38 +207,29 @@ class SweepRecorder:
                 self._changed.wait(seconds)
             return None
 
-    def _end(self, trial: Trial, result: TrialResult, at: int) -> None:
-        if result.model is None:
-            self._close(trial, result, at)
+    def _end(self, end: TrialEnd) -> None:
+        if end.result.model is None:
+            self._close(end)
         else:
-            model = self._runs.create_model(trial, result.model)
-            self._uploads.submit(partial(self._upload, trial, result, at, model))
+            self._uploads.submit(partial(self._upload, replace(end, model=self._runs.create_model(end))))
 
-    def _upload(self, trial: Trial, result: TrialResult, at: int, model: LoggedModel) -> None:
+    def _upload(self, end: TrialEnd) -> None:
         """Upload a model, in a thread for that; the run is closed by the thread that writes."""
-        if self._is_stopped or result.model is None:
+        if self._is_stopped:
             return
-        failure: StoreError | None = None
         try:
-            self._runs.upload_model(trial, result.model, model)
-        except StoreError as error:
-            failure = error
+            self._runs.upload_model(end)
+        except StoreError as failure:
+            end = replace(end, failure=failure)
         except BaseException as error:
             self._stop(error)
             return
         with self._changed:
-            self._uploaded.append(partial(self._close, trial, result, at, model, failure))
+            self._uploaded.append(partial(self._close, end))
             self._changed.notify_all()
 
-    def _close(
-        self,
-        trial: Trial,
-        result: TrialResult,
-        at: int,
-        model: LoggedModel | None = None,
-        failure: StoreError | None = None,
-    ) -> None:
-        recorded = Finished(trial, self._runs.close(trial, result, at, model, failure))
+    def _close(self, end: TrialEnd) -> None:
+        recorded = Finished(end.trial, self._runs.close(end))
         with self._changed:
             self._recorded.append(recorded)
             self._unrecorded -= 1

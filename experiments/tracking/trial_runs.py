@@ -11,7 +11,7 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from experiments.tracking import provenance
@@ -33,6 +33,25 @@ MAX_TAG_LENGTH = 4000
 _RUN_STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.PRUNED: "FINISHED", TrialState.FAILED: "FAILED"}
 
 
+@dataclass(frozen=True)
+class TrialEnd:
+    """The end of an attempt at a trial, as it is to be recorded.
+
+    Args:
+        trial: the attempt.
+        result: as the worker returned it.
+        at: time of its end, in milliseconds since 1970.
+        model: the logged model of a result that has one.
+        failure: the reason for which the model's files are not uploaded; None where they are.
+    """
+
+    trial: Trial
+    result: TrialResult
+    at: int
+    model: LoggedModel | None = None
+    failure: StoreError | None = None
+
+
 class TrialRuns:
     """The child runs of one sweep, as one thread writes them; each method returns when MLflow has answered.
 
@@ -48,7 +67,7 @@ class TrialRuns:
     def __init__(
         self, store: Store, sweep_id: str, sweep_name: str, data: DataRecord, lease: HeldLease | None = None
     ) -> None:
-        self._store = store
+        self.store = store
         self._client = store.client
         self._sweep_id = sweep_id
         self._sweep_name = sweep_name
@@ -81,9 +100,9 @@ class TrialRuns:
         }
         if self._lease:
             tags[Tag.LEASE] = str(self._lease.generation)
-        with self._store.errors(f"recording {trial.name}"):
+        with self.store.errors(f"recording {trial.name}"):
             self._verify()
-            run = self._client.create_run(self._store.experiment_id, start_time=at, tags=tags, run_name=trial.name)
+            run = self._client.create_run(self.store.experiment_id, start_time=at, tags=tags, run_name=trial.name)
             self._runs[trial.number] = run.info.run_id
             params = [Param(name, str(value)) for name, value in trial_params(trial).items()]
             self._client.log_batch(run.info.run_id, params=params)
@@ -100,7 +119,7 @@ class TrialRuns:
     def flush(self) -> None:
         """Write the curves of a few runs."""
         started = time.monotonic()
-        with self._store.errors("recording curves"):
+        with self.store.errors("recording curves"):
             self._verify()
             for run_id, points in self._curves.next_batch():
                 self._client.log_batch(run_id, metrics=points)
@@ -114,35 +133,40 @@ class TrialRuns:
     def lose(self, trial: Trial, cause: str, at: int) -> None:
         """Close the run of a lost attempt, at a time in milliseconds since 1970."""
         run_id = self._runs.pop(trial.number)
-        with self._store.errors(f"recording {trial.name}"):
+        with self.store.errors(f"recording {trial.name}"):
             self._verify()
             tags: dict[str, str] = {Tag.STATE: TrialState.KILLED.value, Tag.ERROR: cause[:MAX_TAG_LENGTH]}
             self._write_end(run_id, self._curves.take(run_id), tags, "KILLED", at)
 
-    def create_model(self, trial: Trial, saved: SavedModel) -> LoggedModel:
-        """Create the logged model of a trial; its files are to be uploaded."""
+    def create_model(self, end: TrialEnd) -> LoggedModel:
+        """Create the logged model of a trial whose result has one; its files are to be uploaded."""
+        trial, saved = end.trial, end.result.model
+        assert saved is not None
         tags: dict[str, str] = {Tag.SWEEP: self._sweep_name, Tag.SWEEP_RUN_ID: self._sweep_id, **_model_tags(saved)}
         params = {name: str(value) for name, value in trial_params(trial).items()}
-        with self._store.errors(f"recording {trial.name}"):
+        with self.store.errors(f"recording {trial.name}"):
             self._verify()
             return self._client.create_logged_model(
-                self._store.experiment_id,
+                self.store.experiment_id,
                 name=trial.name,
                 source_run_id=self._runs[trial.number],
                 params=params,
                 tags=tags,
             )
 
-    def upload_model(self, trial: Trial, saved: SavedModel, model: LoggedModel) -> None:
-        """Upload the files of a model and remove their folder. Safe to call from any thread.
+    def upload_model(self, end: TrialEnd) -> None:
+        """Upload the files of a model that was created, and remove their folder. Safe to call from any thread.
 
         Raises:
             StoreError: they cannot be uploaded.
         """
         from mlflow.models import Model
 
+        saved, model = end.result.model, end.model
+        assert saved is not None
+        assert model is not None
         try:
-            with self._store.errors(f"uploading the model of {trial.name}"):
+            with self.store.errors(f"uploading the model of {end.trial.name}"):
                 # The worker knows the ids of neither run nor model: they are added to its MLmodel here.
                 description = Model.load(str(saved.folder / "MLmodel"))
                 description.run_id, description.artifact_path = model.source_run_id, model.artifact_location
@@ -152,27 +176,14 @@ class TrialRuns:
         finally:
             shutil.rmtree(saved.folder, ignore_errors=True)
 
-    def close(
-        self,
-        trial: Trial,
-        result: TrialResult,
-        at: int,
-        model: LoggedModel | None = None,
-        failure: StoreError | None = None,
-    ) -> TrialResult:
+    def close(self, end: TrialEnd) -> TrialResult:
         """Log the rest of the curves and the metrics of the saved weights, and close the run; the recorded result.
 
         A model that could not be uploaded makes the trial FAILED: no complete run is without its model.
-
-        Args:
-            trial: the attempt.
-            result: as the worker returned it.
-            at: time of its end, in milliseconds since 1970.
-            model: the logged model of a result that has one.
-            failure: the reason for which its files are not uploaded; None where they are.
         """
-        run_id = self._runs.pop(trial.number)
-        with self._store.errors(f"recording {trial.name}"):
+        result, model, failure, at = end.result, end.model, end.failure, end.at
+        run_id = self._runs.pop(end.trial.number)
+        with self.store.errors(f"recording {end.trial.name}"):
             self._verify()  # once more: an upload may have taken minutes
             tags: dict[str, str] = {}
             if failure:
@@ -185,7 +196,7 @@ class TrialRuns:
             if result.error:
                 tags[Tag.ERROR] = result.error[:MAX_TAG_LENGTH]
                 # The place of artifacts may be what failed; the tag has the cause.
-                with suppress(StoreError), self._store.errors("recording a traceback"):
+                with suppress(StoreError), self.store.errors("recording a traceback"):
                     self._client.log_text(run_id, result.traceback or result.error, TRACEBACK_FILE)
             points = metric_points(trial_metrics(result), model_id=tags.get(Tag.MODEL_ID), at=at)
             self._write_end(run_id, self._curves.take(run_id) + points, tags, _RUN_STATUS[result.state], at)

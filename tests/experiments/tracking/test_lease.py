@@ -23,6 +23,7 @@ from experiments.tracking.provenance import Driver
 from experiments.tracking.recorder import SweepRecorder
 from experiments.tracking.records import SweepState, Tag
 from experiments.tracking.store import Store, open_store, tracking_uri
+from experiments.tracking.trial_runs import TrialRuns
 from mnist_core.data.sources import DataSource, Origin
 from mnist_core.errors import SweepInUseError
 from mnist_core.metrics import EpochMetrics
@@ -40,7 +41,7 @@ def record_sweep(uri: str, name: str, data: Path, trials: int) -> str:
     spec = parse_spec(SMALL, [f"name={name}", f"trials={trials}", "sampler=random", "pruner=none"])
     record = describe_data(DataSource(Origin.GIVEN, data), spec)
     begun = sweep_runs.begin_sweep(store, spec, name, record, workers=1)
-    with SweepRecorder(store, begun.run_id, name, record) as recorder:
+    with SweepRecorder(TrialRuns(store, begun.run_id, name, record)) as recorder:
         for number in range(trials):
             trial = spec.trial(number, {"hidden_size": 8 + number % 24, "learning_rate": 0.001 + number / 10_000})
             recorder.trial_started(trial)

@@ -19,6 +19,7 @@ from experiments.tracking.queries import find_run
 from experiments.tracking.recorder import SweepRecorder
 from experiments.tracking.records import Tag
 from experiments.tracking.store import Store, open_store, tracking_uri
+from experiments.tracking.trial_runs import TrialRuns
 from mnist_core.data.sources import DataSource, Origin
 from mnist_core.errors import NotFoundError, StoreError
 from search.trial import TrialState
@@ -135,7 +136,7 @@ def test_points_keep_their_exact_values(mixed_store: Store, mixed_sweep: SweepRe
     spec = parse_spec('name = "exact"\ntrials = 1\n[space]\ndropout = { low = 0.0, high = 0.5 }\nl2 = [0.0]')
     data = describe_data(DataSource(Origin.GIVEN, whole_npz), spec)
     point = {"dropout": 0.1 + 0.2, "l2": 5e-324}
-    with SweepRecorder(mixed_store, mixed_sweep.sweep.run_id, "mixed", data) as recorder:
+    with SweepRecorder(TrialRuns(mixed_store, mixed_sweep.sweep.run_id, "mixed", data)) as recorder:
         recorder.trial_started(spec.trial(7, point))
     assert read_runs(mixed_store, mixed_sweep.sweep)[-1].point == point
 

@@ -19,6 +19,7 @@ from experiments.tracking.datasets import DataRecord, describe_data
 from experiments.tracking.recorder import SweepRecorder
 from experiments.tracking.records import RunRecord
 from experiments.tracking.store import Store, open_store
+from experiments.tracking.trial_runs import TrialRuns
 from mnist_core.data.sources import DataSource, Origin
 from mnist_core.errors import StoreError
 from search.executors.base import Decide, Ended
@@ -56,7 +57,7 @@ class Begun:
         self.run_id = sweep_runs.begin_sweep(store, spec, "small", data, workers=1).run_id
 
     def recorder(self) -> SweepRecorder:
-        return SweepRecorder(self.store, self.run_id, "small", self.data)
+        return SweepRecorder(TrialRuns(self.store, self.run_id, "small", self.data))
 
     def trial(self, number: int) -> Trial:
         return self.spec.trial(number, {"hidden_size": 8 + number, "learning_rate": 0.001})
