@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import sqlite3
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from experiments import best, list_runs, ranked_runs, selection
 from experiments.candidates import choose_run
 from experiments.selection import Selection, SelectionRule
 from experiments.tracking import queries
-from experiments.tracking.queries import count_runs, find_sweep, read_runs
+from experiments.tracking.queries import count_runs, find_sweep, newest_metrics, read_runs, read_some_runs
+from experiments.tracking.records import RunRecord, Tag
 from experiments.tracking.store import Store, open_store
 from mnist_core.errors import NotFoundError
 
@@ -147,6 +149,47 @@ def test_runs_are_counted_from_any_guess(store: Store, guess: int) -> None:
     sweep = find_sweep(store, SWEEP)
     assert count_runs(store, sweep, guess=guess) == TRIALS
     assert count_runs(store, sweep, "params.seed = 'none'", guess=guess) == 0
+
+
+def test_runs_come_in_the_order_of_their_trials_and_the_newest_first_where_asked_for(store: Store) -> None:
+    sweep = find_sweep(store, SWEEP)
+    by_start = store.client.search_runs([store.experiment_id], order_by=["attributes.start_time DESC"])
+    newest = [run for run in by_start if run.info.run_id != sweep.run_id]
+    assert newest_metrics(store, sweep, 7) == [run.data.metrics for run in newest[:7]]
+    numbers = [run.number for run in read_runs(store, sweep)]
+    assert numbers == list(range(TRIALS))
+    some = read_some_runs(store, sweep, "params.seed != 'none'")
+    assert [run.number for run in some] == numbers
+
+
+@pytest.mark.parametrize("read", [read_runs, lambda *of: read_some_runs(*of, "params.seed != 'none'")])
+def test_a_run_that_ends_while_runs_are_read_is_read_with_its_model(
+    store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch, read: Callable[..., list[RunRecord]]
+) -> None:
+    sweep, real = find_sweep(store, SWEEP), MlflowClient.search_runs
+
+    def set_status(status: int) -> None:
+        with sqlite3.connect(folder / "mlflow.db") as database:
+            database.execute("UPDATE logged_models SET status = ?", (status,))
+        database.close()
+
+    def search(client: MlflowClient, *arguments: Any, **named: Any) -> Any:
+        set_status(2)  # READY, as it is before its run says that it has a model
+        return real(client, *arguments, **named)
+
+    set_status(1)
+    monkeypatch.setattr(MlflowClient, "search_runs", search)
+    runs = read(store, sweep)
+    assert len(runs) == TRIALS
+    assert all(run.model_id for run in runs if Tag.MODEL_ID in run.tags)
+
+
+def test_models_are_asked_for_in_batches_that_a_database_takes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep = find_sweep(store, SWEEP)
+    monkeypatch.setattr(queries, "MODELS", 30)
+    ready = {run.run_id: run.model_id for run in read_some_runs(store, sweep, "params.seed != 'none'")}
+    assert ready == {run.run_id: run.model_id for run in read_runs(store, sweep)}
+    assert sum(model is not None for model in ready.values()) > 30
 
 
 def test_a_sweep_of_which_no_run_may_win_says_so(folder: Path, store: Store) -> None:

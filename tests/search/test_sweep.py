@@ -10,7 +10,7 @@ import pytest
 
 from mnist_core.hyperparameters import TrainingConfig
 from mnist_core.metrics import EpochMetrics
-from search.executors.base import Decide, Ended, WorkerStatus
+from search.executors.base import Decide, Ended, Finished, InProcessExecutor, WorkerStatus
 from search.objectives import VAL_LOSS
 from search.resume import NOTHING_DONE, ResumeState
 from search.searchers.base import NoSuggestion
@@ -332,6 +332,34 @@ class Countdown:
         return self.times < 0
 
 
+class Once:
+    """A stop that returns True in one call alone, counted from 1: each turn of the loop has two."""
+
+    def __init__(self, at: int) -> None:
+        self.left = at
+
+    def __call__(self) -> bool:
+        self.left -= 1
+        return self.left == 0
+
+
+class SlowJournal(Journal):
+    """A recorder that has recorded nothing before so many calls of ``recorded``, or ``finish``."""
+
+    def __init__(self, who: str, entries: list[tuple[Any, ...]], calls: int) -> None:
+        super().__init__(who, entries)
+        self.calls = calls
+        self.timeouts: list[float] = []
+
+    def recorded(self, timeout: float = 0.0) -> Sequence[Finished]:
+        self.timeouts.append(timeout)
+        self.calls -= 1
+        return super().recorded() if self.calls < 0 else ()
+
+    def finish(self, timeout: float) -> Sequence[Finished]:
+        return super().recorded()
+
+
 class TestStopping:
     def test_at_once_starts_nothing(self) -> None:
         faked = FakedSweep(trials=3)
@@ -352,6 +380,72 @@ class TestStopping:
         faked.recorder.trial_lost = lambda trial, cause: closed.append(faked.executor.closed)  # type: ignore[method-assign]
         faked.sweep.run(stop=Countdown(1))
         assert closed == [1]
+
+    def test_asked_for_once_is_not_forgotten(self) -> None:
+        faked = FakedSweep(trials=6, executor=FakeExecutor(capacity=2))
+        assert faked.sweep.run(stop=Once(at=2)) is EndReason.INTERRUPTED
+        assert faked.recorded("started") == [(0, 1), (1, 1)]
+        assert faked.recorded("lost") == [(1, "the sweep was interrupted")]
+
+    def test_counts_a_worker_that_ended_with_it_as_interrupted(self) -> None:
+        faked = FakedSweep(trials=2, executor=FakeExecutor(deaths={0: 1}))
+        assert faked.sweep.run(stop=Once(at=2)) is EndReason.INTERRUPTED
+        assert faked.recorded("started") == [(0, 1)]
+        assert faked.recorded("lost") == [(0, "the sweep was interrupted")]
+
+    def test_that_comes_with_the_end_of_the_last_trial_interrupts_nothing(self) -> None:
+        faked = FakedSweep(trials=1)
+        assert faked.sweep.run(stop=Once(at=2)) is EndReason.DONE
+        assert faked.recorded("ended") == [(0, TrialState.COMPLETE)]
+
+    def test_interrupts_the_last_trials_while_one_of_them_runs(self) -> None:
+        faked = FakedSweep(trials=2, executor=FakeExecutor(capacity=2))
+        assert faked.sweep.run(stop=Once(at=2)) is EndReason.INTERRUPTED
+        assert faked.recorded("lost") == [(1, "the sweep was interrupted")]
+
+    def test_waits_for_the_records_of_what_ended_before_it(self) -> None:
+        faked = FakedSweep(trials=6, executor=FakeExecutor(capacity=2))
+        recorder = SlowJournal("recorder", faked.journal, calls=99)
+        observer = Journal("observer", faked.journal)
+        sweep = Sweep(spec_of(6), faked.searcher, faked.executor, recorder, [observer])
+        assert sweep.run(stop=Once(at=4)) is EndReason.INTERRUPTED
+        assert [entry[2] for entry in faked.journal if entry[:2] == ("observer", "ended")] == [0, 1]
+
+
+class TestRecords:
+    @pytest.mark.parametrize("trials", [1, 3])
+    def test_of_all_trials_are_written_before_the_sweep_is_done(self, trials: int) -> None:
+        faked = FakedSweep()
+        recorder = SlowJournal("recorder", faked.journal, calls=20)
+        observer = Journal("observer", faked.journal)
+        sweep = Sweep(spec_of(trials), faked.searcher, FakeExecutor(capacity=2), recorder, [observer])
+        assert sweep.run() is EndReason.DONE
+        ended = [entry[2] for entry in faked.journal if entry[:2] == ("observer", "ended")]
+        assert sorted(ended) == list(range(trials))
+        assert recorder.timeouts[-1] > 0
+
+    def test_that_are_late_keep_no_worker_waiting(self) -> None:
+        faked = FakedSweep(trials=4)
+        recorder = SlowJournal("recorder", faked.journal, calls=20)
+        Sweep(spec_of(4), faked.searcher, faked.executor, recorder).run()
+        assert len(faked.executor.submitted) == 4
+        assert [timeout for timeout in recorder.timeouts[:4] if timeout] == []
+
+    def test_come_before_the_next_trial_where_that_runs_in_this_thread(self) -> None:
+        class Inline(InProcessExecutor):
+            def __init__(self) -> None:
+                inner = FakeExecutor()
+                self.submit, self.poll = inner.submit, inner.poll  # type: ignore[method-assign]
+
+            def close(self) -> None:
+                """Nothing runs."""
+
+        faked = FakedSweep()
+        recorder = SlowJournal("recorder", faked.journal, calls=3)
+        observer = Journal("observer", faked.journal)
+        Sweep(spec_of(2), faked.searcher, Inline(), recorder, [observer]).run()
+        told = [entry[1:3] for entry in faked.journal if entry[0] == "observer"]
+        assert told.index(("ended", 0)) < told.index(("started", 1))
 
 
 class TestTimeout:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from experiments.reporting.sections.hosts import MAX_HOSTS, host_sections, host_shares
 from experiments.reporting.timeline import workers_of
 from experiments.result_tables import runs_table
@@ -28,6 +30,31 @@ def test_trials_epochs_and_seconds_are_added_up_by_host_and_device() -> None:
     ]
     assert section.caption == "node-b (CPU) did 50% of 16 seconds of training. 1 attempt did not record a host."
     assert render_plot(section.plot).png
+
+
+@pytest.mark.parametrize(
+    ("runs", "caption"),
+    [
+        ([("a", "CPU"), ("b", "CPU"), ("b", "CPU")], "b (CPU) did 67% of 12 seconds of training."),
+        ([("a", ""), ("b", "GPU")], "a did 50% of 8 seconds of training."),
+        ([("a", "CPU"), ("b", "GPU"), None, None], "a (CPU) did 50% of 8 seconds of training. 2 attempts did not"),
+    ],
+)
+def test_the_caption_names_the_place_that_trained_most(runs: list[tuple[str, str] | None], caption: str) -> None:
+    made = [on(place[0], number, place[1]) if place else run(number) for number, place in enumerate(runs)]
+    (section,) = host_sections(timeline(made))
+    assert section.caption.removesuffix(" record a host.") == caption
+
+
+def test_the_caption_of_a_sweep_that_trained_for_no_time_has_no_share_to_tell() -> None:
+    idle = [replace(on(host, number), metrics={}) for number, host in enumerate(("a", "b"))]
+    (section,) = host_sections(timeline(idle))
+    assert section.caption == "a (CPU) did 0% of 0 seconds of training."
+
+
+def test_the_caption_counts_the_seconds_of_hosts_without_a_row() -> None:
+    (section,) = host_sections(timeline([on(f"node-{number:02}", number) for number in range(2 * MAX_HOSTS)]))
+    assert section.caption == "node-00 (CPU) did 2% of 160 seconds of training."
 
 
 def test_a_sweep_that_ran_in_one_place_has_no_such_section() -> None:
