@@ -27,7 +27,7 @@ EXPERIMENT = "mnist-search"
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 SQLITE = "sqlite:///"
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
-# Packages with drivers of the databases that MLflow supports, by the module that SQLAlchemy imports.
+# Packages with drivers of the stores that MLflow supports, by the module that it or SQLAlchemy imports.
 DRIVERS = {
     "psycopg": "psycopg[binary]",
     "psycopg2": "psycopg2-binary",
@@ -35,6 +35,12 @@ DRIVERS = {
     "pymysql": "pymysql",
     "pyodbc": "pyodbc",
     "pymssql": "pymssql",
+    "boto3": "boto3",
+}
+# Of the errors of MLflow, and of the libraries by which it reaches databases, servers and object stores.
+ERROR_PACKAGES = {
+    *("mlflow", "sqlalchemy", "alembic", "sqlite3", "requests", "urllib3"),
+    *("boto3", "botocore", "s3transfer", "azure", "google"),
 }
 
 
@@ -248,9 +254,7 @@ def _store_errors(uri: str, doing: str) -> Iterator[None]:
 
 def _is_store_error(error: Exception) -> bool:
     roots = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
-    return isinstance(error, OSError) or not roots.isdisjoint(
-        {"mlflow", "sqlalchemy", "alembic", "sqlite3", "requests"}
-    )
+    return isinstance(error, OSError) or not roots.isdisjoint(ERROR_PACKAGES)
 
 
 def serve_ui(uri: str, port: int) -> None:

@@ -15,7 +15,7 @@ import pytest
 from mlflow import MlflowClient
 
 from experiments.tracking.store import Store, open_store, tracking_uri
-from mnist_core.errors import NotFoundError, StoreError
+from mnist_core.errors import MissingLibraryError, NotFoundError, StoreError
 
 
 def uri_of(path: Path) -> str:
@@ -112,6 +112,23 @@ def test_errors_of_this_project_are_not_store_errors(uri: str) -> None:
         _ = 1 / 0
     with pytest.raises(StoreError, match=r"sqlite:///.*: writing: No space left on device"), store.errors("writing"):
         raise OSError("No space left on device")
+
+
+def store_of_nothing() -> Store:
+    return Store("sqlite:///none.db", None, "0")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("package", ["boto3", "botocore", "azure", "google", "urllib3"])
+def test_errors_of_libraries_that_reach_artifact_stores_are_one_line(package: str) -> None:
+    kind = type("UploadError", (Exception,), {"__module__": f"{package}.exceptions"})
+    with pytest.raises(StoreError, match=r"none.db: uploading: no endpoint$"), store_of_nothing().errors("uploading"):
+        raise kind("no endpoint\nfor this bucket")
+
+
+def test_a_missing_library_of_s3_is_one_line_with_the_command_that_installs_it() -> None:
+    missing = ModuleNotFoundError("No module named 'boto3'", name="boto3")
+    with pytest.raises(MissingLibraryError, match="pip install 'boto3'"), store_of_nothing().errors("uploading"):
+        raise missing
 
 
 def test_a_uri_that_names_the_driver_of_sqlite_is_an_embedded_store(tmp_path: Path) -> None:
