@@ -131,12 +131,12 @@ class SweepRecorder:
                 self._queue.append(self._runs.flush_all)
                 self._changed.notify_all()
             if not self._wait(self._is_idle, timeout):
-                left = self._unrecorded
-                self._stop()
-                raise StoreError(
-                    f"{self._runs.store.shown}: not all was written within {timeout:.0f} s; {left} of the trials that "
+                within = "" if timeout is None else f" within {timeout:.0f} s"
+                error = StoreError(
+                    f"{self._runs.store.shown}: not all was written{within}; {self._unrecorded} of the trials that "
                     "ended are not recorded, and resuming tries them again"
                 )
+                self._stop(error)
             self._raise_error()
 
     def _is_idle(self) -> bool:

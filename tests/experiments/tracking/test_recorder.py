@@ -322,6 +322,20 @@ class TestTheEnd:
             writer.epoch_ended(trial(0), 1, metrics_of(0.5))
         assert runs.written == [("open", 0), ("epoch 1", 0), ("all curves", -1)]
 
+    def test_that_was_not_reached_in_time_is_an_error_of_every_later_step(self, runs: MemoryRuns) -> None:
+        def events(writer: SweepRecorder) -> None:
+            writer.trial_started(trial(0))
+            writer.trial_ended(trial(0), PLAIN)
+            for step in (lambda: writer.finish(0.0), writer.recorded, writer.finish):
+                with pytest.raises(StoreError, match=r"the store: not all was written within 0 s; 1 of the trials"):
+                    step()
+            runs.release("open", 0)
+
+        runs.hold("open", 0)
+        with pytest.raises(StoreError, match="not all was written within 0 s"):
+            record(runs, events)
+        assert "close" not in runs.of(0)
+
     def test_after_another_error_comes_when_all_is_written(self, runs: MemoryRuns) -> None:
         def events(writer: SweepRecorder) -> None:
             writer.trial_started(trial(0))
