@@ -135,7 +135,7 @@ class TrialRuns:
         run_id = self._runs.pop(trial.number)
         with self.store.errors(f"recording {trial.name}"):
             self._verify()
-            tags: dict[str, str] = {Tag.STATE: TrialState.KILLED.value, Tag.ERROR: cause[:MAX_TAG_LENGTH]}
+            tags: dict[str, str] = {Tag.STATE: TrialState.KILLED.value, Tag.ERROR: _storable(cause)[:MAX_TAG_LENGTH]}
             self._write_end(run_id, self._curves.take(run_id), tags, "KILLED", at)
 
     def create_model(self, end: TrialEnd) -> LoggedModel:
@@ -179,7 +179,8 @@ class TrialRuns:
     def close(self, end: TrialEnd) -> TrialResult:
         """Log the rest of the curves and the metrics of the saved weights, and close the run; the recorded result.
 
-        A model that could not be uploaded makes the trial FAILED: no complete run is without its model.
+        A model that could not be uploaded makes the trial FAILED: no complete run is without its model. Its error names
+        what the searcher was told before.
         """
         result, model, failure, at = end.result, end.model, end.failure, end.at
         run_id = self._runs.pop(end.trial.number)
@@ -187,17 +188,18 @@ class TrialRuns:
             self._verify()  # once more: an upload may have taken minutes
             tags: dict[str, str] = {}
             if failure:
-                result = replace(result, state=TrialState.FAILED, best_epoch=None, model=None, error=str(failure))
+                error = f"{failure}{_measured(result)}"
+                result = replace(result, state=TrialState.FAILED, best_epoch=None, model=None, error=error)
             if model:
                 tags |= self._finalize(run_id, model, result)
             tags |= {Tag.STATE: result.state.value, **_place_tags(result.worker)}
             if result.stop_reason:
                 tags[Tag.STOP_REASON] = result.stop_reason.value
             if result.error:
-                tags[Tag.ERROR] = result.error[:MAX_TAG_LENGTH]
+                tags[Tag.ERROR] = _storable(result.error)[:MAX_TAG_LENGTH]
                 # The place of artifacts may be what failed; the tag has the cause.
                 with suppress(StoreError), self.store.errors("recording a traceback"):
-                    self._client.log_text(run_id, result.traceback or result.error, TRACEBACK_FILE)
+                    self._client.log_text(run_id, _storable(result.traceback or result.error), TRACEBACK_FILE)
             points = metric_points(trial_metrics(result), model_id=tags.get(Tag.MODEL_ID), at=at)
             self._write_end(run_id, self._curves.take(run_id) + points, tags, _RUN_STATUS[result.state], at)
         return result
@@ -222,6 +224,19 @@ class TrialRuns:
     def _verify(self) -> None:
         if self._lease:
             self._lease.verify()
+
+
+def _measured(result: TrialResult) -> str:
+    """The metrics of weights that are not stored, as the end of a sentence."""
+    if result.best is None:
+        return ""
+    best = f"val_accuracy {result.best.val_accuracy:.4f}, val_loss {result.best.val_loss:.4f}"
+    return f"; its best epoch was {result.best_epoch}, with {best}"
+
+
+def _storable(text: str) -> str:
+    """The text without what databases refuse: NUL, and bytes of file names that are no UTF-8."""
+    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _model_tags(saved: SavedModel) -> dict[str, str]:

@@ -19,6 +19,7 @@ from experiments.tracking.datasets import DataRecord, describe_data
 from experiments.tracking.recorder import SweepRecorder
 from experiments.tracking.records import RunRecord
 from experiments.tracking.store import Store, open_store
+from experiments.tracking.trial_results import read_resume_state
 from experiments.tracking.trial_runs import TrialRuns
 from mnist_core.data.sources import DataSource, Origin
 from mnist_core.errors import StoreError
@@ -197,6 +198,38 @@ def test_a_model_that_cannot_be_uploaded_makes_its_trial_failed_and_no_other(
     assert "No space left on device" in (failed.error or "")
     (left,) = begun.store.client.search_logged_models([begun.store.experiment_id], "name = 'trial-000'")
     assert left.status.value == "FAILED"
+
+
+def test_a_trial_whose_model_could_not_be_uploaded_names_what_it_measured_and_is_tried_again(
+    begun: Begun, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fails(*arguments: Any) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(MlflowClient, "log_model_artifacts", fails)
+    with begun.recorder() as writer:
+        writer.trial_started(begun.trial(0))
+        writer.trial_ended(begun.trial(0), with_model(result_of(0.5, epochs=3), tmp_path / "0"))
+    (run,) = begun.runs()
+    assert run.error is not None
+    assert run.error.endswith(
+        "No space left on device; its best epoch was 3, with val_accuracy 0.5000, val_loss 0.5000"
+    )
+    state = read_resume_state(begun.store, [run], begun.spec)
+    assert ([one.number for one in state.unfinished], state.finished) == ([0], ())
+
+
+@pytest.mark.parametrize("text", ["caf\udce9.npy is missing", "a\0b"])
+def test_a_cause_that_a_database_cannot_hold_is_recorded_in_other_characters(begun: Begun, text: str) -> None:
+    with begun.recorder() as writer:
+        for number in range(2):
+            writer.trial_started(begun.trial(number))
+        writer.trial_lost(begun.trial(0), text)
+        writer.trial_ended(begun.trial(1), TrialResult(TrialState.FAILED, error=text, traceback=text))
+    runs = begun.runs()
+    assert [run.state for run in runs] == [TrialState.KILLED, TrialState.FAILED]
+    shown = text.replace("\udce9", "\\udce9").replace("\0", "\\x00")
+    assert [run.error for run in runs] == [shown, shown]
 
 
 @pytest.mark.parametrize("method", ["create_run", "log_batch", "set_terminated", "create_logged_model"])
