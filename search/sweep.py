@@ -97,7 +97,8 @@ class Sweep:
 
     The searcher is told a result as soon as the worker has returned it, so that no point depends on the speed of the
     recorder, and no worker waits for it. It is told what was measured, also where the model cannot be stored
-    afterwards; the record and the observers then have a FAILED trial.
+    afterwards: the value is that of its point, and a searcher cannot be told the end of a trial twice. The record and
+    the observers then have a FAILED trial, which resuming tries again.
 
     Args:
         spec: the space, the objectives and the number of trials.

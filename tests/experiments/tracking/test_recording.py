@@ -376,6 +376,18 @@ def test_curves_of_running_trials_are_written_while_they_run(begun: Begun, monke
     assert begun.runs()[0].state is TrialState.KILLED
 
 
+def test_the_end_of_a_recorder_writes_the_curves_of_all_running_trials(
+    begun: Begun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("experiments.tracking.curve_buffer.FLUSH_SECONDS", SOON)
+    monkeypatch.setattr("experiments.tracking.curve_buffer.MAX_RUNS", 1)
+    with begun.recorder() as writer:
+        for number in range(3):
+            writer.trial_started(begun.trial(number))
+            writer.epoch_ended(begun.trial(number), 1, metrics_of(0.5))
+    assert [(run.state, begun.curve(run)) for run in begun.runs()] == [(TrialState.RUNNING, [0.5])] * 3
+
+
 def test_a_recorder_that_is_closed_or_not_yet_open_refuses_events(begun: Begun) -> None:
     with pytest.raises(RuntimeError, match="within its with block only"):
         begun.recorder().trial_started(begun.trial(0))
