@@ -86,3 +86,6 @@ def test_a_run_that_ends_is_not_written_by_the_round_too() -> None:
     assert len(buffer.take(last)) == 1
     assert buffer.seconds_left() is None
     assert buffer.take(last) == []
+    # With it the round has ended, so the next one is as far away as ever.
+    buffer.add("next", points(1))
+    assert buffer.seconds_left() == FLUSH_SECONDS

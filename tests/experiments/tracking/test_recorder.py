@@ -316,6 +316,15 @@ class TestTheEnd:
         done.result(SOON)
         assert runs.of(0)[-1] == "close"
 
+    def test_waits_for_a_step_that_is_being_written(self, runs: MemoryRuns, in_thread: ThreadPoolExecutor) -> None:
+        runs.hold("all curves", -1)
+        done = in_thread.submit(record, runs, lambda writer: writer.trial_started(trial(0)))
+        runs.wait("all curves", -1)
+        time.sleep(0.02)
+        assert not done.done()
+        runs.release("all curves", -1)
+        done.result(SOON)
+
     def test_writes_the_curves_of_trials_that_still_run(self, runs: MemoryRuns) -> None:
         with recording(runs) as writer:
             writer.trial_started(trial(0))
