@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from experiments import selection
+from experiments import ranking, selection
 from experiments.ranked_runs import read_best_runs
 from experiments.selection import Selection, SelectionRule
 from experiments.tracking import queries
@@ -55,7 +55,7 @@ def _read(
 ) -> list[RunRecord]:
     def is_eligible(run: RunRecord) -> bool:
         is_small = max_parameters is None or run.metrics.get("weights", 0) <= max_parameters
-        return is_small and selection.selectable(run)
+        return is_small and ranking.selectable(run)
 
     def margin(accuracy: float) -> float:
         return selection.tie_margin(accuracy, images, rule.standard_errors)

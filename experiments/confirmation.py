@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from experiments.launch import LaunchOptions, launch_sweep
-from experiments.selection import Configuration, configurations
+from experiments.ranking import Configuration, configurations
 from experiments.sweep_result import SweepResult
 from experiments.tracking import queries
 from experiments.tracking.records import SweepRecord, Tag
@@ -21,7 +21,7 @@ def confirm_sweep(name: str, top: int = 3, seeds: int = 5, options: LaunchOption
     """Train the best configurations of a sweep again, each with several fresh seeds, as a new sweep.
 
     Its parent run is named ``NAME-confirmation`` and tagged with the sweep that it confirms; it can be resumed like
-    any other. :func:`experiments.selection.configurations` ranks its runs by their means.
+    any other. :func:`experiments.ranking.configurations` ranks its runs by their means.
 
     Args:
         name: of the sweep, or the beginning of its run id.

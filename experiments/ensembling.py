@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from experiments import selection
+from experiments import ranking
 from experiments.tracking import queries, sweep_runs
 from experiments.tracking.artifacts import fetch_model, save_model
 from experiments.tracking.datasets import describe_data, split_of
@@ -102,7 +102,7 @@ def combine(store: Store, sweep: SweepRecord, top: int, source: DataSource) -> E
         raise SpecError(f"top: expected 2 or more, received {top}")
     queries.check_has_trials(sweep)
     spec = queries.read_recorded_spec(store, sweep)
-    members = selection.rank(queries.read_runs(store, sweep), sweep.objective)[:top]
+    members = ranking.rank(queries.read_runs(store, sweep), sweep.objective)[:top]
     if len(members) < top:
         raise NotFoundError(f"sweep {sweep.name}: expected {top} runs or more that may win, found {len(members)}")
     division = split_of(sweep.tags)

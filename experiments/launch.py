@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from experiments import selection
+from experiments import ranking
 from experiments.signals import StopRequest, stop_on_signals
 from experiments.sweep_result import SweepResult
 from experiments.tracking import queries, sweep_runs, trial_results
@@ -294,7 +294,7 @@ class SweepSession:
         runs = queries.read_sweep_runs(self._store, sweep)
         closed = sweep_runs.close_orphans(self._store, runs.all, self._lease.generation)
         self._runs = [closed.get(run.run_id, run) for run in runs.attempts]
-        best = selection.best_run(self._runs, self._spec.objective)
+        best = ranking.best_run(self._runs, self._spec.objective)
         seconds = {TRACKING_SECONDS: self._tracking_seconds, TRACKING_WAIT_SECONDS: self._tracking_wait_seconds}
         sweep_runs.end_sweep(self._store, sweep.run_id, self._ending, best, seconds)
         self._lease.release()

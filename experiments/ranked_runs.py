@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
-from experiments import selection
+from experiments import ranking
 from experiments.tracking import queries
 from experiments.tracking.records import RunRecord, SweepRecord
 from experiments.tracking.store import Store
@@ -25,7 +25,7 @@ def read_best_runs(
     spec: SweepSpec,
     top: int,
     margin: Callable[[float], float] | None = None,
-    is_eligible: Callable[[RunRecord], bool] = selection.selectable,
+    is_eligible: Callable[[RunRecord], bool] = ranking.selectable,
 ) -> list[RunRecord] | None:
     """Read the runs that rank first in a sweep, and perhaps more; by number.
 
@@ -67,7 +67,7 @@ def read_best_runs(
 
 
 def _best_first(values: Iterable[float], metric: Metric) -> list[float]:
-    known = (value for value in values if 0 <= value < selection.STORED_INFINITY)
+    known = (value for value in values if 0 <= value < ranking.STORED_INFINITY)
     return sorted(known, reverse=metric.direction is Direction.MAXIMIZE)
 
 
@@ -82,17 +82,17 @@ def _is_order_certain(store: Store, sweep: SweepRecord, spec: SweepSpec, runs: S
 
     They could by the tie breaker, which is the loss where any run has no cross-entropy.
     """
-    ranked = selection.configurations(runs, spec.objective)
+    ranked = ranking.configurations(runs, spec.objective)
     if any(len(one.runs) > 1 for one in ranked):
         return False
-    second = selection.tie_breaker((one.run for one in ranked), spec.objective)
+    second = ranking.tie_breaker((one.run for one in ranked), spec.objective)
     if second != Metric.VAL_CROSSENTROPY.value:
         return True
-    by_loss = selection.configurations(map(_without_crossentropy, runs), spec.objective)
+    by_loss = ranking.configurations(map(_without_crossentropy, runs), spec.objective)
     if [one.run.run_id for one in ranked] == [one.run.run_id for one in by_loss]:
         return True
     # Every run that may win has a finite loss. MLflow stores what is no number as 0, so a 0 is none.
-    finite = f"metrics.best_val_loss < {Decimal(selection.STORED_INFINITY):f}"
+    finite = f"metrics.best_val_loss < {Decimal(ranking.STORED_INFINITY):f}"
     count = queries.count_runs(store, sweep, finite, guess=max(1, spec.target // 2))
     return queries.has_runs(store, sweep, count, f"{finite} AND metrics.best_val_crossentropy > 0")
 

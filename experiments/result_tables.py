@@ -12,8 +12,9 @@ from search.space import SEED
 if TYPE_CHECKING:
     from experiments.ensembling import Ensemble
     from experiments.evaluation import EvaluationRecord
+    from experiments.ranking import Configuration
     from experiments.registry.gate import Check
-    from experiments.selection import Configuration, Selection
+    from experiments.selection import Selection
     from experiments.tracking.records import RunRecord, SweepRecord, VersionRecord
     from mnist_core.plotting import RenderedPlot
 

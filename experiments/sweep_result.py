@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from experiments import selection
+from experiments import ranking
 from experiments.formatting import Displayed, TextTable
 from experiments.result_tables import configurations_table, runs_table
 from experiments.tracking.records import RunRecord, SweepRecord
@@ -56,19 +56,19 @@ class SweepResult(Displayed):
     @property
     def ranked(self) -> list[RunRecord]:
         """The runs that may win, best first; by the means of their configurations where they differ by seeds alone."""
-        return selection.rank(self.runs, self.spec.objective)
+        return ranking.rank(self.runs, self.spec.objective)
 
     @property
     def best(self) -> RunRecord | None:
         """The best run; None where no trial completed."""
-        return selection.best_run(self.runs, self.spec.objective)
+        return ranking.best_run(self.runs, self.spec.objective)
 
     @cached_property
     def trials(self) -> pd.DataFrame:
         """One row for each run, best first: name, state, parameters (numbers as such), metrics, run_id, model_id."""
         import pandas as pd
 
-        runs = self.ranked + selection.unranked(self.runs, self.spec.objective)
+        runs = self.ranked + ranking.unranked(self.runs, self.spec.objective)
         rows = [
             {"name": run.name, "number": run.number, "state": run.state.value}
             | dict(run.params)
@@ -85,7 +85,7 @@ class SweepResult(Displayed):
 
 def best_table(result: SweepResult, top: int = 5) -> TextTable:
     """The best runs of a sweep; its best configurations where several of its runs differ by their seeds alone."""
-    ranked, searched = selection.configurations(result.runs, result.spec.objective), list(result.spec.space.domains)
+    ranked, searched = ranking.configurations(result.runs, result.spec.objective), list(result.spec.space.domains)
     if len(ranked) < len(result.ranked):
         return configurations_table(ranked[:top], searched)
     return runs_table(result.ranked[:top], [], searched)

@@ -47,6 +47,7 @@ LAYERS = {
     "mnist_core": (("data",), ("classification", "models"), ("training",), ("interpretation",)),
     "experiments": (
         ("tracking",),
+        ("ranking",),
         ("selection",),
         ("ranked_runs", "result_tables"),
         ("candidates", "ensembling", "evaluation", "explanation", "reproduction"),

@@ -11,6 +11,7 @@ from experiments import comparison
 from experiments.ensembling import Ensemble
 from experiments.evaluation import EvaluationRecord
 from experiments.formatting import Displayed, TextTable, format_number, pluralize
+from experiments.ranking import Configuration
 from experiments.registry.champion_history import ChampionChange
 from experiments.result_tables import (
     configurations_table,
@@ -20,7 +21,7 @@ from experiments.result_tables import (
     sweeps_table,
     versions_table,
 )
-from experiments.selection import Configuration, Selection
+from experiments.selection import Selection
 from experiments.tracking.records import RunRecord, SweepRecord, VersionRecord
 from mnist_core.data.images import LabelledImages
 

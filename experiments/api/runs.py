@@ -44,7 +44,7 @@ def best(
     from experiments.api.results import SweepSelection
     from experiments.api.targets import find_sweep_of, open_store_of
     from experiments.candidates import choose_run
-    from experiments.selection import front
+    from experiments.ranking import front
     from experiments.tracking.queries import read_recorded_spec
 
     store = open_store_of(tracking_uri, sweep)

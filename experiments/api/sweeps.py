@@ -234,7 +234,7 @@ def list_runs(sweep: SweepTarget, *, limit: int | None = None, tracking_uri: str
         NotFoundError: no such sweep.
         SpecError: a limit below 1.
     """
-    from experiments import selection
+    from experiments import ranking
     from experiments.api.results import RunList
     from experiments.api.targets import find_sweep_of, open_store_of
     from experiments.ranked_runs import read_best_runs
@@ -248,10 +248,10 @@ def list_runs(sweep: SweepTarget, *, limit: int | None = None, tracking_uri: str
     runs = read_best_runs(store, found, spec, limit) if limit else None
     if runs is None:
         runs = queries.read_runs(store, found)
-        total, others = len(runs), selection.unranked(runs, found.objective)
+        total, others = len(runs), ranking.unranked(runs, found.objective)
     else:
         total, others = queries.count_runs(store, found, guess=spec.target), []
-    ranked = selection.rank(runs, found.objective)[:limit]
+    ranked = ranking.rank(runs, found.objective)[:limit]
     rest = None if limit is None else limit - len(ranked)
     return RunList(found, ranked, others[:rest], list(spec.space.domains), store.uri, total)
 

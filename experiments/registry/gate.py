@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from experiments.evaluation import EvaluationRecord
-from experiments.selection import STORED_INFINITY
+from experiments.ranking import STORED_INFINITY
 from experiments.tracking.records import FLOOR, RunRecord
 from mnist_core.classification import mcnemar, paired_lower_bound
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from itertools import accumulate
 
-from experiments import selection
+from experiments import ranking
 from experiments.tracking.curves import read_curves
 from experiments.tracking.queries import read_recorded_spec, read_runs
 from experiments.tracking.records import TRACKING_SECONDS, CurvePoint, RunRecord, SweepRecord, Tag
@@ -73,20 +73,20 @@ class SweepTimeline:
     @cached_property
     def ranked(self) -> list[RunRecord]:
         """The selectable runs, best first."""
-        return selection.rank((trial.run for trial in self.trials), self.spec.objective)
+        return ranking.rank((trial.run for trial in self.trials), self.spec.objective)
 
     @property
     def complete(self) -> list[TrialTimeline]:
         """The selectable trials, by number."""
-        return [trial for trial in self.trials if selection.selectable(trial.run)]
+        return [trial for trial in self.trials if ranking.selectable(trial.run)]
 
     def values(self) -> list[float]:
         """The objective of the selectable runs, in the order of :attr:`ranked`."""
         return [value for run in self.ranked if (value := run.value(self.spec.objective)) is not None]
 
-    def best_configuration(self) -> selection.Configuration | None:
+    def best_configuration(self) -> ranking.Configuration | None:
         """The configuration of the best mean, the first of :attr:`ranked`; None where no trial completed."""
-        found = selection.configurations((trial.run for trial in self.trials), self.spec.objective)
+        found = ranking.configurations((trial.run for trial in self.trials), self.spec.objective)
         return found[0] if found else None
 
     def best_point(self) -> Point:
@@ -153,7 +153,7 @@ def sample_ids(runs: Iterable[RunRecord], objective: str) -> frozenset[str]:
     finished = [run for run in runs if run.state.is_finished]
     if len(finished) <= MAX_SAMPLE:
         return frozenset(run.run_id for run in finished)
-    best = [run.run_id for run in selection.rank(finished, objective)[:BEST_OF_SAMPLE]]
+    best = [run.run_id for run in ranking.rank(finished, objective)[:BEST_OF_SAMPLE]]
     rest = sorted({run.run_id for run in finished} - set(best))
     return frozenset(best + random.Random(0).sample(rest, MAX_SAMPLE - len(best)))
 

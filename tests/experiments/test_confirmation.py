@@ -10,8 +10,8 @@ import pytest
 
 from experiments import SweepResult, launch, parse_spec, resume_sweep, run_sweep
 from experiments.confirmation import confirm_sweep, fresh_seeds, related_seeds
+from experiments.ranking import configurations
 from experiments.registry.versions import read_versions
-from experiments.selection import configurations
 from experiments.tracking.queries import find_run
 from experiments.tracking.store import Store
 from mnist_core.errors import DataError, SpecError

@@ -13,7 +13,7 @@ import pytest
 from mlflow import MlflowClient
 
 from benchmarks.synthetic_store import SWEEP, fill
-from experiments import best, list_runs, ranked_runs, selection
+from experiments import best, list_runs, ranked_runs, ranking
 from experiments.candidates import choose_run
 from experiments.selection import Selection, SelectionRule
 from experiments.tracking import queries
@@ -103,7 +103,7 @@ def test_the_selection_is_that_among_all_runs(
         for weights in (None, 20_000):
             among_all = choose_run(store, sweep, rule, weights)
             assert chosen(choose_run(store, sweep, rule, weights, top=5)) == chosen(among_all)
-    listed = selection.rank(everything, sweep.objective)
+    listed = ranking.rank(everything, sweep.objective)
     assert list(list_runs(SWEEP, limit=7, tracking_uri=store.uri)) == listed[:7]
 
 

@@ -14,7 +14,7 @@ import pytest
 from mlflow import MlflowClient
 
 from experiments import parse_spec, resume_sweep, run_sweep
-from experiments.selection import tie_breaker
+from experiments.ranking import tie_breaker
 from experiments.tracking import queries, trial_results
 from experiments.tracking.provenance import Driver
 from experiments.tracking.records import SPEC_FILE, SweepState, Tag

@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 from scipy import stats
 
-from experiments import selection
-from experiments.selection import Selection, SelectionRule, configurations, select
+from experiments import ranking, selection
+from experiments.ranking import configurations
+from experiments.selection import Selection, SelectionRule, select
 from experiments.tracking.records import RunRecord
 from mnist_core.errors import NotFoundError
 from search.objectives import MODEL_SIZE, VAL_ACCURACY
@@ -25,15 +26,15 @@ def numbers(runs: list[RunRecord]) -> list[int]:
 
 def test_higher_accuracy_wins_and_lower_loss_breaks_ties() -> None:
     runs = [run(0, 0.97, 0.2), run(1, 0.98, 0.3), run(2, 0.98, 0.1), run(3, 0.96, 0.01)]
-    assert numbers(selection.rank(runs)) == [2, 1, 0, 3]
-    best = selection.best_run(runs)
+    assert numbers(ranking.rank(runs)) == [2, 1, 0, 3]
+    best = ranking.best_run(runs)
     assert best is not None
     assert best.number == 2
 
 
 def test_for_a_loss_objective_lower_loss_wins_and_higher_accuracy_breaks_ties() -> None:
     runs = [run(0, 0.97, 0.2), run(1, 0.98, 0.2), run(2, 0.99, 0.3)]
-    assert numbers(selection.rank(runs, "val_loss")) == [1, 0, 2]
+    assert numbers(ranking.rank(runs, "val_loss")) == [1, 0, 2]
 
 
 def with_crossentropy(number: int, accuracy: float, loss: float, crossentropy: float | None) -> RunRecord:
@@ -47,7 +48,7 @@ def orders(runs: list[RunRecord], objective: str = "val_accuracy") -> list[list[
     """The same ranking of runs, of configurations and of a selection."""
     selected = select(runs, SelectionRule.BEST, objective, IMAGES)
     return [
-        numbers(selection.rank(runs, objective)),
+        numbers(ranking.rank(runs, objective)),
         [one.run.number for one in configurations(runs, objective)],
         [one.run.number for one in selected.ranked],
     ]
@@ -72,7 +73,7 @@ def test_a_run_that_may_not_win_does_not_change_the_tie_breaker() -> None:
     failed = replace(with_crossentropy(2, 0.98, 0.4, crossentropy=None), state=TrialState.FAILED)
     assert orders([*new, failed]) == [[1, 0]] * 3
     pruned = [replace(one, state=TrialState.PRUNED) for one in new]
-    assert numbers(selection.unranked([*pruned, run(3, None, None, state=TrialState.PRUNED)])) == [1, 0, 3]
+    assert numbers(ranking.unranked([*pruned, run(3, None, None, state=TrialState.PRUNED)])) == [1, 0, 3]
 
 
 def test_a_loss_objective_is_still_ranked_by_the_loss() -> None:
@@ -99,9 +100,9 @@ def test_a_loss_objective_is_still_ranked_by_the_loss() -> None:
     ids=lambda loser: f"{loser.state.value} {dict(loser.metrics)} {loser.model_id}",
 )
 def test_only_complete_finite_runs_with_a_ready_model_may_win(loser: RunRecord) -> None:
-    assert numbers(selection.rank([loser, run(1, 0.1)])) == [1]
-    assert selection.best_run([loser]) is None
-    assert numbers(selection.unranked([loser, run(1, 0.1)])) == [0]
+    assert numbers(ranking.rank([loser, run(1, 0.1)])) == [1]
+    assert ranking.best_run([loser]) is None
+    assert numbers(ranking.unranked([loser, run(1, 0.1)])) == [0]
 
 
 def test_unranked_runs_are_ordered_by_state_then_by_their_metrics() -> None:
@@ -111,11 +112,11 @@ def test_unranked_runs_are_ordered_by_state_then_by_their_metrics() -> None:
         run(2, 0.8, state=TrialState.PRUNED),
         run(3, None, None, state=TrialState.RUNNING),
     ]
-    assert numbers(selection.unranked(rest)) == [3, 2, 1, 0]
+    assert numbers(ranking.unranked(rest)) == [3, 2, 1, 0]
 
 
 def test_no_runs_have_no_best() -> None:
-    assert selection.best_run([]) is None
+    assert ranking.best_run([]) is None
 
 
 IMAGES = 10_000
@@ -259,7 +260,7 @@ def test_runs_that_differ_by_their_seed_alone_are_one_configuration_ranked_by_it
 
 def test_rank_best_run_and_select_agree_on_the_best_of_several_seeds() -> None:
     runs = several()
-    ranked, best = selection.rank(runs), selection.best_run(runs)
+    ranked, best = ranking.rank(runs), ranking.best_run(runs)
     assert numbers(ranked) == [5, 4, 3, 0, 2, 1]
     assert best == ranked[0] == select(runs, SelectionRule.BEST, "val_accuracy", IMAGES).chosen.run
 
@@ -290,8 +291,8 @@ SIZED = [sized(0, 0.90, 100), sized(1, 0.95, 500), sized(2, 0.94, 600), sized(3,
 
 
 def test_the_front_is_in_the_order_of_its_runs() -> None:
-    ranked = selection.configurations(SIZED)
-    front = selection.front(ranked, (VAL_ACCURACY, MODEL_SIZE))
+    ranked = ranking.configurations(SIZED)
+    front = ranking.front(ranked, (VAL_ACCURACY, MODEL_SIZE))
     assert [one.run.number for one in front] == [3, 1, 4]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from experiments import selection
+from experiments import ranking
 from experiments.formatting import format_number, format_value
 from experiments.reporting.sections.section import Table
 from experiments.reporting.timeline import SweepTimeline, TrialTimeline
@@ -16,7 +16,7 @@ BEST_ROWS = 200
 
 def trials_table(timeline: SweepTimeline) -> Table:
     """Every attempt, best first; of many, the best ones."""
-    runs = timeline.ranked + selection.unranked((trial.run for trial in timeline.trials), timeline.spec.objective)
+    runs = timeline.ranked + ranking.unranked((trial.run for trial in timeline.trials), timeline.spec.objective)
     trials = {trial.run.run_id: trial for trial in timeline.trials}
     searched = list(timeline.spec.space.domains)
     columns = ("run", "state", *searched, "best epoch", "val accuracy", "val loss", "weights", "seconds", "note")
