@@ -316,7 +316,10 @@ class TestTheEnd:
         done.result(SOON)
         assert runs.of(0)[-1] == "close"
 
-    def test_waits_for_a_step_that_is_being_written(self, runs: MemoryRuns, in_thread: ThreadPoolExecutor) -> None:
+    def test_waits_for_a_step_that_is_being_written(
+        self, runs: MemoryRuns, monkeypatch: pytest.MonkeyPatch, in_thread: ThreadPoolExecutor
+    ) -> None:
+        monkeypatch.setattr(recorder, "STOP_SECONDS", 0.0)
         runs.hold("all curves", -1)
         done = in_thread.submit(record, runs, lambda writer: writer.trial_started(trial(0)))
         runs.wait("all curves", -1)
