@@ -6,6 +6,8 @@ import os
 import re
 import socket
 import sys
+import traceback
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,8 +29,8 @@ EXPERIMENT = "mnist-search"
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 SQLITE = "sqlite:///"
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
-# Packages with drivers of the stores that MLflow supports, by the module that it or SQLAlchemy imports.
-DRIVERS = {
+# Packages that MLflow needs for some stores only, by the module that is imported: drivers, and signatures for AWS.
+PACKAGES = {
     "psycopg": "psycopg[binary]",
     "psycopg2": "psycopg2-binary",
     "MySQLdb": "mysqlclient",
@@ -36,6 +38,7 @@ DRIVERS = {
     "pyodbc": "pyodbc",
     "pymssql": "pymssql",
     "boto3": "boto3",
+    "requests_auth_aws_sigv4": "requests-auth-aws-sigv4",
 }
 # Of the errors of MLflow, and of the libraries by which it reaches databases, servers and object stores.
 ERROR_PACKAGES = {
@@ -234,11 +237,11 @@ def _store_errors(uri: str, doing: str) -> Iterator[None]:
     except MnistSearchError:
         raise
     except ModuleNotFoundError as error:
-        if error.name not in DRIVERS:
+        if error.name not in PACKAGES:
             raise
         raise MissingLibraryError(
-            f"{redact(uri)}: {doing}: needs the driver {error.name}, not installed here: pip install "
-            f"'{DRIVERS[error.name]}'"
+            f"{redact(uri)}: {doing}: needs the library {error.name}, not installed here: pip install "
+            f"'{PACKAGES[error.name]}'"
         ) from error
     except Exception as error:
         if not _is_store_error(error):
@@ -254,7 +257,13 @@ def _store_errors(uri: str, doing: str) -> Iterator[None]:
 
 def _is_store_error(error: Exception) -> bool:
     roots = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
-    return isinstance(error, OSError) or not roots.isdisjoint(ERROR_PACKAGES)
+    return isinstance(error, OSError) or not roots.isdisjoint(ERROR_PACKAGES) or _is_of_a_setting(error)
+
+
+def _is_of_a_setting(error: Exception) -> bool:
+    """True if MLflow cannot read one of its environment variables, which it names: a bare ValueError."""
+    innermost = deque(traceback.walk_tb(error.__traceback__), maxlen=1)
+    return any(frame.f_globals.get("__name__") == "mlflow.environment_variables" for frame, _ in innermost)
 
 
 def serve_ui(uri: str, port: int) -> None:

@@ -88,7 +88,7 @@ def test_a_database_without_its_driver_is_one_line_with_what_to_install(
         code, _, err = command("runs", "small")
     assert code == 2
     assert err.splitlines() == [
-        f"mnist-search: {scheme}://{place}: opening the store: needs the driver {driver}, not installed here: "
+        f"mnist-search: {scheme}://{place}: opening the store: needs the library {driver}, not installed here: "
         f"pip install '{package}'"
     ]
 
