@@ -113,9 +113,9 @@ class SweepTimeline:
         finished = sum(trial.run.state.is_finished for trial in self.trials)
         if finished == len(self.sampled):
             return ""
+        best = min(BEST_OF_SAMPLE, len(self.ranked))
         return (
-            f" Drawn from {len(self.sampled):,} of {finished:,} finished trials: the {BEST_OF_SAMPLE} best, the others "
-            "at random."
+            f" Drawn from {len(self.sampled):,} of {finished:,} finished trials: the {best} best, the others at random."
         )
 
     def outcomes(self) -> dict[int, tuple[Point, Outcome]]:

@@ -33,7 +33,8 @@ def curves_caption(timeline: SweepTimeline) -> str:
     complete, pruned = (len(timeline.of_state(state)) for state in (TrialState.COMPLETE, TrialState.PRUNED))
     drawn, finished = len(sampled_curves(timeline)), len(_all_finished(timeline))
     sample = (
-        f" Curves of {drawn:,} of {finished:,} trials: the {BEST_CURVES} best, the others drawn at random."
+        f" Curves of {drawn:,} of {finished:,} trials: the {min(BEST_CURVES, len(timeline.ranked))} best, the others "
+        "drawn at random."
         if drawn < finished
         else ""
     )

@@ -22,7 +22,9 @@ def trials_table(timeline: SweepTimeline) -> Table:
     columns = ("run", "state", *searched, "best epoch", "val accuracy", "val loss", "weights", "seconds", "note")
     caption = "All trials, best first"
     if len(runs) > MAX_ROWS:
-        caption = f"The best {BEST_ROWS} of {len(runs):,} trials; all: mnist-search runs {timeline.sweep.name} --all"
+        best = min(BEST_ROWS, len(timeline.ranked))
+        shown = f"The best {best}" + (f" and {BEST_ROWS - best} more" if best < BEST_ROWS else "")
+        caption = f"{shown} of {len(runs):,} trials; all: mnist-search runs {timeline.sweep.name} --all"
         runs = runs[:BEST_ROWS]
     return Table(caption, columns, [_row(trials[run.run_id], searched) for run in runs])
 

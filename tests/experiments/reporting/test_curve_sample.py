@@ -7,6 +7,8 @@ from experiments.reporting.sections.history import history_caption
 from experiments.reporting.sections.parameters import parameters_caption
 from experiments.reporting.sections.trials import trials_table
 from experiments.reporting.timeline import BEST_OF_SAMPLE, MAX_SAMPLE
+from search.trial import TrialState
+from tests.helpers import synthetic_sweeps
 from tests.helpers.synthetic_sweeps import many_trials
 
 
@@ -38,6 +40,19 @@ def test_the_plots_and_tables_of_a_report_of_many_trials_are_of_a_sample_and_say
     table = trials_table(timeline)
     assert "The best 200 of 1,300 trials" in table.caption
     assert [row[0] for row in table.rows] == [run.name for run in timeline.ranked[:200]]
+
+
+def test_a_sample_with_few_complete_trials_says_how_many_of_the_best_it_has() -> None:
+    few = [synthetic_sweeps.run(number, began=number, ended=number + 1) for number in range(7)]
+    pruned = [
+        synthetic_sweeps.run(number, None, number, number + 1, TrialState.PRUNED) for number in range(7, MAX_SAMPLE + 9)
+    ]
+    curve = {run.number: [(0.5, run.number + 0.5)] for run in (*few, *pruned)}
+    timeline = synthetic_sweeps.timeline([*few, *pruned], curve)
+    assert len(timeline.ranked) == 7
+    for caption in (curves.curves_caption(timeline), timeline.sample_note):
+        assert "the 7 best, the others" in caption
+    assert trials_table(timeline).caption.startswith("The best 7 and 193 more of 1,009 trials; all: ")
 
 
 def test_the_plots_of_a_report_of_few_trials_are_of_all() -> None:
