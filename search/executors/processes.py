@@ -58,6 +58,13 @@ class ProcessStarter:
         for _ in range(ATTEMPTS):
             try:
                 return self._start(target, args)
+            except FileNotFoundError:
+                if not self.forks:
+                    raise
+                # The socket of the fork server was deleted, as cleaners of /tmp do. It goes on living, since running
+                # workers are its children; further ones are spawned.
+                self.forks = False
+                return self._start(target, args)
             except (EOFError, ConnectionError) as error:
                 cause = error
                 time.sleep(PAUSE_SECONDS)  # until its end has been noticed, when the next fork starts another

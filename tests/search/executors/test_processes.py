@@ -81,6 +81,16 @@ def test_a_variable_that_the_fork_server_has_is_withheld_by_spawning() -> None:
     assert "HOME" not in answer["first environment"]
 
 
+def test_a_worker_is_spawned_where_the_socket_of_the_fork_server_was_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starter = ProcessStarter(())
+    assert ask(starter)["parent"] != os.getpid()
+    monkeypatch.setattr(forkserver._forkserver, "_forkserver_address", str(tmp_path / "deleted"))  # type: ignore[attr-defined]
+    for _ in range(2):
+        assert ask(starter)["parent"] == os.getpid()
+
+
 def test_a_fork_server_that_was_killed_is_started_again(small_npz: Path, tmp_path: Path) -> None:
     ask(ProcessStarter(()))
     executor = LocalExecutor(context_of(small_npz, tmp_path), workers=1)
