@@ -166,6 +166,7 @@ class HeldLease:
     def __init__(self, store: Store, lease: Lease) -> None:
         self._store, self._lease = store, lease
         self._taken: LeaseState | None = None
+        self._is_left_to_expire = False
         self._ended = threading.Event()
         # A daemon: a store that does not answer keeps no process from ending.
         self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
@@ -202,6 +203,10 @@ class HeldLease:
                 "running are not recorded and are tried again there"
             )
 
+    def leave_to_expire(self) -> None:
+        """Do not give the lease back at the end: a write of its holder goes on, and nobody else may write meanwhile."""
+        self._is_left_to_expire = True
+
     def release(self) -> None:
         """End the renewals and give the lease back if it is still held. Where the store fails, the lease expires."""
         if self._ended.is_set():
@@ -209,7 +214,7 @@ class HeldLease:
         self._ended.set()
         if self._thread.is_alive():
             self._thread.join(RENEW_SECONDS)
-        if not self.is_lost:
+        if not (self.is_lost or self._is_left_to_expire):
             with suppress(StoreError):
                 release(self._store, self._lease)
 

@@ -83,6 +83,8 @@ class SweepRecorder:
         finally:
             self._stop()
             self._thread.join(STOP_SECONDS)
+            if self._thread.is_alive() and self._runs.lease:
+                self._runs.lease.leave_to_expire()
 
     def trial_started(self, trial: Trial) -> None:
         """Have a child run created, with its parameters and data set."""

@@ -72,7 +72,7 @@ class TrialRuns:
         self._sweep_id = sweep_id
         self._sweep_name = sweep_name
         self._data = data
-        self._lease = lease
+        self.lease = lease
         self._runs: dict[int, str] = {}
         self._curves = CurveBuffer()
 
@@ -98,8 +98,8 @@ class TrialRuns:
             Tag.STATE: TrialState.RUNNING.value,
             **self._data.tags(),
         }
-        if self._lease:
-            tags[Tag.LEASE] = str(self._lease.generation)
+        if self.lease:
+            tags[Tag.LEASE] = str(self.lease.generation)
         with self.store.errors(f"recording {trial.name}"):
             self._verify()
             run = self._client.create_run(self.store.experiment_id, start_time=at, tags=tags, run_name=trial.name)
@@ -222,8 +222,8 @@ class TrialRuns:
         self._client.set_terminated(run_id, status, end_time=at)
 
     def _verify(self) -> None:
-        if self._lease:
-            self._lease.verify()
+        if self.lease:
+            self.lease.verify()
 
 
 def _measured(result: TrialResult) -> str:

@@ -16,7 +16,7 @@ import pytest
 from mlflow import MlflowClient
 
 from experiments import parse_spec, resume_sweep, run_sweep
-from experiments.tracking import lease, queries, sweep_runs
+from experiments.tracking import lease, queries, recorder, sweep_runs
 from experiments.tracking.datasets import describe_data
 from experiments.tracking.lease import HeldLease, claim, read_lease, set_once
 from experiments.tracking.provenance import Driver
@@ -208,6 +208,32 @@ def test_a_driver_renews_its_lease_and_releases_it(store: Store, monkeypatch: py
             seen.add(read_lease(store, run_id))
         assert not read_lease(store, run_id).released
     assert read_lease(store, run_id).released
+
+
+def test_a_lease_is_not_given_back_while_a_write_of_its_holder_goes_on(
+    store: Store, small_npz: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, answers = threading.Event(), threading.Event()
+
+    def open_run(*_: object) -> None:
+        begun.set()
+        answers.wait(60)
+
+    monkeypatch.setattr(recorder, "STOP_SECONDS", 0.1)
+    monkeypatch.setattr(TrialRuns, "open", open_run)
+    run_id, spec = queries.find_sweep(store, "small").run_id, parse_spec(SMALL)
+    data = describe_data(DataSource(Origin.GIVEN, small_npz), spec)
+
+    def write_until_interrupted(held: HeldLease) -> None:
+        with SweepRecorder(store, run_id, "small", data, held) as writer:
+            writer.trial_started(spec.trial(1, {"hidden_size": 8, "learning_rate": 0.001}))
+            begun.wait(60)
+            raise KeyboardInterrupt
+
+    with HeldLease(store, claim(store, run_id, 3)) as held, pytest.raises(KeyboardInterrupt):
+        write_until_interrupted(held)
+    assert not read_lease(store, run_id).released
+    answers.set()
 
 
 @pytest.mark.usefixtures("store_at_hand")
