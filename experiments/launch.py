@@ -16,14 +16,13 @@ from experiments.sweep_result import SweepResult
 from experiments.tracking import queries, sweep_runs, trial_results
 from experiments.tracking.artifacts import save_model
 from experiments.tracking.credentials import credential_variables
-from experiments.tracking.datasets import DataRecord, describe_data, locate
+from experiments.tracking.datasets import DataRecord, describe_images, locate
 from experiments.tracking.lease import HeldLease, Lease, claim, free_generation, read_lease
 from experiments.tracking.recorder import SweepRecorder
 from experiments.tracking.records import TRACKING_SECONDS, TRACKING_WAIT_SECONDS, RunRecord, SweepRecord, Tag
 from experiments.tracking.server_check import check_server
 from experiments.tracking.store import Store, open_store, tracking_uri
 from experiments.tracking.trial_runs import TrialRuns
-from mnist_core.data.sources import DataSource
 from mnist_core.errors import SpecError, StoreError
 from mnist_core.messages import OnMessage, print_to_stderr
 from search.executors.base import Executor
@@ -34,7 +33,7 @@ from search.searchers.factory import make_searcher
 from search.spec import SweepSpec
 from search.spec_file import parse_spec, to_toml
 from search.sweep import EndReason, Observer, Sweep
-from search.worker import WorkerContext
+from search.worker import ReadSource, WorkerContext
 
 MAY_CHANGE = ("trials", "trial_timeout", "execution")
 """Keys of a sweep that resuming may set: the number of trials, the time limit of one, and where they run."""
@@ -166,7 +165,7 @@ class SweepSession:
     """
 
     _data: DataRecord
-    _source: DataSource
+    _source: ReadSource
     _executor: Executor
     _store: Store
     _lease: HeldLease
@@ -210,8 +209,11 @@ class SweepSession:
         """
         given = Path(self._options.data) if self._options.data else None
         tags = earlier.tags if earlier else None
-        self._source = locate(given, self._options.on_message, tags, self._spec.data.function)
-        self._data = describe_data(self._source, self._spec)
+        source = locate(given, self._options.on_message, tags, self._spec.data.function)
+        training = source.load_training()
+        self._data = describe_images(source, training, self._spec)
+        # An executor that sends the images to other machines needs them too, and reading them may be costly.
+        self._source = ReadSource(source, training)
 
     def start_workers(self, trials: int) -> None:
         """Start the workers, at most one for each of so many trials."""
@@ -232,6 +234,7 @@ class SweepSession:
         execution = replace(spec.execution, max_workers=options.workers or spec.execution.max_workers)
         self._executor = make_executor(execution, context, trials, options.on_message, options.executor)
         self._exits.callback(self._executor.close)
+        self._source.forget()
 
     def begin(self, store: Store, confirms: SweepRecord | None = None) -> None:
         """Begin the sweep in the store and hold its first lease.

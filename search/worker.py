@@ -46,6 +46,37 @@ class TrainingSource(Protocol):
         """
 
 
+class ReadSource:
+    """A source of training images that this process has read already, and hands to the first who asks.
+
+    Other processes, which get it by pickle, read the images themselves.
+
+    Args:
+        source: of the images.
+        images: as it has returned them.
+    """
+
+    def __init__(self, source: TrainingSource, images: LabelledImages | None) -> None:
+        self._source, self._images = source, images
+
+    @property
+    def location(self) -> str:
+        """That of the source."""
+        return self._source.location
+
+    def load_training(self) -> LabelledImages:
+        """Return the images, and keep them no longer."""
+        images, self._images = self._images, None
+        return self._source.load_training() if images is None else images
+
+    def forget(self) -> None:
+        """Keep the images no longer."""
+        self._images = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ReadSource, (self._source, None)
+
+
 def nothing_withheld(environment: Mapping[str, str]) -> Iterable[str]:
     """Return no names: workers have the whole environment."""
     return ()

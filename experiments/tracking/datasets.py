@@ -165,7 +165,16 @@ def describe_data(source: DataSource, spec: SweepSpec) -> DataRecord:
         DataError: they cannot be read, are not those of the sweep, or are too few for its validation part.
         SpecError: they are too small for a network of its space.
     """
-    training = source.load_training()
+    return describe_images(source, source.load_training(), spec)
+
+
+def describe_images(source: DataSource, training: LabelledImages, spec: SweepSpec) -> DataRecord:
+    """Describe training images that are read already for the record.
+
+    Raises:
+        DataError: they are not those of the sweep, or are too few for its validation part.
+        SpecError: they are too small for a network of its space.
+    """
     if spec.data.digest not in ("", training.digest):
         raise DataError(
             f"{source.location}: not the data of this sweep: expected digest {spec.data.digest}, received "

@@ -14,6 +14,8 @@ from experiments import LaunchOptions, SweepResult, parse_spec, resume_sweep, ru
 from experiments.tracking import datasets
 from experiments.tracking.records import SweepState, Tag
 from experiments.tracking.store import tracking_uri
+from mnist_core.data.images import LabelledImages
+from mnist_core.data.sources import DataSource
 from mnist_core.errors import DataError, SpecError
 from search.executors.base import InProcessExecutor
 from search.sweep import EndReason
@@ -77,6 +79,25 @@ def test_workers_wait_for_a_decision_after_each_epoch_only_with_a_pruner(
 
     run_sweep(parse_spec(text), in_process(small_npz, timeout=1e-9, executor=keep))
     assert [context.pruning for context in contexts] == [waits]
+
+
+def test_the_data_are_read_once_for_the_record_and_for_an_executor_that_sends_them_on(
+    small_npz: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readings: list[DataSource] = []
+    load = DataSource.load_training
+
+    def read(source: DataSource) -> LabelledImages:
+        readings.append(source)
+        return load(source)
+
+    def send(context: WorkerContext, workers: int) -> InProcessExecutor:
+        assert context.source.load_training().digest == context.digest
+        return InProcessExecutor(context)
+
+    monkeypatch.setattr(DataSource, "load_training", read)
+    run_sweep(parse_spec(SMALL), in_process(small_npz, timeout=1e-9, executor=send))
+    assert len(readings) == 1
 
 
 def test_a_second_sweep_of_the_same_name_gets_the_next_free_name(small_npz: Path) -> None:

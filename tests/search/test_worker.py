@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +13,12 @@ import keras
 import numpy as np
 import pytest
 
+from mnist_core.data.images import LabelledImages
 from mnist_core.hyperparameters import EarlyStopping, TrainingConfig
 from mnist_core.metrics import EpochMetrics, StopReason
 from search.testing.values import DISK_FULL, context_of, small_trial
 from search.trial import SavedModel, TrialState
-from search.worker import WorkerRuntime, run_trial
+from search.worker import ReadSource, WorkerRuntime, run_trial
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:keras"),
@@ -180,3 +182,26 @@ def test_a_worker_reads_its_data_once(runtime: WorkerRuntime) -> None:
     split = runtime.split
     assert runtime.split is split
     assert (len(split.train), len(split.validation)) == (800, 200)
+
+
+class CountingSource:
+    """Images of one colour, and the number of times that they were read in this process."""
+
+    location = "here"
+    readings = 0
+
+    def load_training(self) -> LabelledImages:
+        CountingSource.readings += 1
+        return LabelledImages(np.zeros((1, 28, 28), np.uint8), np.zeros(1, np.uint8))
+
+
+def test_images_that_were_read_are_handed_over_once_and_not_sent_to_other_processes() -> None:
+    source = CountingSource()
+    read = ReadSource(source, source.load_training())
+    copy = pickle.loads(pickle.dumps(read))
+    assert read.load_training().digest == source.load_training().digest
+    assert CountingSource.readings == 2
+    for other in (read, copy):
+        other.load_training()
+    assert CountingSource.readings == 4
+    assert (read.location, copy.location) == ("here", "here")
