@@ -11,11 +11,17 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.hosts import ROOT, Host, Hosts
+from tests.helpers.ray_cluster import NETWORK, documented
 
 pytestmark = pytest.mark.cluster
 
 CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 2).close()"
-LISTEN = "import socket, time; listener = socket.create_server(('', 7000)); print('ready', flush=True); time.sleep(60)"
+LISTEN = """
+import socket, sys, time
+listener = socket.create_server(("", int(sys.argv[1])))
+print("ready", flush=True)
+time.sleep(60)
+"""
 
 
 @pytest.fixture
@@ -28,9 +34,9 @@ def reaches(host: Host, address: str, port: int = 7000) -> bool:
     return host.run(sys.executable, "-c", CONNECT, address, str(port)).returncode == 0
 
 
-def listen(host: Host, folder: Path) -> None:
-    output = folder / "listener.txt"
-    host.start(sys.executable, "-c", LISTEN, output=output)
+def listen(host: Host, folder: Path, port: int = 7000) -> None:
+    output = folder / f"listener-{port}.txt"
+    host.start(sys.executable, "-c", LISTEN, str(port), output=output)
     while "ready" not in output.read_text():
         time.sleep(0.05)
 
@@ -61,6 +67,20 @@ def test_hosts_reach_each_other_and_nothing_else(hosts: Hosts, tmp_path: Path) -
     with socket.create_server(("127.0.0.1", 0)) as here:
         assert not reaches(two, *here.getsockname())
     assert "unreachable" in two.run(sys.executable, "-c", CONNECT, "192.0.2.1", "80").stderr
+
+
+def test_the_documented_packet_filter_never_closes_ssh_and_closes_what_it_does_not_name(
+    hosts: Hosts, tmp_path: Path
+) -> None:
+    one, two = hosts.add("one"), hosts.add("two")
+    for port in (22, 6379, 7000):
+        listen(one, tmp_path, port)
+    for command in documented("packet filter").splitlines():
+        done = one.run("sh", "-c", command, environment={"NETWORK": NETWORK})
+        assert done.returncode == 0, done.stderr
+        assert reaches(two, one.address, 22), command
+    assert reaches(two, one.address, 6379)
+    assert not reaches(two, one.address, 7000)
 
 
 def test_a_cut_host_is_silent_until_it_is_restored(hosts: Hosts, tmp_path: Path) -> None:
