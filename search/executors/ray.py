@@ -61,6 +61,7 @@ class _Worker:
     node: str = ""
     host: str = ""
     trial: Trial | None = None
+    has_begun: bool = False  # its trial, as far as is known here
     silent_since: float = 0.0
     trials_left: int = TRIALS_PER_WORKER
 
@@ -96,6 +97,8 @@ class RayExecutor:
         self._silence = SilenceWatch(context.trial_timeout)
         self._health = NodeHealth()
         self._failed_starts = 0
+        self._handed_back: set[tuple[int, int]] = set()
+        self._error: WorkerError | None = None
         self._told_to_wait = self._closed = False
         training = context.source.load_training()
         self._cluster: Cluster = connect(execution, context.modules, context.withheld(os.environ))
@@ -134,11 +137,25 @@ class RayExecutor:
         """Handle the messages of the workers, and return the trials that ended.
 
         Raises:
-            WorkerError: the head of the cluster is lost, or no node is left that can run a trial.
+            WorkerError: the head of the cluster is lost, or no node is left that can run a trial. Trials that ended
+                before are returned first, and the next call raises it.
         """
         ended: list[Ended] = []
+        if self._error is None:
+            try:
+                self._collect(decide, timeout, ended)
+            except WorkerError as error:
+                self._error = error
+        if self._error is not None and not ended:
+            raise self._error
+        return ended
+
+    def _collect(self, decide: Decide, timeout: float, ended: list[Ended]) -> None:
         for worker in self._ready_calls(timeout):
-            ended += self._receive(worker, decide)
+            try:
+                ended += self._receive(worker, decide)
+            except WorkerError as error:  # the results of the others are there
+                self._error = error
         self._silence.look()
         for worker in list(self._workers):
             if worker.trial and self._silence.is_hung(worker.silent_since):
@@ -146,7 +163,6 @@ class RayExecutor:
         self._grow()
         self._assign()
         self._say_what_is_missing()
-        return ended
 
     def close(self) -> None:
         """End all workers at once, and disconnect."""
@@ -183,6 +199,9 @@ class RayExecutor:
             self._greet(worker, received)
             return []
         assert worker.trial is not None
+        if not worker.has_begun:
+            worker.has_begun, worker.call = True, worker.actor.messages.remote()
+            return []
         self._silence.end_silence(worker.silent_since)
         worker.silent_since = self._silence.now
         keep_going = True
@@ -236,9 +255,21 @@ class RayExecutor:
             if kind is LossKind.WORKER:
                 self._fail_start(cause)
             return []
+        if worker.trial and self._can_hand_back(worker):  # it died before it got the trial
+            self._waiting.appendleft(worker.trial)
+            return []
         if kind is LossKind.WORKER and worker.trial and self._health.record_death(worker.node, worker.trial.number):
             self._leave_out(worker.node, worker.host, f"its workers die again and again ({cause})")
         return [Lost(worker.trial, cause, kind)] if worker.trial else []
+
+    def _can_hand_back(self, worker: _Worker) -> bool:
+        """True once for each attempt that has not begun; one that ends its worker at once may have begun unseen."""
+        assert worker.trial is not None
+        attempt = worker.trial.number, worker.trial.attempt
+        if worker.has_begun or attempt in self._handed_back:
+            return False
+        self._handed_back.add(attempt)
+        return True
 
     def _cause(self, worker: _Worker, error: RayError) -> tuple[LossKind, str]:
         host = worker.host or "a node"
@@ -324,6 +355,7 @@ class RayExecutor:
         for worker in self._workers:
             if self._waiting and worker.is_ready and worker.trial is None:
                 worker.trial, worker.silent_since = self._waiting.popleft(), self._silence.now
+                worker.has_begun = False
                 worker.call = worker.actor.start.remote(worker.trial)
 
     def _wait_for_room(self) -> None:

@@ -58,9 +58,12 @@ class RayActor:
             "problem": problem,
         }
 
-    def start(self, trial: Any) -> list[Any]:
-        """Begin a trial, and return its first messages."""
+    def start(self, trial: Any) -> None:
+        """Begin a trial. It returns at once, so that a worker which died before is told from one that dies under it."""
         self._tasks.put(trial)
+
+    def messages(self) -> list[Any]:
+        """Return the first messages of the trial."""
         return self._following()
 
     def go_on(self, answer: bool) -> list[Any]:

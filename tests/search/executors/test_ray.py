@@ -6,10 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 
 from mnist_core.errors import WorkerError
@@ -29,6 +31,9 @@ pytestmark = [
 ]
 
 ray = pytest.importorskip("ray")
+
+from search.executors.ray import RayExecutor  # noqa: E402
+from search.executors.ray_cluster import Cluster, Node  # noqa: E402
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -129,6 +134,47 @@ def test_a_worker_that_dies_loses_its_trial_and_is_replaced(small_npz: Path, tmp
         executor.close()
 
 
+def test_a_worker_that_died_while_it_was_idle_costs_the_next_trial_nothing(small_npz: Path, tmp_path: Path) -> None:
+    executor = make(context_of(small_npz, tmp_path))
+    try:
+        executor.submit(small_trial(0, epochs=1))
+        poll_until(executor, 1)
+        idle = _actors()
+        for process in idle:
+            os.kill(process, signal.SIGKILL)
+        psutil.wait_procs([psutil.Process(process) for process in idle if psutil.pid_exists(process)], 10)
+        executor.submit(small_trial(1, epochs=1))
+        (end,) = poll_until(executor, 1)
+    finally:
+        executor.close()
+    assert isinstance(end, Finished)
+    assert end.trial.attempt == 1
+
+
+def test_a_trial_that_ended_before_the_head_was_lost_is_returned(
+    small_npz: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = RayExecutor._finish
+
+    def finish_and_lose_the_head(self: RayExecutor, *arguments: Any) -> Ended:
+        def silent(_: Cluster) -> Sequence[Node]:
+            raise WorkerError("the head of the Ray cluster has not answered")
+
+        monkeypatch.setattr(Cluster, "nodes", property(silent))
+        return finish(self, *arguments)
+
+    executor = make(context_of(small_npz, tmp_path))
+    try:
+        executor.submit(small_trial(0, epochs=1))
+        monkeypatch.setattr(RayExecutor, "_finish", finish_and_lose_the_head)
+        (end,) = poll_until(executor, 1)
+        assert isinstance(end, Finished)
+        with pytest.raises(WorkerError, match="the head of the Ray cluster has not answered"):
+            executor.poll(lambda *_: True, timeout=0.2)
+    finally:
+        executor.close()
+
+
 def test_a_hung_trial_is_lost(small_npz: Path, tmp_path: Path) -> None:
     hung = replace(small_trial(1), hyperparameters=CustomModel("tests.helpers.custom_parts:sleeping", {"units": 4}))
     executor = make(replace(context_of(small_npz, tmp_path), trial_timeout=4.0))
@@ -168,8 +214,6 @@ def test_workers_are_shown_with_their_hosts_and_trials(small_npz: Path, tmp_path
 
 
 def _actors() -> list[int]:
-    import psutil
-
     names = [(process.pid, " ".join(process.cmdline())) for process in psutil.Process().children(recursive=True)]
     return [pid for pid, name in names if "RayActor" in name]
 
