@@ -97,6 +97,7 @@ class RayExecutor:
         self._silence = SilenceWatch(context.trial_timeout)
         self._health = NodeHealth()
         self._failed_starts = 0
+        self._checked_nodes: set[str] = set()
         self._handed_back: set[tuple[int, int]] = set()
         self._error: WorkerError | None = None
         self._told_to_wait = self._closed = False
@@ -160,6 +161,7 @@ class RayExecutor:
         for worker in list(self._workers):
             if worker.trial and self._silence.is_hung(worker.silent_since):
                 ended += self._end_hung(worker)
+        self._check_new_nodes()
         self._grow()
         self._assign()
         self._say_what_is_missing()
@@ -322,6 +324,14 @@ class RayExecutor:
             raise WorkerError(
                 f"no node of the Ray cluster is left that can run a trial; the last was {host}: {problem}"
             )
+
+    def _check_new_nodes(self) -> None:
+        """Leave out nodes that have joined and must not be used."""
+        for node in self._cluster.nodes:
+            if node.alive and node.id not in self._checked_nodes:
+                self._checked_nodes.add(node.id)
+                if problem := self._cluster.token_problem(node):
+                    self._leave_out(node.id, node.host, problem)
 
     def _rooms(self) -> dict[str, int]:
         """The number of trials that fit on each node that is used."""

@@ -13,16 +13,17 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import psutil
 import ray
 
 from mnist_core.errors import SpecError, WorkerError
 from mnist_core.runtime import without_stderr
 from search.execution import Execution
 from search.executors.local import usable_cores
+from search.executors.ray_token import TOKEN_HELP, asks_for_token, check_token, other_machines, sends_token
 
 AUTO = "auto"
 CONNECT_SECONDS = 3.0
@@ -33,10 +34,6 @@ SHUTDOWN_SECONDS = 10.0
 ATTEMPTS = 5
 RAY_UNITS = 10_000
 ATTEMPTS_VARIABLE = "RAY_gcs_server_port_wait_time_s"
-TOKEN_HELP = (
-    "on this host run: ray get-auth-token --generate; copy ~/.ray/auth_token to every host, and on each, before "
-    "ray start and here: export RAY_AUTH_MODE=token"
-)
 SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # Ray would end this process a minute after the head is lost, without its records having been closed.
@@ -103,6 +100,23 @@ class Cluster:
                 f"the head of the Ray cluster has not answered for {silent:.0f} s; start it again, and resume the sweep"
             )
         return self._nodes
+
+    def token_problem(self, node: Node) -> str:
+        """Return why a node may not be used: no token is asked for, and it is another machine; else an empty text.
+
+        Where this process asks for a token, workers that have none cannot reach it, also those on this machine.
+
+        Raises:
+            WorkerError: the head does not say whether it asks for one.
+        """
+        is_needed = sends_token() or other_machines([node.address])
+        if not is_needed or self._asks_for_token:
+            return ""
+        return f"everybody who reaches its ports can run programs there, since Ray asks for no token; {TOKEN_HELP}"
+
+    @cached_property
+    def _asks_for_token(self) -> bool:
+        return asks_for_token(ray.get_runtime_context().gcs_address)
 
     def refresh(self) -> None:
         """Wait for news of the nodes, at most for two looks."""
@@ -181,8 +195,9 @@ def connect(execution: Execution, modules: Iterable[str], withheld: Iterable[str
             )
     cluster = Cluster(owned=True)
     try:
-        if address:
-            check_token({node.address for node in cluster.nodes if node.alive})
+        for node in cluster.nodes:
+            if node.alive and (problem := cluster.token_problem(node)):
+                raise WorkerError(f"{node.address}: {problem}")
     except WorkerError:
         cluster.close()
         raise
@@ -217,20 +232,6 @@ def check_address(address: str) -> str:
             f"{port}"
         ) from error
     return address
-
-
-def check_token(addresses: Iterable[str]) -> None:
-    """Refuse machines other than this one where Ray would not ask who connects.
-
-    Without a token, everybody who reaches a node's ports can run programs on it.
-
-    Raises:
-        WorkerError: there is another machine, and no token.
-    """
-    here = {one.address.partition("%")[0] for all_of in psutil.net_if_addrs().values() for one in all_of}
-    others = sorted(address for address in addresses if address not in here and not address.startswith("127."))
-    if others and os.environ.get("RAY_AUTH_MODE") != "token":
-        raise WorkerError(f"{others[0]}: a Ray cluster of several machines needs a token; {TOKEN_HELP}")
 
 
 def module_paths(modules: Iterable[str]) -> list[Path]:
@@ -333,7 +334,10 @@ def _few_attempts() -> Iterator[None]:
 
 @contextmanager
 def _without(names: Iterable[str]) -> Iterator[None]:
-    """Take variables out of the environment within the block: Ray's processes copy all that is in ``os.environ``."""
+    """Take variables out of the environment within the block: Ray's processes copy all that is in ``os.environ``.
+
+    Other threads of this process miss them meanwhile. A command starts its executor before it opens its store.
+    """
     kept = {name: os.environ.pop(name) for name in tuple(names) if name in os.environ}
     try:
         yield

@@ -2,57 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from tests.helpers.ray_cluster import Program, RayCluster
+from tests.helpers.cluster_sweeps import TRIALS, runs, start
+from tests.helpers.ray_cluster import RayCluster
 
 pytestmark = pytest.mark.cluster
-
-TRIALS = 10
-# Each takes some seconds, as many as its epochs need.
-SWEEP = f"""
-name = "three-hosts"
-sampler = "random"
-trials = {TRIALS}
-seed = 1
-[data]
-validation = 200
-[training]
-epochs = 150
-batch_size = 16
-[training.early_stopping]
-patience = 150
-[space]
-hidden_size = {{ low = 8, high = 32, log = true }}
-learning_rate = {{ low = 1e-4, high = 1e-3, log = true }}
-"""
-
-
-@pytest.fixture
-def cluster(tmp_path: Path, small_npz: Path) -> Iterator[RayCluster]:
-    with RayCluster(tmp_path, readable=[small_npz]) as made:
-        yield made
-
-
-def start(cluster: RayCluster, data: Path, *words: str, **environment: Any) -> Program:
-    (cluster.driver / "sweep.toml").write_text(SWEEP, encoding="utf-8")
-    where = ("--executor", "ray", "--address", cluster.address)
-    return cluster.sweep(*(words or ("sweep.toml",)), *where, "--data", str(data), "--no-report", **environment)
-
-
-def runs(cluster: RayCluster) -> list[Run]:
-    """All attempts at trials, from MLflow directly."""
-    client = MlflowClient(f"sqlite:///{cluster.driver}/mlruns/mlflow.db")
-    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    return list(client.search_runs(experiments, "tags.kind = 'trial'"))
 
 
 def number(run: Run) -> int:
@@ -132,32 +91,41 @@ def test_a_sweep_whose_head_was_lost_is_completed_by_another(cluster: RayCluster
     assert {host(run) for run in check_each_trial_ended_once(cluster)} == {"one", "two"}
 
 
-def test_a_node_with_another_version_of_the_project_is_left_out(
-    cluster: RayCluster, small_npz: Path, tmp_path: Path
-) -> None:
-    other = tmp_path / "other" / "mnist_search-0.0.1.dist-info"
-    other.mkdir(parents=True)
-    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: mnist-search\nVersion: 0.0.1\n")
-    cluster.add("old", environment={"PYTHONPATH": str(other.parent)}, readable=[other.parent])
-    cluster.add("new")
-    sweep = start(cluster, small_npz, "sweep.toml", "--trials", "4")
+OWN_PARTS = """
+import keras
+import numpy as np
+
+
+def softmax(units, input_shape=(28, 28)):
+    model = keras.Sequential([
+        keras.Input(input_shape), keras.layers.Rescaling(1 / 255), keras.layers.Flatten(), keras.layers.Dense(units),
+        keras.layers.Dense(10, activation="softmax"),
+    ])
+    model.compile("adam", loss="sparse_categorical_crossentropy")
+    return model
+
+
+def stripes():
+    labels = np.arange(400) % 10
+    images = np.zeros((400, 28, 28), np.uint8)
+    images[np.arange(400), labels * 2] = 255
+    return images[:300], labels[:300], images[300:], labels[300:]
+"""
+OWN_SWEEP = """
+name = "own-parts"
+sampler = "grid"
+model = "own_parts:softmax"
+data = "own_parts:stripes"
+training = { epochs = 2 }
+space = { units = [4, 8, 16, 32] }
+"""
+
+
+def test_custom_code_of_the_head_is_run_on_hosts_that_do_not_have_it(cluster: RayCluster, small_npz: Path) -> None:
+    cluster.add("one", "two")
+    (cluster.driver / "own_parts.py").write_text(OWN_PARTS)
+    (cluster.driver / "own.toml").write_text(OWN_SWEEP)
+    where = ("--executor", "ray", "--address", cluster.address)
+    sweep = cluster.sweep("own.toml", *where, "--no-report")
     assert sweep.end() == 0, sweep.text
-    assert {host(run) for run in runs(cluster)} == {"new"}
-    (line,) = [line for line in sweep.text.splitlines() if line.startswith("old is left out: ")]
-    assert "mnist-search 0.0.1 there" in line
-
-
-def test_a_missing_or_wrong_token_is_one_line(cluster: RayCluster, small_npz: Path) -> None:
-    (cluster.driver / "wrong").write_text("a" * 64)
-    settings: list[tuple[dict[str, str], list[str]]] = [
-        ({}, ["RAY_AUTH_MODE"]),
-        ({"RAY_AUTH_TOKEN_PATH": "nowhere"}, []),
-        ({"RAY_AUTH_TOKEN_PATH": "wrong"}, []),
-    ]
-    for environment, without in settings:
-        begun = time.monotonic()
-        sweep = start(cluster, small_npz, environment=environment, without=without)
-        assert sweep.end(60) == 2, sweep.text
-        assert time.monotonic() - begun < 20
-        (line,) = [line for line in sweep.text.splitlines() if "token" in line or "Traceback" in line]
-        assert "ray get-auth-token" in line
+    assert [run.info.status for run in runs(cluster)] == ["FINISHED"] * 4

@@ -39,10 +39,17 @@ class RayCluster:
     Args:
         folder: for the output of all programs, and the working folder of the head's host, ``driver``.
         readable: files and folders that the head's host sees besides.
+        token: False has Ray ask nobody for a token, against the documentation.
+        head_size: options by which the head's host takes part.
     """
 
-    def __init__(self, folder: Path, readable: Sequence[Path] = ()) -> None:
+    def __init__(
+        self, folder: Path, readable: Sequence[Path] = (), token: bool = True, head_size: str = HEAD_SIZE
+    ) -> None:
         self.folder, self._readable = folder, readable
+        self._has_token, self._token = token, ""
+        self._before = "" if token else "env RAY_AUTH_MODE=disabled "
+        self._head_size = head_size
         self.driver = folder / "driver"
         self.driver.mkdir()
         self._programs = folder / "programs"
@@ -57,13 +64,18 @@ class RayCluster:
     def __enter__(self) -> Self:
         self._hosts = self._stack.enter_context(Hosts())
         self.head = self._make("head", self._readable, [self.driver])
-        self._shell(self.head, documented("the token, in ~/.ray/auth_token"))
-        self._token = self._shell(self.head, "cat ~/.ray/auth_token")
+        if self._has_token:
+            self.give_token()
         self.start_head()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    def give_token(self) -> None:
+        """Make the token on the head's host, and give it to hosts that are added from now on."""
+        self._shell(self.head, documented("the token, in ~/.ray/auth_token"))
+        self._token = self._shell(self.head, "cat ~/.ray/auth_token")
 
     @property
     def address(self) -> str:
@@ -72,7 +84,7 @@ class RayCluster:
 
     def start_head(self) -> None:
         """Start the head's processes, and wait until they have started."""
-        self._ray = self._start(self.head, f"{documented('the head')} {HEAD_SIZE}")
+        self._ray = self._start(self.head, f"{self._before}{documented('the head')} {self._head_size}")
         self._ray.wait_for(STARTED, START_SECONDS)
 
     def kill_head(self) -> None:
@@ -85,14 +97,14 @@ class RayCluster:
     ) -> list[Host]:
         """Make hosts and start a node on each."""
         hosts = [self._make(name, readable) for name in names]
-        for host in hosts:
+        for host in hosts if self._token else ():
             self._shell(host, f"mkdir -p ~/.ray && umask 077 && echo {self._token.strip()} > ~/.ray/auth_token")
         self.join(*hosts, environment=environment)
         return hosts
 
     def join(self, *hosts: Host, environment: Mapping[str, str] | None = None) -> None:
         """Start a node on each host."""
-        command = f"{documented('a node')} {NODE_SIZE}"
+        command = f"{self._before}{documented('a node')} {NODE_SIZE}"
         for started in [self._start(host, command, environment) for host in hosts]:
             started.wait_for(STARTED, START_SECONDS)
 

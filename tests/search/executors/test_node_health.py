@@ -76,15 +76,6 @@ def test_the_address_that_auto_stands_for_is_checked_as_well(monkeypatch: pytest
         ray_cluster.check_address("auto")
 
 
-def test_other_machines_need_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
-    ray_cluster.check_token({"127.0.0.1"})
-    with pytest.raises(WorkerError, match=r"192\.0\.2\.7: .* needs a token.*get-auth-token --generate"):
-        ray_cluster.check_token({"127.0.0.1", "192.0.2.7"})
-    monkeypatch.setenv("RAY_AUTH_MODE", "token")
-    ray_cluster.check_token({"192.0.2.7"})
-
-
 def test_the_code_of_the_user_is_sent_and_installed_packages_are_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
