@@ -19,6 +19,7 @@ from mnist_core.errors import ParameterError
 from mnist_core.hyperparameters import Augmentation
 from mnist_core.models.supported import check_supported
 from mnist_core.training.augmentation import augment
+from mnist_core.training.fused_adam import fused_adam
 from mnist_core.training.fused_batch_norm import fused_batch_norm
 from mnist_core.training.weight_average import WeightAverage
 
@@ -173,7 +174,7 @@ class CompiledEpoch:
             return loss_sum / tf.cast(count, tf.float32), correct / tf.cast(count, tf.float32)
 
         # Traced here: a call of the function itself would make TensorFlow warn of retracing for each new model.
-        with fused_batch_norm(model):
+        with fused_batch_norm(model), fused_adam(model.optimizer):
             self._run = run.get_concrete_function()
 
     def __call__(self, rng: np.random.Generator, rates: Floats = NO_RATES) -> tuple[float, float]:
