@@ -19,6 +19,7 @@ from mnist_core.errors import ParameterError
 from mnist_core.hyperparameters import Augmentation
 from mnist_core.models.supported import check_supported
 from mnist_core.training.augmentation import augment
+from mnist_core.training.dropout import dropout_by_product, dropout_factors, dropout_layers
 from mnist_core.training.fused_adam import fused_adam
 from mnist_core.training.fused_batch_norm import fused_batch_norm
 from mnist_core.training.weight_average import WeightAverage
@@ -141,14 +142,16 @@ class CompiledEpoch:
         self._count, self._augments = len(data), bool(augmentation)
         images, labels = data.images, data.labels
         variables = model.trainable_variables
+        dropouts = dropout_layers(model)
+        self._factors = tf.constant(dropout_factors(dropouts))
 
         # These conditions are evaluated while tracing, so disabled features add nothing to the graph.
         def batch(chosen: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             x, y = tf.gather(images, chosen), tf.gather(labels, chosen)
             return (augment(x, augmentation, seed) if augmentation else x), y
 
-        def step(x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            with tf.GradientTape() as tape:
+        def step(x: tf.Tensor, y: tf.Tensor, factors: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            with tf.GradientTape() as tape, dropout_by_product(dropouts, factors):
                 scores = model(x, training=True)
                 loss = model.compute_loss(x=x, y=y, y_pred=scores, training=True)
                 scaled = model.optimizer.scale_loss(loss)  # multiplies with the factor, if any, that `apply` divides by
@@ -157,10 +160,15 @@ class CompiledEpoch:
                 average.update()
             return loss, _correct(scores, y)
 
-        order_spec, seed_spec = tf.TensorSpec([None], tf.int32), tf.TensorSpec([], tf.int32)
+        signature = [
+            tf.TensorSpec([None], tf.int32),
+            tf.TensorSpec([None], tf.float32),
+            tf.TensorSpec([], tf.int32),
+            tf.TensorSpec([len(dropouts), 2], tf.float32),
+        ]
 
-        @tf.function(autograph=True, input_signature=[order_spec, tf.TensorSpec([None], tf.float32), seed_spec])
-        def run(order: tf.Tensor, rates: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        @tf.function(autograph=True, input_signature=signature)
+        def run(order: tf.Tensor, rates: tf.Tensor, seed: tf.Tensor, factors: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             loss_sum, correct = tf.constant(0.0), tf.constant(0.0)
             count = tf.shape(order)[0]
             for start in tf.range(0, count, batch_size):
@@ -168,7 +176,7 @@ class CompiledEpoch:
                 x, y = batch(chosen, tf.stack([seed, start]))
                 if scheduled:
                     model.optimizer.learning_rate.assign(rates[start // batch_size])
-                loss, hits = step(x, y)
+                loss, hits = step(x, y, factors)
                 loss_sum += loss * tf.cast(tf.shape(chosen)[0], tf.float32)
                 correct += hits
             return loss_sum / tf.cast(count, tf.float32), correct / tf.cast(count, tf.float32)
@@ -186,7 +194,7 @@ class CompiledEpoch:
         """
         order = rng.permutation(self._count).astype(np.int32)
         seed = rng.integers(2**31) if self._augments else 0
-        loss, accuracy = self._run(tf.constant(order), tf.constant(rates), tf.constant(seed, tf.int32))
+        loss, accuracy = self._run(tf.constant(order), tf.constant(rates), tf.constant(seed, tf.int32), self._factors)
         return float(loss), float(accuracy)
 
 

@@ -24,7 +24,7 @@ def fused_batch_norm(model: keras.Model) -> Iterator[None]:
     Args:
         model: built; its layers may be models.
     """
-    layers = [layer for layer in {id(layer): layer for layer in _leaves(model)}.values() if _fusible(layer)]
+    layers = [layer for layer in leaf_layers(model) if _fusible(layer)]
     for layer in layers:
         layer.call = _fused_call(layer)
     try:
@@ -32,6 +32,11 @@ def fused_batch_norm(model: keras.Model) -> Iterator[None]:
     finally:
         for layer in layers:
             del layer.call  # restores the method of the class
+
+
+def leaf_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """The layers of a model and of the models in it, each once."""
+    return list({id(layer): layer for layer in _leaves(model)}.values())
 
 
 def _leaves(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
