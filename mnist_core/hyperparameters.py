@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Protocol, Self, get_type_hints
 
@@ -41,6 +41,13 @@ class ModelConfig(Protocol):
     @property
     def inactive(self) -> tuple[str, ...]:
         """Parameters that were set although the architecture does not have them."""
+
+    @property
+    def structure(self) -> Hashable | None:
+        """Equal for configs whose models differ only in learning rate and in rates of dropout above 0; None if unknown.
+
+        Compiled training functions are shared by models of the same structure.
+        """
 
     def active_values(self) -> dict[str, int | float | str]:
         """The values that exist for the model, by name."""
@@ -152,6 +159,12 @@ class Hyperparameters:
             for field in fields(self)
             if not is_active(field.name, self.architecture) and getattr(self, field.name) != field.default
         )
+
+    @property
+    def structure(self) -> Hyperparameters:
+        """The same values but for learning rate and rates of dropout above 0, on which no graph depends."""
+        dropout, block_dropout = (0.5 if rate else 0.0 for rate in (self.dropout, self.block_dropout))
+        return replace(self, learning_rate=1.0, dropout=dropout, block_dropout=block_dropout)
 
     def active_values(self) -> dict[str, int | float | str]:
         """The values of the parameters that the architecture has, by name."""

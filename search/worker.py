@@ -204,7 +204,7 @@ def _train_and_save(trial: Trial, runtime: WorkerRuntime, reports: _Reports) -> 
     started = time.perf_counter()
     reset(trial.seed)
     model = trial.hyperparameters.build(data.train.shape)
-    training = train(model, data, trial.training, trial.seed, reports)
+    training = train(model, data, trial.training, trial.seed, reports, trial.hyperparameters.structure)
     trained = time.perf_counter()
     saved = _save(model, runtime.context, runtime.context.staging / f"{trial.number}-{trial.attempt}")
     return TrialResult.trained(training, saved, trained - started - reports.waited, time.perf_counter() - trained)

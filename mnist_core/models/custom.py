@@ -35,6 +35,11 @@ class CustomModel:
     function: str
     arguments: Mapping[str, int | float | str] = field(default_factory=dict)
 
+    @property
+    def structure(self) -> None:
+        """None: the function may build another model each time."""
+        return None
+
     def active_values(self) -> dict[str, int | float | str]:
         """The function and its arguments, by name."""
         return {"function": self.function, **self.arguments}

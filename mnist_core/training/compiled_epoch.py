@@ -7,7 +7,8 @@ optimizer. ``benchmarks/epoch.py`` measures the gain.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Hashable
+from dataclasses import dataclass, field
 
 import keras
 import numpy as np
@@ -20,6 +21,7 @@ from mnist_core.hyperparameters import Augmentation
 from mnist_core.models.supported import check_supported
 from mnist_core.training.augmentation import augment
 from mnist_core.training.dropout import dropout_by_product, dropout_factors, dropout_layers
+from mnist_core.training.function_cache import FunctionCache, Traced
 from mnist_core.training.fused_adam import fused_adam
 from mnist_core.training.fused_batch_norm import fused_batch_norm
 from mnist_core.training.weight_average import WeightAverage
@@ -53,10 +55,12 @@ class ResidentImages:
     Args:
         images: shape ``(n, height, width)``, uint8.
         labels: shape ``(n,)``, int32.
+        functions: those traced on these images, for models of the same structure.
     """
 
     images: tf.Tensor
     labels: tf.Tensor
+    functions: FunctionCache = field(default_factory=FunctionCache, repr=False)
 
     @classmethod
     def load(cls, data: LabelledImages) -> ResidentImages:
@@ -124,6 +128,8 @@ class CompiledEpoch:
         augmentation: random changes of the images.
         average: updated with the weights after each step.
         scheduled: true if each call passes the learning rates of its steps.
+        structure: equal for models, optimizers and losses that differ only in learning rate, in rates of dropout
+            above 0 and in the values of their variables, so that they share a traced function; None shares none.
 
     Raises:
         ParameterError: the model is not supported.
@@ -137,6 +143,7 @@ class CompiledEpoch:
         augmentation: Augmentation = NO_AUGMENTATION,
         average: WeightAverage | None = None,
         scheduled: bool = False,
+        structure: Hashable | None = None,
     ) -> None:
         prepare(model, data)
         self._count, self._augments = len(data), bool(augmentation)
@@ -182,8 +189,14 @@ class CompiledEpoch:
             return loss_sum / tf.cast(count, tf.float32), correct / tf.cast(count, tf.float32)
 
         # Traced here: a call of the function itself would make TensorFlow warn of retracing for each new model.
-        with fused_batch_norm(model), fused_adam(model.optimizer):
-            self._run = run.get_concrete_function()
+        def trace() -> Traced:
+            with fused_batch_norm(model), fused_adam(model.optimizer):
+                return run.get_concrete_function()
+
+        momentum = average.momentum if average else None
+        key = structure and (CompiledEpoch, structure, batch_size, augmentation, momentum, scheduled)
+        state = [*model.variables, *model.optimizer.variables, *(average.variables if average else ())]
+        self._run = data.functions.bind(key, state, (images, labels), trace)
 
     def __call__(self, rng: np.random.Generator, rates: Floats = NO_RATES) -> tuple[float, float]:
         """Train on every image once, and return mean loss and accuracy during the epoch.
@@ -199,9 +212,15 @@ class CompiledEpoch:
 
 
 class CompiledEvaluation:
-    """Loss, accuracy and cross-entropy of the model's current weights on a fixed set of images, without dropout."""
+    """Loss, accuracy and cross-entropy of the model's current weights on a fixed set of images, without dropout.
 
-    def __init__(self, model: keras.Model, data: ResidentImages) -> None:
+    Args:
+        model: prepared by :func:`prepare`.
+        data: the images.
+        structure: that of :class:`CompiledEpoch`.
+    """
+
+    def __init__(self, model: keras.Model, data: ResidentImages, structure: Hashable | None = None) -> None:
         images, labels = data.images, data.labels
         count = len(data)
 
@@ -219,7 +238,8 @@ class CompiledEvaluation:
             finite += [tf.math.is_finite(loss_sum), tf.math.is_finite(crossentropy)]
             return loss_sum / count, correct / count, crossentropy / count, tf.reduce_all(finite)
 
-        self._run = run.get_concrete_function()
+        key = structure and (CompiledEvaluation, structure)
+        self._run = data.functions.bind(key, model.variables, (images, labels), run.get_concrete_function)
 
     def __call__(self) -> EvaluationMeans:
         """Evaluate the current weights."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import nullcontext
 
 import keras
@@ -33,6 +33,7 @@ def train(
     config: TrainingConfig,
     seed: int,
     report: EpochCallback = never_stop,
+    structure: Hashable | None = None,
 ) -> TrainingResult:
     """Train a compiled model, and set it to the weights of its best epoch.
 
@@ -44,6 +45,8 @@ def train(
         seed: of the order and the random changes of the images only; initial weights and dropout are seeded before
             the model is built.
         report: called after each epoch; False ends the training as pruned, unless it has ended anyway.
+        structure: that of :class:`~mnist_core.training.compiled_epoch.CompiledEpoch`: models of the same structure that
+            train on the same ``ResidentSplit`` are traced once. The results do not depend on it.
 
     Returns:
         The metrics of all epochs, the best epoch and the reason for the end.
@@ -57,8 +60,8 @@ def train(
     prepare(model, data.train)
     rates = LearningRates(config, model.optimizer, steps=math.ceil(len(data.train) / config.batch_size))
     average = WeightAverage(model, config.ema) if config.ema else None
-    run_epoch = CompiledEpoch(model, data.train, config.batch_size, config.augmentation, average, rates.vary)
-    evaluate = CompiledEvaluation(model, data.validation)
+    run_epoch = CompiledEpoch(model, data.train, config.batch_size, config.augmentation, average, rates.vary, structure)
+    evaluate = CompiledEvaluation(model, data.validation, structure)
     rng = np.random.default_rng(seed)
     best, best_weights = BestEpoch(config.early_stopping), model.get_weights()
     history: list[EpochMetrics] = []

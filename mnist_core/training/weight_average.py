@@ -25,12 +25,17 @@ class WeightAverage:
         self._variables = [variable for variable in model.weights if "float" in variable.dtype]  # also bfloat16
         self._averages = [tf.Variable(_precise(variable), trainable=False) for variable in self._variables]
         self._steps = tf.Variable(0.0, trainable=False)
-        self._momentum = momentum
+        self.momentum = momentum
+
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """Everything that :meth:`update` writes but the model."""
+        return [*self._averages, self._steps]
 
     def update(self) -> None:
         """Add the weights after a step; to be traced into the compiled epoch."""
         self._steps.assign_add(1.0)
-        momentum = tf.minimum(self._momentum, (1 + self._steps) / (10 + self._steps))
+        momentum = tf.minimum(self.momentum, (1 + self._steps) / (10 + self._steps))
         for average, variable in zip(self._averages, self._variables, strict=True):
             kept = tf.cast(momentum, average.dtype)
             average.assign(kept * average + (1 - kept) * _precise(variable))

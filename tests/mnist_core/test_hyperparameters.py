@@ -208,6 +208,16 @@ def test_images_are_checked_for_convolutions_alone() -> None:
         Hyperparameters("cnn", blocks=3).check_images((6, 5))
 
 
+def test_structures_are_equal_where_only_rates_differ() -> None:
+    values = Hyperparameters("cnn", learning_rate=0.1, dropout=0.2, block_dropout=0.1)
+    same = dataclasses.replace(values, learning_rate=0.01, dropout=0.3, block_dropout=0.4)
+    assert values.structure == same.structure
+    others = [{"dropout": 0.0}, {"block_dropout": 0.0}, {"l2": 0.1}, {"weight_decay": 0.1}, {"label_smoothing": 0.1}]
+    others += [{"max_norm": 2.0}, {"hidden_size": 7}, {"filters": 9}, {"pooling": "average"}, {"architecture": "mlp"}]
+    assert [other for other in others if values.with_values(other).structure == values.structure] == []
+    assert CustomModel("package.module:function").structure is None
+
+
 @pytest.mark.parametrize(
     "config",
     [Hyperparameters(hidden_size=4), CustomModel("tests.helpers.custom_parts:softmax", {"units": 3})],

@@ -169,6 +169,15 @@ def test_another_seed_has_other_curves(runtime: WorkerRuntime) -> None:
     )
 
 
+def test_trials_that_differ_in_values_share_their_compiled_functions(runtime: WorkerRuntime) -> None:
+    run_trial(small_trial(8, epochs=1, learning_rate=0.01), runtime, never_stop)
+    parts = runtime.split.train, runtime.split.validation
+    known = [len(part.functions) for part in parts]
+    run_trial(small_trial(9, epochs=1, learning_rate=0.02), runtime, never_stop)
+    assert min(known) > 0
+    assert [len(part.functions) for part in parts] == known
+
+
 def test_data_that_cannot_be_read_fails_the_trial(runtime: WorkerRuntime, tmp_path: Path) -> None:
     gone = tmp_path / "gone.npz"
     context = replace(runtime.context, source=replace(runtime.context.source, path=gone))
