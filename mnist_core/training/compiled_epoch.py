@@ -24,6 +24,7 @@ from mnist_core.training.dropout import dropout_by_product, dropout_factors, dro
 from mnist_core.training.function_cache import FunctionCache, Traced
 from mnist_core.training.fused_adam import fused_adam
 from mnist_core.training.fused_batch_norm import fused_batch_norm
+from mnist_core.training.fused_crossentropy import fused_crossentropy
 from mnist_core.training.weight_average import WeightAverage
 
 EVALUATION_BATCH = 2000
@@ -190,7 +191,7 @@ class CompiledEpoch:
 
         # Traced here: a call of the function itself would make TensorFlow warn of retracing for each new model.
         def trace() -> Traced:
-            with fused_batch_norm(model), fused_adam(model.optimizer):
+            with fused_batch_norm(model), fused_adam(model.optimizer), fused_crossentropy():
                 return run.get_concrete_function()
 
         momentum = average.momentum if average else None
@@ -238,8 +239,12 @@ class CompiledEvaluation:
             finite += [tf.math.is_finite(loss_sum), tf.math.is_finite(crossentropy)]
             return loss_sum / count, correct / count, crossentropy / count, tf.reduce_all(finite)
 
+        def trace() -> Traced:
+            with fused_crossentropy():
+                return run.get_concrete_function()
+
         key = structure and (CompiledEvaluation, structure)
-        self._run = data.functions.bind(key, model.variables, (images, labels), run.get_concrete_function)
+        self._run = data.functions.bind(key, model.variables, (images, labels), trace)
 
     def __call__(self) -> EvaluationMeans:
         """Evaluate the current weights."""
