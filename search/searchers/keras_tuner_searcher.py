@@ -1,15 +1,12 @@
 """A searcher for KerasTuner's oracles.
 
-An oracle is called directly, from one thread, and is told final results only. The files that it writes are deleted
-with the searcher: a sweep is resumed from MLflow, not from them.
+An oracle is called directly, from one thread, and is told final results only. It writes no files: a sweep is resumed
+from MLflow, not from them.
 """
 
 from __future__ import annotations
 
 import math
-import shutil
-import tempfile
-import weakref
 from collections import deque
 from contextlib import AbstractContextManager, nullcontext
 from itertools import count
@@ -91,12 +88,10 @@ class KerasTunerSearcher:
             seed=seed,
             max_consecutive_failed_trials=NO_LIMIT,
         )
-        folder = tempfile.mkdtemp(prefix="mnist-search-oracle-")
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        # Private, but an oracle that no tuner owns has no other way to learn where to write.
-        self._oracle._set_project_dir(folder, "oracle")
+        # Else it writes all it knows twice for each trial, which takes longer with each, and two files for the trial.
+        self._oracle.save = self._oracle._save_trial = _write_nothing
         self._oracle.verbose = 0
-        # Private too, and 20: it would take a space for used up that has points left.
+        # Private, and 20: it would take a space for used up that has points left.
         self._oracle._max_collisions = draws_to_meet_any(spec.space.size)
         self._ids = count()
         self._queue: deque[Point] = deque()
@@ -151,6 +146,10 @@ class KerasTunerSearcher:
             del self._oracle.populate_space
         assert isinstance(suggestion, Suggestion)
         return suggestion
+
+
+def _write_nothing(*trial: object) -> None:
+    """Take the place of the methods by which an oracle writes its state and a trial."""
 
 
 def to_keras_tuner(spec: SweepSpec) -> keras_tuner.HyperParameters:
