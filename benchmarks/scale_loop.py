@@ -1,37 +1,35 @@
-"""The loop at scale: trials that only sleep, and a recorder that writes nothing.
-
-    python benchmarks/scale_loop.py [--minutes N] [--json FILE]
-
-Three measurements, each on one thread of one process:
-
-- milliseconds of the driver for each trial and each report, by searcher, number of workers and number of trials;
-- trials a second with random search, where workers end at once;
-- the share of their time that 1,000 workers with trials of one minute are busy.
-"""
+"""The loop at scale: what a trial and a report cost the driver, and how busy it keeps a thousand workers."""
 
 from __future__ import annotations
 
-import argparse
-import heapq
-import itertools
-import json
+import resource
+import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
-from common import SEED, machine
+from common import SEED, Measurement
+from scale_executor import NullRecorder, SimulatedClock, SleepingExecutor, WallClock, result_of
+from scale_recording import model_in
+from scale_stores import SQLITE, available_stores, new_store
 
-from mnist_core.metrics import EpochMetrics, StopReason
-from search.executors.base import Decide, Ended, Finished, WorkerStatus
+from experiments.tracking import sweep_runs
+from experiments.tracking.datasets import describe_data
+from experiments.tracking.lease import HeldLease
+from experiments.tracking.recorder import SweepRecorder
+from experiments.tracking.store import Store
+from mnist_core.data.sources import DataSource, Origin
+from search.executors.base import Finished
+from search.resume import NOTHING_DONE, ResumeState
 from search.searchers.factory import make_searcher
 from search.spec import SweepSpec
 from search.spec_file import parse_spec
 from search.sweep import Sweep
-from search.trial import Trial, TrialResult, TrialState
 
+PART = "loop"
 EPOCHS = 20
-
 SPACE = """
 [space]
 hidden_size = { low = 16, high = 1024, log = true }
@@ -50,191 +48,156 @@ SEARCHERS = {
     "tpe": ("optuna", "tpe", SPACE),
     "grid": ("keras-tuner", "grid", GRID),
 }
-# A TPE ask takes a tenth of a second after 10,000 trials, so that many would take a quarter of an hour.
-MAX_TRIALS = {"random": 10_000, "grid": 10_000, "tpe": 1_000}
+# Longer ones are resumed near their end: from their start they would take a quarter of an hour.
+MAX_FROM_START = {"random": 10_000, "grid": 10_000, "tpe": 300}
+LAST_TRIALS = 100
 
 
-def sweep_of(searcher: str, trials: int) -> SweepSpec:
-    """A sweep of so many trials of ``EPOCHS`` epochs."""
+@dataclass(frozen=True)
+class LoopSizes:
+    """How much is measured.
+
+    Args:
+        workers: numbers of workers.
+        trials: numbers of trials.
+        store_workers: numbers of workers of sweeps that are recorded.
+        store_trials: numbers of trials of those.
+        busy_rounds: trials of each of the workers that are simulated.
+        busy_workers: their number.
+        recorded_seconds: length of the trials of workers that sleep, and whose trials are recorded; 0 leaves it out.
+    """
+
+    workers: tuple[int, ...] = (1, 10, 100, 1000)
+    trials: tuple[int, ...] = (10, 100, 1000, 10_000)
+    store_workers: tuple[int, ...] = (1, 100, 1000)
+    store_trials: tuple[int, ...] = (10, 100, 1000)
+    busy_rounds: int = 3
+    busy_workers: int = 1000
+    recorded_seconds: float = 60.0
+
+
+QUICK = LoopSizes((1, 100), (10, 100), (10,), (10, 30), 2, 100, 0.0)
+
+
+def measure(sizes: LoopSizes) -> Iterator[Measurement]:
+    """Measure the loop alone, with stores, and with many workers."""
+    for searcher in SEARCHERS:
+        yield from _costs(searcher, sizes)
+    for name in available_stores():
+        with new_store(name) as store:
+            yield from _recorded_costs(name, store, sizes)
+    yield from _busy(sizes)
+    if sizes.recorded_seconds:
+        with new_store(SQLITE) as store:
+            yield _busy_and_recorded(store, sizes)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    yield Measurement(PART, "memory of the driver, at most, in all these sweeps", memory, "MB")
+
+
+def sweep_of(searcher: str, trials: int, epochs: int = EPOCHS) -> SweepSpec:
+    """A sweep of so many trials."""
     engine, sampler, space = SEARCHERS[searcher]
     head = f'name = "scale"\nengine = "{engine}"\nsampler = "{sampler}"\ntrials = {trials}\nseed = {SEED}\n'
-    return parse_spec(f"{head}[training]\nepochs = {EPOCHS}\n{space}")
+    return parse_spec(f"{head}[training]\nepochs = {epochs}\n{space}")
 
 
-def epochs_of(trial: Trial) -> tuple[EpochMetrics, ...]:
-    """A curve that rises to a height which depends on the point."""
-    height = 0.9 + 0.09 * (hash(tuple(trial.point.values())) % 1000) / 1000
-    accuracies = [height * (1 - 0.5**epoch) for epoch in range(1, EPOCHS + 1)]
-    return tuple(EpochMetrics(1 - a, a, 1 - a, a, 0.0) for a in accuracies)
+def history_of(trials: int, epochs: int) -> ResumeState:
+    """The first trials of a sweep, as resuming reads them, at random points."""
+    if not trials:
+        return NOTHING_DONE
+    spec = sweep_of("random", trials, epochs)
+    source = make_searcher(spec)
+    finished = []
+    for number in range(trials):
+        suggestion = source.ask()
+        trial = spec.trial(number, suggestion.point)
+        result = result_of(trial, epochs)
+        source.tell(suggestion.id, result.outcome(spec.objectives))
+        finished.append(Finished(trial, result))
+    return ResumeState(finished)
 
 
-class SleepingExecutor:
-    """Workers that sleep: each reports its epochs at even intervals and then ends its trial.
-
-    Args:
-        workers: number of trials at a time.
-        seconds: length of a trial; 0 ends it in the next poll.
-    """
-
-    def __init__(self, workers: int, seconds: float) -> None:
-        self.capacity = workers
-        self._seconds = seconds
-        self._events: list[tuple[float, int, Trial, int]] = []
-        self._order = itertools.count()
-        self._curves: dict[int, tuple[EpochMetrics, ...]] = {}
-        self.busy_seconds = 0.0
-        self.reports = 0
-        self._started: dict[int, float] = {}
-
-    @property
-    def workers(self) -> Sequence[WorkerStatus]:
-        return [WorkerStatus("here", number) for number in self._started]
-
-    def submit(self, trial: Trial) -> None:
-        now = time.monotonic()
-        self._started[trial.number] = now
-        self._curves[trial.number] = epochs_of(trial)
-        self._push(now + self._seconds / EPOCHS, trial, 1)
-
-    def poll(self, decide: Decide, timeout: float) -> Sequence[Ended]:
-        if self._events and (wait := self._events[0][0] - time.monotonic()) > 0:
-            time.sleep(min(wait, timeout))
-        return list(self._due(decide))
-
-    def close(self) -> None:
-        self._events.clear()
-
-    def _due(self, decide: Decide) -> Iterator[Ended]:
-        now = time.monotonic()
-        while self._events and self._events[0][0] <= now:
-            due, _, trial, epoch = heapq.heappop(self._events)
-            curve = self._curves[trial.number]
-            decide(trial, epoch, curve[epoch - 1])
-            self.reports += 1
-            if epoch < EPOCHS:
-                # A worker goes on at once: it is late by what the driver has kept it waiting for nothing.
-                self._push(due + self._seconds / EPOCHS, trial, epoch + 1)
-                continue
-            # Busy until its last epoch ended, not until the driver noticed.
-            self.busy_seconds += due - self._started.pop(trial.number)
-            del self._curves[trial.number]
-            yield Finished(trial, TrialResult(TrialState.COMPLETE, curve, EPOCHS, StopReason.BUDGET))
-
-    def _push(self, due: float, trial: Trial, epoch: int) -> None:
-        heapq.heappush(self._events, (due, next(self._order), trial, epoch))
-
-
-class NullRecorder:
-    """A recorder that writes nothing."""
-
-    def __init__(self) -> None:
-        self._ended: list[Finished] = []
-
-    def trial_started(self, trial: Trial) -> None:
-        pass
-
-    def epoch_ended(self, trial: Trial, epoch: int, metrics: EpochMetrics) -> None:
-        pass
-
-    def trial_lost(self, trial: Trial, cause: str) -> None:
-        pass
-
-    def trial_ended(self, trial: Trial, result: TrialResult) -> None:
-        self._ended.append(Finished(trial, result))
-
-    def recorded(self, timeout: float = 0.0) -> Sequence[Finished]:
-        ended, self._ended = self._ended, []
-        return ended
-
-    def finish(self, timeout: float) -> Sequence[Finished]:
-        return self.recorded()
-
-
-@dataclass(frozen=True)
-class LoopCost:
-    """The time of the driver in one sweep.
-
-    Args:
-        searcher: key of ``SEARCHERS``.
-        workers: trials at a time.
-        trials: in all.
-        seconds: wall time of the loop, with workers that end at once.
-    """
-
-    searcher: str
-    workers: int
-    trials: int
-    seconds: float
-
-    @property
-    def ms_per_trial(self) -> float:
-        return 1000 * self.seconds / self.trials
-
-    @property
-    def trials_per_second(self) -> float:
-        return self.trials / self.seconds
-
-
-@dataclass(frozen=True)
-class Busy:
-    """The share of their time that workers were busy, between the start of the loop and the last trial's start."""
-
-    searcher: str
-    workers: int
-    trials: int
-    trial_seconds: float
-    share: float
-
-
-def measure_loop(searcher: str, workers: int, trials: int) -> LoopCost:
-    """Run a sweep whose workers end at once."""
-    spec = sweep_of(searcher, trials)
-    sweep = Sweep(spec, make_searcher(spec), SleepingExecutor(workers, 0.0), NullRecorder())
-    started = time.perf_counter()
+def cost_of(searcher: str, workers: int, trials: int, epochs: int = EPOCHS) -> tuple[int, float]:
+    """The number of trials that were run, the last of a sweep, and milliseconds of CPU time for each of them."""
+    spec = sweep_of(searcher, trials, epochs)
+    done = 0 if trials <= MAX_FROM_START[searcher] else trials - LAST_TRIALS
+    history = history_of(done, epochs)
+    executor = SleepingExecutor(workers, 0.0, epochs, WallClock())
+    sweep = Sweep(spec, make_searcher(spec, history), executor, NullRecorder(), (), history)
+    started = time.thread_time()
     sweep.run()
-    return LoopCost(searcher, workers, trials, time.perf_counter() - started)
+    return trials - done, 1000 * (time.thread_time() - started) / (trials - done)
 
 
-def measure_busy(searcher: str, workers: int, trials: int, seconds: float) -> Busy:
-    """Run a sweep whose trials take so many seconds; its wall time at best is ``trials / workers * seconds``."""
-    spec, executor = sweep_of(searcher, trials), SleepingExecutor(workers, seconds)
-    sweep = Sweep(spec, make_searcher(spec), executor, NullRecorder())
-    started = time.perf_counter()
-    sweep.run()
-    wall = time.perf_counter() - started
-    return Busy(searcher, workers, trials, seconds, executor.busy_seconds / (workers * wall))
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=1.0, help="length of a trial of the 1,000 workers")
-    parser.add_argument("--rounds", type=int, default=4, help="trials of each of the 1,000 workers")
-    parser.add_argument("--json", type=Path, help="file for the figures")
-    arguments = parser.parse_args()
-    print(machine())
-    print(f"{'searcher':<9} {'workers':>7} {'trials':>7} {'ms a trial':>11} {'trials/s':>9}")
-    costs = []
-    for searcher in SEARCHERS:
-        for workers, trials in itertools.product((1, 10, 100, 1000), (10, 100, 1000, 10_000)):
-            if trials > MAX_TRIALS[searcher] or workers > trials:
+def _costs(searcher: str, sizes: LoopSizes) -> Iterator[Measurement]:
+    for workers in sizes.workers:
+        for trials in sizes.trials:
+            if workers > trials or (trials > MAX_FROM_START[searcher] and workers > LAST_TRIALS):
                 continue
-            cost = measure_loop(searcher, workers, trials)
-            costs.append(cost)
-            print(
-                f"{searcher:<9} {workers:>7,} {trials:>7,} {cost.ms_per_trial:>11.2f} {cost.trials_per_second:>9,.0f}",
-                flush=True,
-            )
-    busy = []
-    for searcher in ("random", "tpe"):
-        one = measure_busy(searcher, 1000, 1000 * arguments.rounds, 60 * arguments.minutes)
-        busy.append(one)
-        print(
-            f"{searcher}: 1,000 workers, trials of {one.trial_seconds:.0f} s: {100 * one.share:.1f}% busy", flush=True
+            run, cost = cost_of(searcher, workers, trials)
+            last = f", the last {run}" if run < trials else ""
+            name = f"{searcher}, {workers:,} workers, {trials:,} trials{last}: CPU of a trial"
+            aim = 10.0 if searcher == "random" else None  # a hundred trials a second
+            yield Measurement(PART, name, cost, "ms", aim, series=f"{searcher}, {workers:,} workers", x=trials)
+    trials = min(sizes.trials[-1], MAX_FROM_START[searcher], 1000)
+    short, long = (cost_of(searcher, 10, trials, epochs)[1] for epochs in (1, 1 + EPOCHS))
+    yield Measurement(PART, f"{searcher}: CPU of a report", (long - short) / EPOCHS, "ms")
+
+
+def _recorded_costs(name: str, store: Store, sizes: LoopSizes) -> Iterator[Measurement]:
+    for workers in sizes.store_workers:
+        for trials in sizes.store_trials:
+            if workers > trials or (name != SQLITE and trials > 100):
+                continue
+            cpu, wall = _record(store, workers, trials)
+            series = f"{name}, {workers:,} workers"
+            about = f"{name}, {workers:,} workers, {trials:,} trials"
+            yield Measurement(PART, f"{about}: CPU of a trial", 1000 * cpu / trials, "ms", series=series, x=trials)
+            yield Measurement(PART, f"{about}: trials", trials / wall, "a second")
+
+
+def _record(store: Store, workers: int, trials: int) -> tuple[float, float]:
+    """CPU and wall seconds of a sweep whose workers end at once, recorded without models."""
+    executor = SleepingExecutor(workers, 0.0, EPOCHS, WallClock())
+    cpu, wall = time.process_time(), time.perf_counter()
+    _run_recorded(store, sweep_of("random", trials), executor)
+    return time.process_time() - cpu, time.perf_counter() - wall
+
+
+def _run_recorded(store: Store, spec: SweepSpec, executor: SleepingExecutor) -> None:
+    data = describe_data(DataSource(Origin.SAMPLE), spec)
+    with (
+        HeldLease(store, sweep_runs.begin_sweep(store, spec, spec.name, data, executor.capacity)) as lease,
+        SweepRecorder(store, lease.run_id, spec.name, data, lease) as recorder,
+    ):
+        Sweep(spec, make_searcher(spec), executor, recorder).run()
+
+
+def _busy(sizes: LoopSizes) -> Iterator[Measurement]:
+    for searcher, done in (("random", 0), ("tpe", 0), ("tpe", 1000), ("tpe", 5000)):
+        if done > sizes.trials[-1]:
+            continue
+        trials = done + sizes.busy_workers * sizes.busy_rounds
+        spec, history = sweep_of(searcher, trials), history_of(done, EPOCHS)
+        executor = SleepingExecutor(sizes.busy_workers, 60.0, EPOCHS, SimulatedClock())
+        Sweep(spec, make_searcher(spec, history), executor, NullRecorder(), (), history).run()
+        name = f"{searcher}, {sizes.busy_workers:,} workers, trials of 60 s, {done:,} to {trials:,}: busy"
+        aim = 95.0 if searcher == "random" else None
+        yield Measurement(PART, name, 100 * executor.busy_share(), "%", aim, True)
+
+
+def _busy_and_recorded(store: Store, sizes: LoopSizes) -> Measurement:
+    """Workers that sleep in real time, while their trials are recorded with models of 0.8 MB."""
+    trials = sizes.busy_workers * sizes.busy_rounds
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        executor = SleepingExecutor(
+            sizes.busy_workers,
+            sizes.recorded_seconds,
+            EPOCHS,
+            WallClock(),
+            lambda trial, epochs: model_in(folder / str(trial.number), result_of(trial, epochs)),
         )
-    if arguments.json:
-        figures = {"machine": machine(), "loop": list(map(asdict, costs)), "busy": list(map(asdict, busy))}
-        arguments.json.write_text(json.dumps(figures, indent=1))
-
-
-if __name__ == "__main__":
-    main()
+        _run_recorded(store, sweep_of("random", trials), executor)
+    name = f"{SQLITE}, {sizes.busy_workers:,} workers, trials of {sizes.recorded_seconds:.0f} s with models: busy"
+    return Measurement(PART, name, 100 * executor.busy_share(), "%")

@@ -1,9 +1,7 @@
-"""Trials recorded a second on SQLite: the recorder of a sweep beside a bare MLflow client that makes the same calls.
+"""Trials recorded a second: the recorder of a sweep beside a bare MLflow client that makes the same calls.
 
 Trials of 20 epochs, each with a model folder of 0.8 MB. Both write to one store, in turns, so that other work on the
 machine slows both down; the median of the ratios counts. Nothing is trained.
-
-    python benchmarks/recording.py [TRIALS] [TURNS]
 """
 
 from __future__ import annotations
@@ -11,40 +9,62 @@ from __future__ import annotations
 import json
 import shutil
 import statistics
-import sys
 import tempfile
 import time
-from dataclasses import asdict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from common import machine
+from common import Measurement
 from mlflow.entities import LoggedModelOutput, Metric, Param, RunTag
 from mlflow.models import Model
+from scale_stores import available_stores, new_store
 
 from experiments.tracking import sweep_runs
 from experiments.tracking.datasets import DataRecord, describe_data
 from experiments.tracking.lease import HeldLease
 from experiments.tracking.recorder import SweepRecorder
-from experiments.tracking.store import Store, open_store
+from experiments.tracking.store import Store
 from experiments.tracking.trial_runs import TrialRuns, trial_metrics, trial_params
-from mnist_core.data.sources import find_data
+from mnist_core.data.sources import DataSource, Origin
 from mnist_core.metrics import EpochMetrics, StopReason
 from search.spec import SweepSpec
 from search.spec_file import parse_spec
 from search.trial import SavedModel, Trial, TrialResult, TrialState
 
+PART = "recording"
 EPOCHS, MODEL_BYTES = 20, 800_000
 SWEEP = 'name = "recording"\nsampler = "random"\ntrials = 1000\n[space]\nhidden_size = { low = 8, high = 512 }'
 HISTORY = tuple(EpochMetrics(0.5, 0.8, 0.5, 0.8 + epoch / 1000, 0.5) for epoch in range(EPOCHS))
 
 
-def result_in(folder: Path) -> TrialResult:
+@dataclass(frozen=True)
+class RecordingSizes:
+    """How much is measured.
+
+    Args:
+        trials: of each turn.
+        turns: of each side; one more warms up.
+    """
+
+    trials: int = 50
+    turns: int = 5
+
+
+QUICK = RecordingSizes(10, 1)
+
+
+def model_in(folder: Path, result: TrialResult) -> TrialResult:
+    """Write a model of 0.8 MB into a new folder; the result that has it."""
     folder.mkdir(parents=True)
     Model(artifact_path="model", run_id=None).save(str(folder / "MLmodel"))
     (folder / "model.keras").write_bytes(bytes(MODEL_BYTES))
-    model = SavedModel(folder, "model.keras", "0" * 64, MODEL_BYTES, 100_000)
-    return TrialResult(TrialState.COMPLETE, HISTORY, EPOCHS, StopReason.BUDGET, 1.0, 0.1, model, 100_000)
+    return replace(result, model=SavedModel(folder, "model.keras", "0" * 64, MODEL_BYTES, 100_000))
+
+
+def result_in(folder: Path) -> TrialResult:
+    return model_in(folder, TrialResult(TrialState.COMPLETE, HISTORY, EPOCHS, StopReason.BUDGET, 1.0, 0.1))
 
 
 def record_with_recorder(
@@ -98,30 +118,36 @@ def record_with_client(
     return time.perf_counter() - started
 
 
-def main(trials: int, turns: int) -> None:
-    print(f"{machine()}\n{trials} trials of {EPOCHS} epochs with {MODEL_BYTES / 1e6:.1f} MB models, {turns} turns each")
+def measure(sizes: RecordingSizes) -> Iterator[Measurement]:
+    """Measure both sides on each store that there is."""
+    for name in available_stores():
+        with new_store(name) as store:
+            ours, bare = _rates(store, sizes)
+        yield Measurement(PART, f"{name}: the recorder", statistics.median(ours), "trials/s", series="recorder")
+        yield Measurement(PART, f"{name}: a bare client", statistics.median(bare), "trials/s", series="bare client")
+        ratio = 100 * statistics.median(one / other for one, other in zip(ours, bare, strict=True))
+        yield Measurement(PART, f"{name}: the recorder, of the bare client's rate", ratio, "%", 90.0, at_least=True)
+
+
+def _rates(store: Store, sizes: RecordingSizes) -> tuple[list[float], list[float]]:
+    """Trials a second of the recorder and of the bare client, turn by turn."""
     spec = parse_spec(SWEEP)
-    data = describe_data(find_data(None, lambda folder: "not asked for", print), spec)
-    ratios, number = [], 0
-    with tempfile.TemporaryDirectory() as folder:
-        store = open_store(f"sqlite:///{folder}/mlflow.db", create=True)
-        with HeldLease(store, sweep_runs.begin_sweep(store, spec, spec.name, data, workers=1)) as lease:
-            for turn in range(turns + 1):
-                rates = {}
-                sides = (record_with_recorder, record_with_client)
-                for side in sides if turn % 2 else reversed(sides):
-                    work = []
-                    for _ in range(trials):
-                        trial = spec.trial(number, {"hidden_size": 8 + number % 500})
-                        work.append((trial, result_in(Path(folder) / "staging" / str(number))))
-                        number += 1
-                    rates[side] = trials / side(store, spec, data, lease, work)
+    data = describe_data(DataSource(Origin.SAMPLE), spec)
+    sides = (record_with_recorder, record_with_client)
+    rates: dict[Any, list[float]] = {side: [] for side in sides}
+    number = 0
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        HeldLease(store, sweep_runs.begin_sweep(store, spec, spec.name, data, workers=1)) as lease,
+    ):
+        for turn in range(sizes.turns + 1):
+            for side in sides if turn % 2 else reversed(sides):
+                work = []
+                for _ in range(sizes.trials):
+                    trial = spec.trial(number, {"hidden_size": 8 + number % 500})
+                    work.append((trial, result_in(Path(folder) / str(number))))
+                    number += 1
+                rate = sizes.trials / side(store, spec, data, lease, work)
                 if turn:  # the first turn imports and warms up
-                    ratios.append(rates[record_with_recorder] / rates[record_with_client])
-                    ours, bare = (rates[side] for side in sides)
-                    print(f"  recorder {ours:5.1f} trials/s, bare client {bare:5.1f}, ratio {ratios[-1]:.2f}")
-    print(f"the recorder reaches {100 * statistics.median(ratios):.0f}% of the bare client (at least 90% wanted)")
-
-
-if __name__ == "__main__":
-    main(*[int(word) for word in sys.argv[1:]] or [50, 5])
+                    rates[side].append(rate)
+    return rates[record_with_recorder], rates[record_with_client]

@@ -12,6 +12,7 @@ import json
 import random
 import sqlite3
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from uuid import uuid4
 
@@ -21,7 +22,7 @@ from search.spec_file import parse_spec, to_toml
 
 SWEEP = "synthetic"
 SPEC = """
-name = "synthetic"
+name = "{name}"
 trials = {trials}
 sampler = "tpe"
 pruner = "hyperband"
@@ -32,6 +33,11 @@ hidden_size = {{ low = 8, high = 512, log = true }}
 learning_rate = {{ low = 1e-4, high = 1e-2, log = true }}
 dropout = {{ low = 0.0, high = 0.5 }}
 """
+# Of the whole of MNIST, wherever it lies; commands that read images need the tags of a data set that is there.
+MNIST_TAGS = {
+    Tag.DATASET: "mnist", Tag.DATASET_DIGEST: "0" * 64, Tag.DATASET_SIZE: "60000", Tag.VALIDATION: "10000",
+    Tag.DATASET_ORIGIN: "named", Tag.DATASET_LOCATION: "mnist.npz", Tag.SPLIT_SEED: "0",
+}  # fmt: skip
 CURVES = ("loss", "accuracy", "val_loss", "val_accuracy", "val_crossentropy")
 STATES, SHARES = ("complete", "pruned", "failed", "killed"), (0.6, 0.36, 0.02, 0.02)
 STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
@@ -44,11 +50,20 @@ def insert(database: sqlite3.Connection, table: str, rows: list[dict[str, object
     database.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", [tuple(row.values()) for row in rows])
 
 
-def fill(folder: Path, trials: int, epochs: int) -> None:
-    """Write a sweep of so many trials of up to so many epochs into a new store."""
-    folder.mkdir(parents=True)
+def fill(folder: Path, trials: int, epochs: int, sweep: str = SWEEP, data: Mapping[str, str] = MNIST_TAGS) -> None:
+    """Write a sweep of so many trials of up to so many epochs into a store.
+
+    Args:
+        folder: of the store, which is made where it is missing.
+        trials: of the sweep.
+        epochs: of a trial that is not pruned.
+        sweep: its name.
+        data: tags of its data set.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
     store = open_store(f"sqlite:///{folder.absolute()}/mlflow.db", create=True)
-    rng, spec, start = random.Random(0), parse_spec(SPEC.format(trials=trials, epochs=epochs)), int(time.time() * 1000)
+    spec = parse_spec(SPEC.format(name=sweep, trials=trials, epochs=epochs))
+    rng, start = random.Random(0), int(time.time() * 1000)
     tables: dict[str, list[dict[str, object]]] = {
         name: []
         for name in ("runs", "tags", "params", "metrics", "latest_metrics", "logged_models", "logged_model_tags")
@@ -74,13 +89,9 @@ def fill(folder: Path, trials: int, epochs: int) -> None:
         if step in (0, epochs):
             tables["latest_metrics"].append(row)
 
-    data = {
-        Tag.DATASET: "mnist", Tag.DATASET_DIGEST: "0" * 64, Tag.DATASET_SIZE: "60000", Tag.VALIDATION: "10000",
-        Tag.DATASET_ORIGIN: "named", Tag.DATASET_LOCATION: "mnist.npz", Tag.SPLIT_SEED: "0",
-    }  # fmt: skip
     parent = run(
-        SWEEP, "FINISHED", start,
-        {Tag.KIND: RunKind.SWEEP, Tag.SWEEP: SWEEP, Tag.SPEC: to_toml(spec), Tag.OBJECTIVE: spec.objective,
+        sweep, "FINISHED", start,
+        {Tag.KIND: RunKind.SWEEP, Tag.SWEEP: sweep, Tag.SPEC: to_toml(spec), Tag.OBJECTIVE: spec.objective,
          Tag.ENGINE: "optuna", Tag.SAMPLER: "tpe", Tag.PRUNER: spec.pruner, Tag.WORKERS: "100",
          Tag.TARGET: str(trials), **data},
     )  # fmt: skip
@@ -93,7 +104,7 @@ def fill(folder: Path, trials: int, epochs: int) -> None:
             "dropout": rng.uniform(0, 0.5),
         }
         tags = {
-            "mlflow.parentRunId": parent, Tag.KIND: RunKind.TRIAL, Tag.SWEEP: SWEEP,
+            "mlflow.parentRunId": parent, Tag.KIND: RunKind.TRIAL, Tag.SWEEP: sweep,
             Tag.TRIAL_UID: f"{parent}/{number}/1", Tag.TRIAL_NUMBER: str(number), Tag.ATTEMPT: "1",
             Tag.POINT: json.dumps(point), Tag.STATE: state, **data,
         }  # fmt: skip
