@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 import statistics
 import tempfile
 import time
@@ -19,7 +20,7 @@ from typing import Any
 from common import Measurement
 from mlflow.entities import LoggedModelOutput, Metric, Param, RunTag
 from mlflow.models import Model
-from scale_stores import available_stores, new_store
+from scale_stores import SQLITE, available_stores, new_store
 
 from experiments.tracking import sweep_runs
 from experiments.tracking.datasets import DataRecord, describe_data
@@ -123,10 +124,23 @@ def measure(sizes: RecordingSizes) -> Iterator[Measurement]:
     for name in available_stores():
         with new_store(name) as store:
             ours, bare = _rates(store, sizes)
+            if name == SQLITE:
+                yield from _size(store, 2 * sizes.trials * (sizes.turns + 1))
         yield Measurement(PART, f"{name}: the recorder", statistics.median(ours), "trials/s", series="recorder")
         yield Measurement(PART, f"{name}: a bare client", statistics.median(bare), "trials/s", series="bare client")
         ratio = 100 * statistics.median(one / other for one, other in zip(ours, bare, strict=True))
         yield Measurement(PART, f"{name}: the recorder, of the bare client's rate", ratio, "%", 90.0, at_least=True)
+
+
+def _size(store: Store, trials: int) -> Iterator[Measurement]:
+    """What a trial leaves in a store of so many."""
+    path = store.uri.removeprefix("sqlite:///")
+    database = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    names = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    rows = sum(database.execute(f"SELECT COUNT(*) FROM {name}").fetchone()[0] for name in names)
+    database.close()
+    yield Measurement(PART, "rows of the database, a trial", rows / trials, "rows")
+    yield Measurement(PART, "size of the database, a trial", Path(path).stat().st_size / 1e3 / trials, "kB")
 
 
 def _rates(store: Store, sizes: RecordingSizes) -> tuple[list[float], list[float]]:
