@@ -131,9 +131,10 @@ class WorkerRuntime:
         Raises:
             DataError: their digest is not that of the sweep.
         """
-        from mnist_core.runtime import configure
+        from mnist_core.runtime import configure, import_for_training
 
         if self._own_process:
+            import_for_training()
             configure(self.context.threads)
         from mnist_core.training.compiled_epoch import ResidentSplit
 

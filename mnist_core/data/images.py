@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_core.arrays import Bytes, Images, Indices
+from mnist_core.data.stratified import divide_by_class
 from mnist_core.errors import DataError
 
 CLASSES = 10
@@ -109,14 +110,9 @@ def split(data: LabelledImages, validation: int | float, seed: int) -> Split:
     Raises:
         DataError: ``validation`` leaves too few images on one side.
     """
-    # Imported here because it takes half a second, and most commands do not need it.
-    from sklearn.model_selection import train_test_split
-
     count = validation_count(len(data), validation)
     try:
-        train, held_out = train_test_split(
-            np.arange(len(data)), test_size=count, random_state=seed, stratify=data.labels
-        )
+        train, held_out = divide_by_class(data.labels, count, seed)
     except ValueError as error:
         raise DataError(f"data.validation: {len(data):,} images cannot be split by class: {error}") from error
     return Split(data.take(train), data.take(held_out))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import gc
 from contextlib import suppress
 
-from mnist_core.runtime import tensorflow_import
+import mnist_core.data.sources  # noqa: F401
+from mnist_core.runtime import import_for_training
 
-with suppress(Exception), tensorflow_import():  # raised again in the first trial, where it is recorded
-    import mnist_core.models.factory
-    import mnist_core.training.trainer  # noqa: F401
+with suppress(Exception):  # raised again in the first trial, where it is recorded
+    import_for_training()
 
 # Else the first collection of each worker would write to all objects, and so copy their memory.
 gc.freeze()

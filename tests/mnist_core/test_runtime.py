@@ -3,6 +3,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
 
 import keras
@@ -12,7 +14,7 @@ import tensorflow as tf
 
 from mnist_core.hyperparameters import Hyperparameters
 from mnist_core.models.factory import build_model
-from mnist_core.runtime import configure, reset, tensorflow_import
+from mnist_core.runtime import configure, imports_without, reset, tensorflow_import
 
 ROOT = Path(__file__).parents[2]
 
@@ -96,6 +98,41 @@ print(os.readlink("/proc/self/fd/2"))
 """
     command = ["sh", "-c", 'exec "$0" -c "$1" 2>&-', sys.executable, code]
     assert subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout == "/dev/null\n"
+
+
+@pytest.fixture
+def not_loaded(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a module that is installed and not imported."""
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+    return "colorsys"
+
+
+def test_a_library_cannot_be_imported_within_the_block_that_leaves_it_out_and_can_be_after_it(not_loaded: str) -> None:
+    with imports_without([not_loaded]):
+        with pytest.raises(ImportError):
+            import_module(not_loaded)
+        with pytest.raises(ImportError):
+            import_module(f"{not_loaded}.part")
+        assert import_module("wave").__name__ == "wave"
+    assert import_module(not_loaded).__name__ == not_loaded
+
+
+def test_a_library_is_left_out_in_one_thread_only(not_loaded: str) -> None:
+    with imports_without([not_loaded]), ThreadPoolExecutor(1) as pool:
+        assert pool.submit(import_module, not_loaded).result().__name__ == not_loaded
+
+
+def test_a_library_that_is_imported_already_stays() -> None:
+    with imports_without(["numpy"]):
+        assert import_module("numpy") is np
+        import_module("numpy.testing")
+
+
+def test_imports_are_as_before_after_an_error_in_the_block() -> None:
+    before = list(sys.meta_path)
+    with pytest.raises(ZeroDivisionError), imports_without(["colorsys"]):
+        1 / 0  # noqa: B018
+    assert sys.meta_path == before
 
 
 def test_reset_seeds_initial_weights_and_dropout() -> None:

@@ -5,6 +5,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.model_selection import train_test_split
 
 from mnist_core.data.images import LabelledImages, Split, preview, split, validation_count
 from mnist_core.errors import DataError
@@ -62,6 +63,17 @@ def test_the_same_seed_gives_the_same_split_and_another_seed_another(uneven: Lab
 
     assert digests(split(uneven, 100, seed=5)) == digests(split(uneven, 100, seed=5))
     assert digests(split(uneven, 100, seed=5)) != digests(split(uneven, 100, seed=6))
+
+
+@given(data=st.data(), seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=50, deadline=None)
+def test_the_split_is_that_of_scikit_learn(data: st.DataObject, seed: int) -> None:
+    counts = data.draw(st.lists(st.integers(2, 60), min_size=3, max_size=10).filter(lambda found: sum(found) >= 20))
+    labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(counts)), counts))
+    count = data.draw(st.integers(10, sum(counts) - 10))
+    halves = split(numbered(labels), count, seed)
+    expected = train_test_split(np.arange(len(labels)), test_size=count, random_state=seed, stratify=labels)
+    assert [numbers(halves.train), numbers(halves.validation)] == [half.tolist() for half in expected]
 
 
 def test_the_images_are_shuffled_before_they_are_held_out(uneven: LabelledImages) -> None:

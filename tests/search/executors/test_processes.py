@@ -16,6 +16,7 @@ import numpy as np
 import psutil
 import pytest
 
+from mnist_core.runtime import UNUSED_IN_TRAINING
 from search.executors.base import Ended, Finished
 from search.executors.local import LocalExecutor
 from search.executors.processes import ProcessStarter, can_fork
@@ -32,10 +33,21 @@ def describe(connection: Connection) -> None:
             "first environment": psutil.Process().environ(),
             "folder": os.getcwd(),  # noqa: PTH109
             "random": (random.random(), np.random.random()),
-            "modules": {"tensorflow", "keras"} & sys.modules.keys(),
+            "modules": {"tensorflow", "keras", *UNUSED_IN_TRAINING} & sys.modules.keys(),
             "parent": os.getppid(),
         }
     )
+
+
+def use_what_was_left_out(connection: Connection) -> None:
+    """Use libraries that Keras was imported without, as a model of the user's own may."""
+    import matplotlib.pyplot as plt
+    import pandas as pd
+    from scipy.stats import norm
+    from sklearn.linear_model import LinearRegression
+
+    fitted = LinearRegression().fit(pd.DataFrame({"x": [0.0, 1.0]}), [1.0, 3.0])
+    connection.send({"slope": fitted.coef_[0], "median": norm.ppf(0.5), "lines": len(plt.plot([0, 1]))})
 
 
 def ask(starter: ProcessStarter, target: Callable[[Connection], None] = describe) -> dict[str, Any]:
@@ -52,6 +64,11 @@ def test_a_worker_has_imported_tensorflow_before_it_starts_and_is_no_child_of_th
     answer = ask(ProcessStarter(()))
     assert answer["modules"] == {"tensorflow", "keras"}
     assert answer["parent"] != os.getpid()
+
+
+def test_a_worker_can_import_the_libraries_that_keras_was_imported_without() -> None:
+    answer = ask(ProcessStarter(()), use_what_was_left_out)
+    assert answer == {"slope": pytest.approx(2.0), "median": 0.0, "lines": 1}
 
 
 def test_a_worker_has_the_environment_and_the_folder_that_the_driver_has_when_it_starts(
