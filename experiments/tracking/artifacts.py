@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from experiments.tracking.model_folder import MODEL_FILE, write_model_folder
 from experiments.tracking.queries import find_run
 from experiments.tracking.records import RunRecord, Tag, VersionRecord, VersionTag
-from experiments.tracking.store import Store, set_mlflow_defaults
+from experiments.tracking.store import Store
 from mnist_core.errors import ModelError, StoreError
 from search.trial import SavedModel
 
 if TYPE_CHECKING:
     import keras
-
-MODEL_FILE = "data/model.keras"
-REQUIREMENTS = ("tensorflow", "keras", "numpy")
 
 
 def save_model(model: keras.Model, folder: Path) -> SavedModel:
@@ -34,27 +31,12 @@ def save_model(model: keras.Model, folder: Path) -> SavedModel:
     Raises:
         OSError: it could not be written, as on a full disk.
     """
-    set_mlflow_defaults()
-    import mlflow.tensorflow
-    import numpy as np
-    from mlflow.models import ModelSignature
-    from mlflow.types import Schema, TensorSpec
-
     from mnist_core.models.saved_model import portable
 
-    signature = ModelSignature(
-        inputs=Schema([TensorSpec(np.dtype(np.uint8), (-1, *model.input_shape[1:]))]),
-        outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, *model.output_shape[1:]))]),
-    )
     partial = folder.with_name(folder.name + ".partial")
     try:
         with portable(model):
-            mlflow.tensorflow.save_model(
-                model,
-                str(partial),
-                signature=signature,
-                pip_requirements=[f"{package}=={version(package)}" for package in REQUIREMENTS],
-            )
+            write_model_folder(model, partial)
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
