@@ -289,6 +289,14 @@ def test_help_and_lists_load_nothing_heavy(arguments: list[str], forbidden: set[
     assert loaded_after(COMMAND.format(arguments=arguments)) & forbidden == set()
 
 
+def test_a_command_ends_without_a_last_search_for_garbage() -> None:
+    """It would take most of a second after MLflow was imported. Exit functions run in the reverse order."""
+    first = "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count() > 10_000))"
+    code = f"{first}\n{COMMAND.format(arguments=['--help'])}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "True"
+
+
 def test_the_data_command_loads_no_tensorflow(small_npz: Path) -> None:
     arguments = ["data", "--data", str(small_npz)]
     assert not loaded_after(COMMAND.format(arguments=arguments)) & {"tensorflow", "keras", "mlflow"}
