@@ -26,7 +26,7 @@ from experiments.tracking.trial_runs import TrialRuns
 from mnist_core.errors import SpecError, StoreError
 from mnist_core.messages import OnMessage, print_to_stderr
 from search.executors.base import Executor
-from search.executors.factory import MakeExecutor, make_executor
+from search.executors.factory import MakeExecutor, begin_imports, make_executor
 from search.preflight import check_function, check_sampler, unmodelled
 from search.resume import NOTHING_DONE, ResumeState
 from search.searchers.factory import make_searcher
@@ -155,9 +155,8 @@ class SweepSession:
     """One call that runs or resumes a sweep, as steps: a context manager that closes on every way out of its block.
 
     The steps, in this order: :meth:`check`, :meth:`resolve_data`, :meth:`start_workers`, :meth:`begin` for a new sweep
-    or :meth:`reopen` for a recorded one, :meth:`run`, :meth:`close`, :meth:`report`, :meth:`result`. Workers import
-    TensorFlow while the store is being opened. An error after :meth:`run` has begun closes the sweep's runs too,
-    unless another process has taken the sweep over.
+    or :meth:`reopen` for a recorded one, :meth:`run`, :meth:`close`, :meth:`report`, :meth:`result`. An error after
+    :meth:`run` has begun closes the sweep's runs too, unless another process has taken the sweep over.
 
     Args:
         spec: the sweep.
@@ -204,12 +203,15 @@ class SweepSession:
     def resolve_data(self, earlier: SweepRecord | None = None) -> None:
         """Find and check the data set: the one that the user names, else that of an earlier sweep, else the usual one.
 
+        Once it is found, workers of this machine begin to import TensorFlow, while it is read and the store is opened.
+
         Raises:
             DataError: it cannot be read, or is not that of the sweep.
         """
         given = Path(self._options.data) if self._options.data else None
         tags = earlier.tags if earlier else None
         source = locate(given, self._options.on_message, tags, self._spec.data.function)
+        begin_imports(self._spec.execution, credential_variables, self._options.executor)
         training = source.load_training()
         self._data = describe_images(source, training, self._spec)
         # An executor that sends the images to other machines needs them too, and reading them may be costly.

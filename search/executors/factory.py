@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from typing import cast
@@ -11,8 +12,9 @@ from mnist_core.messages import OnMessage
 from search.execution import LOCAL, RAY, Execution
 from search.executors.base import Executor, InProcessExecutor
 from search.executors.local import LocalExecutor, default_workers, usable_cores
+from search.executors.processes import ProcessStarter
 from search.plugins import load_class, reference_of
-from search.worker import WorkerContext
+from search.worker import Withheld, WorkerContext
 
 EXECUTOR_GROUP = "mnist_search.executors"
 """Entry points of this group name executors."""
@@ -23,6 +25,18 @@ METHODS = ("submit", "poll", "close")
 
 MakeExecutor = Callable[[WorkerContext, int], Executor]
 """Makes an executor from what a worker needs to know and the number of workers."""
+
+
+def begin_imports(execution: Execution, withheld: Withheld, make: MakeExecutor | None = None) -> None:
+    """Begin with what takes longest before workers of this machine are ready, and return at once.
+
+    Args:
+        execution: the name of the executor.
+        withheld: names the variables that workers must not have, as in their context.
+        make: makes an executor instead of the one that is named; nothing is known of it, and nothing begun.
+    """
+    if make is None and execution.executor == LOCAL:
+        ProcessStarter(withheld(os.environ))
 
 
 def make_executor(

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from experiments import LaunchOptions, SweepResult, parse_spec, resume_sweep, run_sweep
+from experiments import LaunchOptions, SweepResult, launch, parse_spec, resume_sweep, run_sweep
 from experiments.tracking import datasets
 from experiments.tracking.records import SweepState, Tag
 from experiments.tracking.store import tracking_uri
 from mnist_core.data.images import LabelledImages
 from mnist_core.data.sources import DataSource
 from mnist_core.errors import DataError, SpecError
+from search.executors import processes
 from search.executors.base import InProcessExecutor
 from search.sweep import EndReason
 from search.trial import TrialState
@@ -36,6 +37,34 @@ def test_a_grid_trains_every_point_once_and_shares_its_parameters_with_bayesian_
     assert points(result.runs) == EVERY_GRID_POINT_ONCE
     assert result.best is not None
     assert result.best.params.keys() == bayesian.runs[0].params.keys()
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The first steps of a sweep, in their order. Its images cannot be read, and no process starts."""
+    steps: list[str] = []
+
+    def read(*arguments: object) -> None:
+        steps.append("read")
+        raise DataError("unreadable")
+
+    monkeypatch.setattr(launch, "describe_data", read)
+    monkeypatch.setattr(processes, "can_fork", lambda: True)
+    monkeypatch.setattr(processes, "_server_environment", None)
+    monkeypatch.setattr(processes.forkserver, "ensure_running", lambda: steps.append("import"))
+    return steps
+
+
+def test_workers_begin_to_import_before_the_driver_reads_the_images(small_npz: Path, begun: list[str]) -> None:
+    with pytest.raises(DataError, match="unreadable"):
+        run_sweep(parse_spec(SMALL_GRID), data=small_npz)
+    assert begun == ["import", "read"]
+
+
+def test_no_worker_begins_to_import_where_none_of_this_machine_is_needed(small_npz: Path, begun: list[str]) -> None:
+    with pytest.raises(DataError, match="unreadable"):
+        run_sweep(parse_spec(SMALL_GRID), in_process(small_npz))
+    assert begun == ["read"]
 
 
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
