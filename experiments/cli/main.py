@@ -40,12 +40,24 @@ for command in COMMANDS:
 COLLECTION_THRESHOLD = 50_000
 
 
+def _keep_workers_from_importing_the_script() -> None:
+    """Hide the file of the script that calls this: a worker would import it, a quarter of a second for nothing.
+
+    Python imports the script of a process in its workers, as they may be given functions of it; a script of the user's
+    own keeps its file.
+    """
+    script = sys.modules["__main__"]
+    if getattr(script, "main", None) is main:
+        vars(script).pop("__file__", None)
+
+
 def main() -> None:
     """Run the command; an error that a user can cause becomes one line on stderr and exit code 2."""
     thresholds = gc.get_threshold()
     gc.set_threshold(COLLECTION_THRESHOLD)
     # Else Python ends with a last search of all that was imported, which takes most of a second.
     atexit.register(gc.freeze)
+    _keep_workers_from_importing_the_script()
     try:
         app()
     except MnistSearchError as error:

@@ -7,12 +7,15 @@ import functools
 import socket
 import subprocess
 import sys
+from multiprocessing.spawn import get_preparation_data
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from experiments import SweepResult, find_sweep, launch, open_store, read_runs, tracking_uri
 from experiments.cli import console
+from experiments.cli.main import main
 from mnist_core.errors import SpecError
 from search.durations import parse_duration
 from search.executors.base import InProcessExecutor
@@ -246,6 +249,17 @@ def test_a_failure_that_resuming_would_not_try_again_is_not_offered_for_it(comma
 
 
 @pytest.mark.usefixtures("store_at_hand")
+@pytest.mark.parametrize("calls", [True, False])
+def test_workers_import_a_script_unless_it_is_the_command(calls: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = ModuleType("__main__")
+    script.__file__, script.main = "/bin/script", main if calls else None  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "__main__", script)
+    monkeypatch.setattr(sys, "argv", ["mnist-search", "--help"])
+    with pytest.raises(SystemExit):
+        main()
+    assert ("init_main_from_path" in get_preparation_data("worker")) is not calls
+
+
 def test_a_script_without_a_main_guard_ends_with_an_error_that_names_it(small_npz: Path, tmp_path: Path) -> None:
     call = f"run_sweep(parse_spec({SMALL!r}), LaunchOptions(data={str(small_npz)!r}, workers=1))"
     (tmp_path / "script.py").write_text(f"from experiments import LaunchOptions, parse_spec, run_sweep\n{call}\n")
