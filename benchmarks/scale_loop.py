@@ -20,6 +20,7 @@ from experiments.tracking.datasets import describe_data
 from experiments.tracking.lease import HeldLease
 from experiments.tracking.recorder import SweepRecorder
 from experiments.tracking.store import Store
+from experiments.tracking.trial_runs import TrialRuns
 from mnist_core.data.sources import DataSource, Origin
 from search.executors.base import Finished
 from search.resume import NOTHING_DONE, ResumeState
@@ -168,7 +169,7 @@ def _run_recorded(store: Store, spec: SweepSpec, executor: SleepingExecutor) -> 
     data = describe_data(DataSource(Origin.SAMPLE), spec)
     with (
         HeldLease(store, sweep_runs.begin_sweep(store, spec, spec.name, data, executor.capacity)) as lease,
-        SweepRecorder(store, lease.run_id, spec.name, data, lease) as recorder,
+        SweepRecorder(TrialRuns(store, lease.run_id, spec.name, data, lease)) as recorder,
     ):
         Sweep(spec, make_searcher(spec), executor, recorder).run()
 
