@@ -56,7 +56,7 @@ LAST_TRIALS = 100
 
 @dataclass(frozen=True)
 class LoopSizes:
-    """How much is measured.
+    """Sizes of the measurement.
 
     Args:
         workers: numbers of workers.

@@ -49,7 +49,7 @@ learning_rate = {{ low = 1e-3, high = 1e-2, log = true }}
 
 @dataclass(frozen=True)
 class RaySizes:
-    """How much is measured.
+    """Sizes of the measurement.
 
     Args:
         trials: of each turn.

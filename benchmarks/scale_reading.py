@@ -40,7 +40,7 @@ ASKS, EPOCHS = 20, 20
 
 @dataclass(frozen=True)
 class ReadingSizes:
-    """How much is measured.
+    """Sizes of the measurement.
 
     Args:
         trials: of the sweep that is read.

@@ -42,7 +42,7 @@ HISTORY = tuple(EpochMetrics(0.5, 0.8, 0.5, 0.8 + epoch / 1000, 0.5) for epoch i
 
 @dataclass(frozen=True)
 class RecordingSizes:
-    """How much is measured.
+    """Sizes of the measurement.
 
     Args:
         trials: of each turn.
@@ -133,7 +133,7 @@ def measure(sizes: RecordingSizes) -> Iterator[Measurement]:
 
 
 def _size(store: Store, trials: int) -> Iterator[Measurement]:
-    """What a trial leaves in a store of so many."""
+    """Rows and bytes that a trial adds to a store."""
     path = store.uri.removeprefix("sqlite:///")
     database = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     names = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]

@@ -131,7 +131,8 @@ class WorkerRuntime:
         Raises:
             DataError: their digest is not that of the sweep.
         """
-        from mnist_core.runtime import configure, import_for_training
+        from mnist_core.runtime import configure
+        from search.training_imports import import_for_training
 
         if self._own_process:
             import_for_training()

@@ -6,7 +6,7 @@ import gc
 from contextlib import suppress
 
 import mnist_core.data.sources  # noqa: F401
-from mnist_core.runtime import import_for_training
+from search.training_imports import import_for_training
 
 with suppress(Exception):  # raised again in the first trial, where it is recorded
     import_for_training()

@@ -48,7 +48,7 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         steps.append("read")
         raise DataError("unreadable")
 
-    monkeypatch.setattr(launch, "describe_data", read)
+    monkeypatch.setattr(launch, "describe_images", read)
     monkeypatch.setattr(processes, "can_fork", lambda: True)
     monkeypatch.setattr(processes, "_server_environment", None)
     monkeypatch.setattr(processes.forkserver, "ensure_running", lambda: steps.append("import"))

@@ -66,7 +66,7 @@ def test_saving_a_model_imports_no_mlflow(tmp_path: Path) -> None:
     code = """
 import sys
 from pathlib import Path
-from mnist_core.runtime import import_for_training
+from search.training_imports import import_for_training
 import_for_training()
 from experiments.tracking.artifacts import save_model
 from mnist_core.hyperparameters import Hyperparameters

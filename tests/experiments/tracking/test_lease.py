@@ -225,7 +225,7 @@ def test_a_lease_is_not_given_back_while_a_write_of_its_holder_goes_on(
     data = describe_data(DataSource(Origin.GIVEN, small_npz), spec)
 
     def write_until_interrupted(held: HeldLease) -> None:
-        with SweepRecorder(store, run_id, "small", data, held) as writer:
+        with SweepRecorder(TrialRuns(store, run_id, "small", data, held)) as writer:
             writer.trial_started(spec.trial(1, {"hidden_size": 8, "learning_rate": 0.001}))
             begun.wait(60)
             raise KeyboardInterrupt

@@ -39,6 +39,7 @@ class MemoryRuns:
 
     def __init__(self) -> None:
         self.store = SimpleNamespace(shown="the store")
+        self.lease = None
         self.written: list[tuple[str, int]] = []
         self.reached: dict[tuple[str, int], threading.Event] = {}
         self.batches = 0

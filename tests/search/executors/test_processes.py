@@ -16,11 +16,11 @@ import numpy as np
 import psutil
 import pytest
 
-from mnist_core.runtime import UNUSED_IN_TRAINING
 from search.executors.base import Ended, Finished
 from search.executors.local import LocalExecutor
 from search.executors.processes import ProcessStarter, can_fork
 from search.testing.values import context_of, small_trial
+from search.training_imports import UNUSED_IN_TRAINING
 
 pytestmark = pytest.mark.skipif(not can_fork(), reason="workers are spawned here")
 
