@@ -369,6 +369,8 @@ class TestTheEnd:
                 writer.trial_ended(trial(number), WITH_MODEL)
             for number in range(4):  # as many as there are threads; the others wait
                 runs.wait("upload", number)
+            while ("create model", 5) not in runs.written:
+                time.sleep(0.001)
             raise SystemExit(130)
 
         with pytest.raises(SystemExit):
