@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import shutil
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from experiments.tracking.store import Store, open_store
+
+# `tools` is not installed; a script's path has its own folder alone.
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
 from tools.mlflow_server import ServerOptions, running_mlflow
 from tools.postgresql import ServerError, find_programs, running_postgresql
 
