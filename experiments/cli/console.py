@@ -15,7 +15,7 @@ from search.trial import TrialState
 
 if TYPE_CHECKING:
     from mnist_core.messages import OnMessage
-from mnist_core.plotting import RenderedPlot
+    from mnist_core.plotting import RenderedPlot
 
 FILE_WIDTH = 160
 MAX_WIDTH = 10_000
