@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import keras
@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from mnist_core.arrays import Floats
-from mnist_core.training.fused_batch_norm import leaf_layers
+from mnist_core.training.layer_calls import Call, leaf_layers, replaced_calls
 
 
 def dropout_layers(model: keras.Model) -> list[keras.layers.Dropout]:
@@ -35,13 +35,9 @@ def dropout_by_product(layers: list[keras.layers.Dropout], factors: tf.Tensor) -
         layers: some of :func:`dropout_layers`.
         factors: those of :func:`dropout_factors`, as an argument of the function that is traced.
     """
-    for index, layer in enumerate(layers):
-        layer.call = _product_call(layer, factors[index, 0], factors[index, 1])
-    try:
+    calls = (_product_call(layer, factors[index, 0], factors[index, 1]) for index, layer in enumerate(layers))
+    with replaced_calls(zip(layers, calls, strict=True)):
         yield
-    finally:
-        for layer in layers:
-            del layer.call  # restores the method of the class
 
 
 def _replaceable(layer: keras.layers.Layer) -> bool:
@@ -53,7 +49,7 @@ def _replaceable(layer: keras.layers.Layer) -> bool:
     )
 
 
-def _product_call(layer: keras.layers.Dropout, rate: tf.Tensor, factor: tf.Tensor) -> Callable[..., tf.Tensor]:
+def _product_call(layer: keras.layers.Dropout, rate: tf.Tensor, factor: tf.Tensor) -> Call:
     def call(inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         if not training:
             return inputs

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import keras
 import tensorflow as tf
+
+from mnist_core.training.layer_calls import Call, leaf_layers, replaced_calls
 
 # cuDNN's kernel replaces a smaller epsilon by its own minimum.
 MIN_EPSILON = 1.001e-5
@@ -24,27 +26,8 @@ def fused_batch_norm(model: keras.Model) -> Iterator[None]:
     Args:
         model: built; its layers may be models.
     """
-    layers = [layer for layer in leaf_layers(model) if _fusible(layer)]
-    for layer in layers:
-        layer.call = _fused_call(layer)
-    try:
+    with replaced_calls((layer, _fused_call(layer)) for layer in leaf_layers(model) if _fusible(layer)):
         yield
-    finally:
-        for layer in layers:
-            del layer.call  # restores the method of the class
-
-
-def leaf_layers(model: keras.Model) -> list[keras.layers.Layer]:
-    """The layers of a model and of the models in it, each once."""
-    return list({id(layer): layer for layer in _leaves(model)}.values())
-
-
-def _leaves(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
-    parts = getattr(layer, "layers", None)
-    if parts is None:
-        yield layer
-    for part in parts or ():
-        yield from _leaves(part)
 
 
 def _fusible(layer: keras.layers.Layer) -> bool:
@@ -61,7 +44,7 @@ def _fusible(layer: keras.layers.Layer) -> bool:
     )
 
 
-def _fused_call(layer: keras.layers.Layer) -> Callable[..., tf.Tensor]:
+def _fused_call(layer: keras.layers.Layer) -> Call:
     def call(inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
         if not training or mask is not None:
             return type(layer).call(layer, inputs, training=training, mask=mask)
