@@ -10,13 +10,14 @@ from pathlib import Path
 
 from mnist_core.data.download import download_mnist
 from mnist_core.data.sources import DataSource, dataset_name, find_data
+from mnist_core.messages import print_to_stderr
 
 SEED = 0
 
 
 def whole_mnist() -> DataSource:
     """All of MNIST, from ``MNIST_DATA``, the cache or the mirrors; results on the sample would not compare."""
-    source = find_data(None, download_mnist, lambda line: print(line, file=sys.stderr))
+    source = find_data(None, download_mnist, print_to_stderr)
     if dataset_name(source, source.load_training()) != "mnist":
         sys.exit(f"{source.location}: the benchmarks need the whole of MNIST: MNIST_DATA=FOLDER")
     return source

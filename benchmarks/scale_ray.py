@@ -19,6 +19,7 @@ from scale_executor import NullRecorder
 from experiments.tracking.artifacts import save_model
 from experiments.tracking.credentials import credential_variables
 from experiments.tracking.datasets import locate
+from mnist_core.messages import print_to_stderr
 from search.execution import LOCAL, RAY, Execution
 from search.executors.base import Executor
 from search.executors.factory import make_executor
@@ -148,7 +149,7 @@ def measure(sizes: RaySizes) -> Iterator[Measurement]:
 
 
 def _executor(stack: ExitStack, spec: SweepSpec, name: str) -> Executor:
-    source = locate(None, lambda line: print(line, file=sys.stderr))
+    source = locate(None, print_to_stderr)
     context = WorkerContext(
         source=source,
         digest=source.load_training().digest,
@@ -160,7 +161,7 @@ def _executor(stack: ExitStack, spec: SweepSpec, name: str) -> Executor:
         withheld=credential_variables,
     )
     execution = Execution(executor=name, max_workers=WORKERS)
-    made = make_executor(execution, context, spec.target, lambda line: print(line, file=sys.stderr))
+    made = make_executor(execution, context, spec.target, print_to_stderr)
     stack.callback(made.close)
     return made
 

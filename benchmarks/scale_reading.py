@@ -20,6 +20,7 @@ from synthetic_store import SPEC, SWEEP, fill
 from experiments.tracking import queries, trial_results
 from experiments.tracking.datasets import describe_data, locate
 from experiments.tracking.store import open_store
+from mnist_core.messages import print_to_stderr
 from search.searchers.factory import make_searcher
 from search.spec_file import parse_spec
 
@@ -73,7 +74,7 @@ def measure(sizes: ReadingSizes) -> Iterator[Measurement]:
 def _data_tags() -> dict[str, str]:
     """Tags of the data set that a resumed sweep will find."""
     spec = parse_spec(SPEC.format(name=SWEEP, trials=1, epochs=EPOCHS))
-    return describe_data(locate(None, lambda line: print(line, file=sys.stderr)), spec).tags()
+    return describe_data(locate(None, print_to_stderr), spec).tags()
 
 
 def _rows(name: str, sizes: ReadingSizes, wall: float, cpu: float, aim: float | None) -> Iterator[Measurement]:

@@ -20,6 +20,7 @@ from scale_executor import NullRecorder
 
 from experiments.tracking.artifacts import save_model
 from experiments.tracking.datasets import locate
+from mnist_core.messages import print_to_stderr
 from search.executors import local, processes
 from search.searchers.factory import make_searcher
 from search.spec_file import parse_spec
@@ -59,7 +60,7 @@ class MemoryReader(NullRecorder):
 def measure(is_forked: bool) -> None:
     """Run a small sweep and print the memory of its processes."""
     spec = parse_spec(SWEEP)
-    source = locate(None, lambda line: print(line, file=sys.stderr))
+    source = locate(None, print_to_stderr)
     with tempfile.TemporaryDirectory() as folder:
         context = WorkerContext(source, source.load_training().digest, spec.data, save_model, Path(folder))
         if not is_forked:
