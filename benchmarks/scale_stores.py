@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from experiments.tracking.store import Store, open_store
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from tools.mlflow_server import ServerOptions, running_mlflow
+from tools.ports import free_port
 from tools.postgresql import ServerError, find_programs, running_postgresql
 
 SQLITE, SERVER, POSTGRESQL = "SQLite", "server on SQLite", "server on PostgreSQL"
@@ -43,13 +43,7 @@ def new_store(name: str) -> Iterator[Store]:
             database = server.uri("mlflow")
         uri = database
         if name != SQLITE:
-            options = ServerOptions(folder / "server", database, str(folder / "artifacts"), _free_port())
+            options = ServerOptions(folder / "server", database, str(folder / "artifacts"), free_port())
             stack.enter_context(running_mlflow(options))
             uri = options.address
         yield open_store(uri, create=True)
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

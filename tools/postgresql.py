@@ -7,7 +7,6 @@ import pwd
 import re
 import secrets
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,8 @@ from hashlib import sha256
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
+
+from tools.ports import free_port
 
 USER = "mlflow"
 """Name of the role that owns the databases, and has all rights on this server."""
@@ -135,7 +136,7 @@ def running_postgresql(folder: Path, databases: Sequence[str], port: int = 0) ->
         _initialize(programs, folder, owner)
     # A server that outlived the process which had started it.
     owner.run(control, "stop", "-D", data, "-m", "fast")
-    server = PostgreSQL(programs, folder, port or _free_port(), (folder / "password").read_text().strip())
+    server = PostgreSQL(programs, folder, port or free_port(), (folder / "password").read_text().strip())
     # Clients come over TCP: the path of a socket file may have 107 characters, which deep folders exceed.
     options = f"-c listen_addresses=127.0.0.1 -c port={server.port} -c unix_socket_directories="
     log = folder / "log"
@@ -191,12 +192,6 @@ def _create_database(server: PostgreSQL, name: str, owner: Owner) -> None:
     made = owner.run(server.programs / "createdb", *address, name, env=environment)
     if made.returncode and "already exists" not in made.stdout:
         raise ServerError(f"PostgreSQL could not create the database {name}: {made.stdout.strip()}")
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def _last_line(path: Path) -> str:

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tools.ports import free_port
+
 ROOT = Path(__file__).parents[2]
 SECONDS = 180
 
@@ -43,12 +45,6 @@ class RunningServer:
         """Folder of PostgreSQL's data, which is elsewhere if its user cannot enter the one that was named."""
         line = next(line for line in self.printed if line.startswith("PostgreSQL"))
         return Path(line.rpartition(" in ")[2])
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @contextmanager

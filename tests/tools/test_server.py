@@ -15,8 +15,9 @@ import psutil
 import pytest
 from mlflow import MlflowClient
 
-from tests.helpers.servers import ROOT, SECONDS, free_port, team_server
+from tests.helpers.servers import ROOT, SECONDS, team_server
 from tools import postgresql, server
+from tools.ports import free_port
 from tools.postgresql import Owner, data_folder
 
 

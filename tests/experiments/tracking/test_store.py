@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import sqlite3
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from mlflow import MlflowClient
 
 from experiments.tracking.store import Store, open_store, tracking_uri
 from mnist_core.errors import MissingLibraryError, NotFoundError, StoreError
+from tools.ports import free_port
 
 
 def uri_of(path: Path) -> str:
@@ -26,13 +26,6 @@ def uri_of(path: Path) -> str:
 def uri(store_at_hand: None, tmp_path: Path) -> str:
     """URI of a store without an experiment."""
     return uri_of(tmp_path / "mlruns" / "mlflow.db")
-
-
-@pytest.fixture
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def test_the_default_store_is_mlruns_in_the_working_directory_unless_the_environment_names_one(
@@ -80,10 +73,10 @@ def test_artifacts_are_stored_beside_the_database(uri: str, tmp_path: Path) -> N
     assert experiment.artifact_location == (tmp_path / "mlruns" / "artifacts").as_uri()
 
 
-def test_a_server_that_does_not_respond_is_named_at_once(free_port: int) -> None:
-    started = time.monotonic()
-    with pytest.raises(StoreError, match=rf"http://127.0.0.1:{free_port}: no tracking server answers there"):
-        open_store(f"http://127.0.0.1:{free_port}", create=True)
+def test_a_server_that_does_not_respond_is_named_at_once() -> None:
+    port, started = free_port(), time.monotonic()
+    with pytest.raises(StoreError, match=rf"http://127.0.0.1:{port}: no tracking server answers there"):
+        open_store(f"http://127.0.0.1:{port}", create=True)
     # Not a measure of speed: the promise is 15 seconds, where MLflow's own retries take minutes.
     assert time.monotonic() - started < 15
 
