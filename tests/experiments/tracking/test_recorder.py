@@ -127,6 +127,13 @@ def record(runs: MemoryRuns, events: Callable[[SweepRecorder], object]) -> None:
         events(writer)
 
 
+def until(is_done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SOON
+    while not is_done():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
 class TestTurns:
     def test_of_curves_and_other_steps_alternate_while_both_wait(self, runs: MemoryRuns) -> None:
         runs.hold("open", 0)
@@ -148,8 +155,7 @@ class TestTurns:
             writer.trial_started(trial(2))
             runs.wait("open", 1)
             runs.release("upload", 0)
-            while not writer._uploaded:
-                time.sleep(0.001)
+            until(lambda: bool(writer._uploaded))
             runs.release("open", 1)
         assert runs.written.index(("close", 0)) < runs.written.index(("open", 2))
 
@@ -369,8 +375,7 @@ class TestTheEnd:
                 writer.trial_ended(trial(number), WITH_MODEL)
             for number in range(4):  # as many as there are threads; the others wait
                 runs.wait("upload", number)
-            while ("create model", 5) not in runs.written:
-                time.sleep(0.001)
+            until(lambda: ("create model", 5) in runs.written)
             raise SystemExit(130)
 
         with pytest.raises(SystemExit):
