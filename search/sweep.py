@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -22,6 +23,8 @@ from search.trial import Trial, TrialResult, TrialState
 MAX_ATTEMPTS = 3
 MAX_LOST_NODES = 20
 POLL_SECONDS = 0.2
+# With a thousand workers, listing them takes longer than all else that the loop does for a report.
+WATCH_SECONDS = 1.0
 # After an interruption, for writing what was finished before it.
 FINISH_SECONDS = 60.0
 
@@ -89,7 +92,10 @@ class Observer(Protocol):
         """A trial has its result, as it is recorded."""
 
     def workers_changed(self, workers: Sequence[WorkerStatus]) -> None:
-        """Workers joined or left: the number of those of some host is another one. An observer may lack this."""
+        """Workers joined or left: the number of those of some host is another one. An observer may lack this.
+
+        It is called within about a second.
+        """
 
 
 class Sweep:
@@ -138,6 +144,7 @@ class Sweep:
         self._unrecorded = 0
         self._no_suggestion = False
         self._hosts: Counter[str] = Counter()
+        self._watched = -math.inf
 
     def run(self, stop: Callable[[], bool] = lambda: False, timeout: float | None = None) -> EndReason:
         """Run the missing trials.
@@ -173,8 +180,10 @@ class Sweep:
             self._executor.close()
 
     def _watch_workers(self) -> None:
-        if not self._workers_changed:
+        now = time.monotonic()
+        if not self._workers_changed or now < self._watched + WATCH_SECONDS:
             return
+        self._watched = now
         # Executors of other packages may be older than this name.
         workers: Sequence[WorkerStatus] = getattr(self._executor, "workers", ())
         hosts = Counter(worker.host for worker in workers)

@@ -10,6 +10,7 @@ import pytest
 
 from mnist_core.hyperparameters import TrainingConfig
 from mnist_core.metrics import EpochMetrics
+from search import sweep
 from search.executors.base import Decide, Ended, Finished, InProcessExecutor, WorkerStatus
 from search.objectives import VAL_LOSS
 from search.resume import NOTHING_DONE, ResumeState
@@ -72,7 +73,7 @@ class Hosts:
 class Elastic(FakeExecutor):
     """An executor that a second host joins with its first poll."""
 
-    hosts = ("node-a",)
+    hosts: Sequence[str] = ("node-a",)
 
     @property
     def workers(self) -> Sequence[WorkerStatus]:
@@ -93,10 +94,17 @@ class Workerless:
 
 
 class TestWorkers:
-    def test_are_told_once_for_each_change_of_their_hosts(self) -> None:
+    def test_are_told_once_for_each_change_of_their_hosts(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sweep, "WATCH_SECONDS", 0.0)
         faked, hosts = FakedSweep(trials=3), Hosts()
         Sweep(spec_of(3), faked.searcher, Elastic(), faked.recorder, [hosts]).run()
         assert hosts.seen == [["node-a"], ["node-a", "node-b"]]
+
+    def test_are_not_listed_for_each_report(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sweep, "WATCH_SECONDS", 3600.0)
+        faked, hosts = FakedSweep(trials=3), Hosts()
+        Sweep(spec_of(3), faked.searcher, Elastic(), faked.recorder, [hosts]).run()
+        assert hosts.seen == [["node-a"]]
 
     def test_may_be_unknown_to_an_executor_from_outside(self) -> None:
         faked, hosts = FakedSweep(trials=3), Hosts()
