@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from uuid import uuid4
 
+from experiments.tracking.lease import FIRST_GENERATION, claim, release
 from experiments.tracking.records import RunKind, Tag
 from experiments.tracking.store import open_store
 from search.spec_file import parse_spec, to_toml
@@ -142,6 +143,7 @@ def fill(folder: Path, trials: int, epochs: int, sweep: str = SWEEP, data: Mappi
         for name, rows in tables.items():
             insert(database, name, rows)
     database.close()
+    release(store, claim(store, parent, FIRST_GENERATION))  # by a driver that ended
 
 
 if __name__ == "__main__":
