@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
+from experiments.tracking.new_database import create_database
 from experiments.tracking.redaction import redact, redact_of
 from experiments.tracking.server_check import check_access, check_server
 from mnist_core.errors import MissingLibraryError, MnistSearchError, NotFoundError, StoreError
@@ -167,6 +168,8 @@ def open_store(uri: str, create: bool = False) -> Store:
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
         # MLflow fails where two processes create the same new database.
         with _file_lock(database, ".lock"):
+            if database and not database.exists():
+                create_database(database)
             client = MlflowClient(uri)
             experiment = client.get_experiment_by_name(name)
             if experiment is not None:

@@ -1,18 +1,22 @@
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.store.db import utils as db_utils
+from sqlalchemy.exc import OperationalError
 
+from experiments.tracking.new_database import create_database
 from experiments.tracking.store import Store, open_store, tracking_uri
 from mnist_core.errors import MissingLibraryError, NotFoundError, StoreError
 from tools.ports import free_port
@@ -50,6 +54,45 @@ def test_a_store_is_created_only_on_request(tmp_path: Path) -> None:
     assert not path.exists()
     made = open_store(uri_of(path), create=True)
     assert open_store(uri_of(path)).experiment_id == made.experiment_id
+
+
+def _lines(sql: str) -> list[str]:
+    return sorted(line.strip(" \t,") for line in sql.split("\n"))
+
+
+def schema_of(path: Path) -> list[tuple[str, ...]]:
+    with closing(sqlite3.connect(path)) as database:
+        version = database.execute("SELECT version_num FROM alembic_version").fetchall()
+        default = database.execute("SELECT experiment_id, name, lifecycle_stage FROM experiments").fetchall()
+        parts = database.execute("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+    # Migrations write the constraints of a table in no fixed order.
+    return [*version, *default, *sorted((kind, name, *_lines(sql)) for kind, name, sql in parts)]
+
+
+def test_a_new_database_is_the_one_that_mlflow_makes(tmp_path: Path) -> None:
+    create_database(tmp_path / "ours.db")
+    MlflowClient(uri_of(tmp_path / "theirs.db")).search_experiments(max_results=1)
+    assert schema_of(tmp_path / "ours.db") == schema_of(tmp_path / "theirs.db")
+    assert sorted(path.name for path in tmp_path.glob("*.db*")) == ["ours.db", "theirs.db"]
+
+
+def test_a_database_that_cannot_be_completed_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mlflow.db.new").write_text("of a process that was killed")
+
+    def full_disk(engine: object) -> None:
+        raise OperationalError("CREATE TABLE", {}, Exception("database or disk is full"))
+
+    monkeypatch.setattr(db_utils, "_initialize_tables", full_disk)
+    with pytest.raises(StoreError, match="database or disk is full"):
+        open_store(uri_of(tmp_path / "mlflow.db"), create=True)
+    assert [path.name for path in tmp_path.glob("mlflow.db*")] == []
+
+
+def test_a_database_that_another_program_has_just_made_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = tmp_path / "mlflow.db"
+    monkeypatch.setattr(os, "fsync", lambda descriptor: database.write_text("of another program"))
+    create_database(database)
+    assert database.read_text() == "of another program"
 
 
 def test_a_deleted_experiment_is_one_line_that_says_how_to_restore_it(
