@@ -77,6 +77,8 @@ docs: $(DOCS_STAMP)  ## build the site of these pages in build/docs; every warni
 benchmarks: install  ## repeat the measurements of docs/benchmarks.md but the table of accuracies
 	$(BIN)/python benchmarks/epoch.py
 	$(BIN)/python benchmarks/sweep.py
+	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/workers.py
 	$(BIN)/python benchmarks/cnn_epoch.py
 	$(BIN)/python benchmarks/preprocessing.py
 	$(BIN)/python benchmarks/http_service.py
