@@ -141,6 +141,13 @@ class SleepingExecutor:
         heapq.heappush(self._events, (due, next(self._order), running, epoch))
 
 
+class NullObserver:
+    """An observer that shows nothing; the commands have one, which is told of changes of the workers too."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *values: None
+
+
 class NullRecorder:
     """A recorder that writes nothing."""
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common import SEED, Measurement
-from scale_executor import NullRecorder, SimulatedClock, SleepingExecutor, WallClock, result_of
+from scale_executor import NullObserver, NullRecorder, SimulatedClock, SleepingExecutor, WallClock, result_of
 from scale_recording import model_in
 from scale_stores import SQLITE, available_stores, new_store
 
@@ -124,7 +124,7 @@ def cost_of(searcher: str, workers: int, trials: int, epochs: int = EPOCHS) -> t
     done = 0 if trials <= MAX_FROM_START[searcher] else trials - LAST_TRIALS
     history = history_of(done, epochs)
     executor = SleepingExecutor(workers, 0.0, epochs, WallClock())
-    sweep = Sweep(spec, make_searcher(spec, history), executor, NullRecorder(), (), history)
+    sweep = Sweep(spec, make_searcher(spec, history), executor, NullRecorder(), [NullObserver()], history)
     started = time.thread_time()
     sweep.run()
     return trials - done, 1000 * (time.thread_time() - started) / (trials - done)
@@ -171,7 +171,7 @@ def _run_recorded(store: Store, spec: SweepSpec, executor: SleepingExecutor) -> 
         HeldLease(store, sweep_runs.begin_sweep(store, spec, spec.name, data, executor.capacity)) as lease,
         SweepRecorder(TrialRuns(store, lease.run_id, spec.name, data, lease)) as recorder,
     ):
-        Sweep(spec, make_searcher(spec), executor, recorder).run()
+        Sweep(spec, make_searcher(spec), executor, recorder, [NullObserver()]).run()
 
 
 def _busy(sizes: LoopSizes) -> Iterator[Measurement]:
@@ -181,7 +181,7 @@ def _busy(sizes: LoopSizes) -> Iterator[Measurement]:
         trials = done + sizes.busy_workers * sizes.busy_rounds
         spec, history = sweep_of(searcher, trials), history_of(done, EPOCHS)
         executor = SleepingExecutor(sizes.busy_workers, 60.0, EPOCHS, SimulatedClock())
-        Sweep(spec, make_searcher(spec, history), executor, NullRecorder(), (), history).run()
+        Sweep(spec, make_searcher(spec, history), executor, NullRecorder(), [NullObserver()], history).run()
         name = f"{searcher}, {sizes.busy_workers:,} workers, trials of 60 s, {done:,} to {trials:,}: busy"
         aim = 95.0 if searcher == "random" else None
         yield Measurement(PART, name, 100 * executor.busy_share(), "%", aim, True)
