@@ -184,12 +184,20 @@ def test_a_run_that_ends_while_runs_are_read_is_read_with_its_model(
     assert all(run.model_id for run in runs if Tag.MODEL_ID in run.tags)
 
 
-def test_models_are_asked_for_in_batches_that_a_database_takes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_models_are_asked_for_in_batches_that_a_database_takes(
+    store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sweep = find_sweep(store, SWEEP)
+    trained = [run for run in read_runs(store, sweep) if Tag.MODEL_ID in run.tags]
+    broken = trained[-1]
+    with sqlite3.connect(folder / "mlflow.db") as database:
+        database.execute("UPDATE logged_models SET status = 2")
+        database.execute("UPDATE logged_models SET status = 3 WHERE source_run_id = ?", (broken.run_id,))
+    database.close()
     monkeypatch.setattr(queries, "MODELS", 30)
-    ready = {run.run_id: run.model_id for run in read_some_runs(store, sweep, "params.seed != 'none'")}
-    assert ready == {run.run_id: run.model_id for run in read_runs(store, sweep)}
-    assert sum(model is not None for model in ready.values()) > 30
+    found = {run.run_id: run.model_id for run in read_some_runs(store, sweep, "params.seed != 'none'")}
+    assert found == {run.run_id: run.model_id for run in read_runs(store, sweep)}
+    assert [run.run_id for run in trained if found[run.run_id] is None] == [broken.run_id]
 
 
 def test_a_sweep_of_which_no_run_may_win_says_so(folder: Path, store: Store) -> None:
