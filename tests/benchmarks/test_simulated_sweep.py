@@ -1,0 +1,77 @@
+"""The simulated sweep of the benchmark of pruners: the epochs that it counts, and the order of its reports."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from benchmarks.simulated_sweep import Curve, Replay, SimulatedSweep, simulate
+from mnist_core.hyperparameters import TrainingConfig
+from search.domains import FloatRange
+from search.searchers.factory import make_searcher
+from search.searchers.pruners import make_pruner
+from search.space import Space
+from search.spec import SweepSpec
+from search.trial import Trial, TrialState
+
+EPOCHS = 9
+TRIALS = 24
+SPEC = SweepSpec(
+    "simulated",
+    Space({"dropout": FloatRange(0.0, 0.5)}),
+    sampler="random",
+    trials=TRIALS,
+    training=TrainingConfig(epochs=EPOCHS),
+)
+
+
+def rising(trial: Trial) -> Curve:
+    """A curve towards a value that falls with dropout; short where dropout is high, as by patience."""
+    dropout = trial.hyperparameters.dropout
+    return Curve(tuple(1 - dropout - 0.5**epoch for epoch in range(1, EPOCHS + 1 - round(4 * dropout))))
+
+
+def unpruned() -> SimulatedSweep:
+    return simulate(SPEC, make_searcher(SPEC), rising, TRIALS)
+
+
+def ends(sweep: SimulatedSweep) -> list[tuple[int, TrialState, int]]:
+    return [(one.trial.number, one.state, len(one.values)) for one in sweep.ended]
+
+
+def test_a_sweep_without_a_pruner_spends_the_epochs_of_all_curves() -> None:
+    sweep = unpruned()
+    assert sweep.epochs == sum(len(rising(one.trial).values) for one in sweep.ended) == sweep.ended[-1].spent
+    assert {one.state for one in sweep.ended} == {TrialState.COMPLETE}
+    assert sweep.best == max(max(rising(one.trial).values) for one in sweep.ended)
+
+
+@pytest.mark.parametrize("pruner", ["none", "median", "successive-halving", "hyperband"])
+def test_a_replay_ends_each_trial_where_the_searcher_of_the_sweep_does(pruner: str) -> None:
+    spec = replace(SPEC, pruner=pruner)
+    asked = simulate(spec, make_searcher(spec), rising, TRIALS)
+    replayed = simulate(spec, Replay(unpruned().points, make_pruner(pruner, EPOCHS)), rising, TRIALS)
+    assert ends(replayed) == ends(asked)
+    assert (replayed.epochs < unpruned().epochs) == (pruner != "none")
+
+
+def test_two_workers_end_epochs_by_turns() -> None:
+    lengths = {0: 3, 1: 1, 2: 1}
+    curves = {number: Curve((0.5,) * length) for number, length in lengths.items()}
+    sweep = simulate(SPEC, make_searcher(SPEC), lambda trial: curves[trial.number], len(curves))
+    assert [(one.trial.number, one.spent) for one in sweep.ended] == [(1, 2), (2, 4), (0, 5)]
+
+
+def test_a_target_is_reached_when_a_complete_trial_of_that_accuracy_ends() -> None:
+    curves = {0: Curve((0.5, 0.9)), 1: Curve((0.7,)), 2: Curve((0.95,), failed=True)}
+    sweep = simulate(SPEC, make_searcher(SPEC), lambda trial: curves[trial.number], len(curves))
+    assert [sweep.epochs_until(target) for target in (0.7, 0.9, 0.95)] == [2, 3, None]
+    assert (sweep.best, sweep.epochs) == (0.9, 4)
+
+
+def test_a_trial_that_ends_by_itself_is_complete_although_the_pruner_would_end_it() -> None:
+    curves = [Curve((0.9, 0.9)), Curve((0.9, 0.9)), Curve((0.1,)), Curve((0.1, 0.1))]
+    replay = Replay(unpruned().points, make_pruner("successive-halving", EPOCHS))
+    sweep = simulate(SPEC, replay, lambda trial: curves[trial.number], len(curves))
+    assert [state for number, state, _ in sorted(ends(sweep))][2:] == [TrialState.COMPLETE, TrialState.PRUNED]
