@@ -2,8 +2,8 @@
 
 Each shipped sweep is run without a pruner first, once for each seed, on the whole of MNIST; the curves are kept with
 --keep. Then each pruner sees the same points and curves in the order in which two workers would have reported them.
-TPE would have suggested other points after pruned trials than after complete ones, which this leaves out. So --live
-runs sweeps whose sampler is asked under the pruner, and trains the points that this leads to.
+TPE suggests other points after pruned trials than after complete ones, which this leaves out. So --live runs whole
+sweeps under a pruner, as ``mnist-search sweep`` does, against the best accuracy of the same --trials.
 
     MNIST_DATA=FOLDER python benchmarks/pruners.py [SWEEP ...] [--seeds N] [--trials N] [--keep FOLDER]
         [--live PRUNER ...] [--live-seeds N] [--json FILE]
@@ -23,8 +23,9 @@ from pathlib import Path
 
 import optuna
 from common import machine
+from live_sweep import run_live
 from optuna.pruners import BasePruner, NopPruner, PatientPruner, PercentilePruner
-from simulated_sweep import Replay, SimulatedSweep, simulate
+from simulated_sweep import EndedSweep, Replay, simulate
 from trial_curves import TrialCurves
 
 from experiments.sweep_files import load_spec
@@ -59,6 +60,8 @@ CONTENDERS: Mapping[str, Callable[[int], BasePruner]] = {
     "successive-halving, half": lambda epochs: halving(2, 1),
     "successive-halving, quarter": lambda epochs: halving(4, 1),
     "successive-halving, from epoch 2": lambda epochs: halving(3, 2),
+    "successive-halving, from epoch 4": lambda epochs: halving(3, 4),
+    "successive-halving, half, from epoch 2": lambda epochs: halving(2, 2),
     "hyperband": lambda epochs: make_pruner("hyperband", epochs),
     "hyperband, half": lambda epochs: hyperband(epochs, 2, 1),
     "hyperband, quarter": lambda epochs: hyperband(epochs, 4, 1),
@@ -74,6 +77,7 @@ class Measured:
 
     Args:
         epochs: of the whole sweep.
+        complete: number of complete trials.
         until: epochs spent when the first complete trial within the margin ended; None where there was none.
         unpruned_epochs: of the whole sweep without a pruner.
         unpruned_until: likewise, for the sweep without a pruner.
@@ -81,19 +85,25 @@ class Measured:
     """
 
     epochs: int
+    complete: int
     until: int | None
     unpruned_epochs: int
     unpruned_until: int
     gap: float
 
     @classmethod
-    def of(cls, sweep: SimulatedSweep, unpruned: SimulatedSweep) -> Measured:
+    def of(cls, sweep: EndedSweep, unpruned: EndedSweep) -> Measured:
         # An image less than the margin allows would be lost to rounding.
         target = unpruned.best - MARGIN - 1e-9
         until = unpruned.epochs_until(target)
         assert until is not None
         return cls(
-            sweep.epochs, sweep.epochs_until(target), unpruned.epochs, until, round(unpruned.best - sweep.best, 6)
+            epochs=sweep.epochs,
+            complete=sweep.complete,
+            until=sweep.epochs_until(target),
+            unpruned_epochs=unpruned.epochs,
+            unpruned_until=until,
+            gap=round(unpruned.best - sweep.best, 6),
         )
 
     @property
@@ -110,27 +120,35 @@ class Row:
     seeds: Sequence[Measured]
 
     @property
-    def spent(self) -> float:
-        return statistics.fmean(one.spent for one in self.seeds)
-
-    @property
     def reached(self) -> int:
         return sum(one.until is not None for one in self.seeds)
 
-    def against(self, other: Row) -> tuple[float, float]:
-        """The mean difference in epochs spent to another pruner on the same seeds, and half its 95% interval."""
-        differences = [mine.spent - its.spent for mine, its in zip(self.seeds, other.seeds, strict=False)]
+    def mean(self, value: Callable[[Measured], float]) -> float:
+        return statistics.fmean(map(value, self.seeds))
+
+    def against(self, other: Row, value: Callable[[Measured], float]) -> str:
+        """The mean difference to another pruner on the same seeds, and half its 95% interval by Student's t."""
+        differences = [value(mine) - value(its) for mine, its in zip(self.seeds, other.seeds, strict=True)]
         if len(differences) < 2:
-            return differences[0], math.inf
+            return f"{differences[0]:+.1f}"
         from scipy.stats import t
 
         half = float(t.ppf(0.975, len(differences) - 1)) * statistics.stdev(differences) / math.sqrt(len(differences))
-        return statistics.fmean(differences), half
+        return f"{statistics.fmean(differences):+.1f} ± {half:.1f}"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The rows of a sweep; those of ``live`` have the first seeds only, and are compared with none on these."""
+    """The pruners of one sweep.
+
+    Args:
+        sweep: its name.
+        shipped: the pruner of its file.
+        trials: number of points.
+        best: validation accuracy without a pruner, of each seed.
+        rows: all pruners, on the same points.
+        live: whole sweeps under a pruner, of the first seeds.
+    """
 
     sweep: str
     shipped: str
@@ -140,24 +158,27 @@ class Comparison:
     live: Sequence[Row]
 
     def show(self) -> None:
-        """Print the table."""
+        """Print the table. Differences are to the pruner of the file, with 95% intervals."""
         best = ", ".join(f"{100 * value:.2f}" for value in self.best)
         print(f"\n{self.sweep}: {self.trials} trials, {len(self.best)} seeds; best without a pruner {best}%")
         print(
-            f"{'pruner':<34} {'all epochs':>10} {'until':>6} {'reached':>8} {'lost':>6}   until, against {self.shipped}"
+            f"{'pruner':<40}{'all epochs':>11}{'difference':>16}{'until':>8}{'difference':>16}{'reached':>9}{'lost':>7}{'complete':>10}"
         )
         shipped = next(row for row in self.rows if row.pruner == self.shipped)
         for row in self.rows:
-            self._show(row, row.pruner, row.against(shipped))
+            _show(row, row.pruner, shipped)
         for row in self.live:
-            self._show(row, f"{row.pruner}, live", None)
+            count = len(row.seeds)
+            _show(row, f"{row.pruner}, live", replace(shipped, seeds=shipped.seeds[:count]))
 
-    def _show(self, row: Row, name: str, difference: tuple[float, float] | None) -> None:
-        epochs = statistics.fmean(one.epochs for one in row.seeds)
-        gap = 100 * statistics.fmean(one.gap for one in row.seeds)
-        against = f"{difference[0]:+.1f} ± {difference[1]:.1f}" if difference else ""
-        reached = f"{row.reached} of {len(row.seeds)}"
-        print(f"{name:<34} {epochs:>10.1f} {row.spent:>6.1f} {reached:>8} {gap:>6.2f}   {against}")
+
+def _show(row: Row, name: str, shipped: Row) -> None:
+    cells = [name.ljust(40)]
+    for value, width in ((lambda one: one.epochs, 11), (lambda one: one.spent, 8)):
+        cells += [f"{row.mean(value):>{width}.1f}", row.against(shipped, value).rjust(16)]
+    cells += [f"{row.reached} of {len(row.seeds)}".rjust(9), f"{100 * row.mean(lambda one: one.gap):>7.2f}"]
+    cells.append(f"{row.mean(lambda one: one.complete):>10.1f}")
+    print("".join(cells))
 
 
 def compare(spec: SweepSpec, options: argparse.Namespace, folder: Path) -> Comparison:
@@ -175,8 +196,7 @@ def compare(spec: SweepSpec, options: argparse.Namespace, folder: Path) -> Compa
             sweep = simulate(plain, Replay(unpruned.points, make(spec.training.epochs)), curves, trials)
             measured[name].append(Measured.of(sweep, unpruned))
         for name in options.live if seed < options.live_seeds else ():
-            pruned = replace(plain, pruner=name)
-            live[name].append(Measured.of(simulate(pruned, make_searcher(pruned), curves, trials), unpruned))
+            live[name].append(Measured.of(run_live(replace(plain, pruner=name), folder), unpruned))
     rows, live_rows = ([Row(*item) for item in each.items()] for each in (measured, live))
     return Comparison(spec.name, spec.pruner, trials, best, rows, live_rows)
 
@@ -186,7 +206,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("sweeps", nargs="*", metavar="SWEEP", default=["quick", "bayesian"], help="shipped ones")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--trials", type=int, help="only the first so many points of each sweep")
-    parser.add_argument("--keep", type=Path, help="folder for the curves")
+    parser.add_argument("--keep", type=Path, help="folder for the curves and the live sweeps")
     words = PRUNERS[Engine.OPTUNA]
     parser.add_argument("--live", nargs="*", metavar="PRUNER", default=[], choices=words, help=", ".join(words))
     parser.add_argument("--live-seeds", type=int, default=2)

@@ -31,57 +31,62 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class SimulatedTrial:
+class EndedTrial:
     """A trial that ended.
 
     Args:
-        trial: its point and number.
+        number: counts the trials in the order of their start, from 0.
+        point: the searched parameters.
         state: COMPLETE, PRUNED or FAILED.
-        values: validation accuracy at each epoch that it was trained, in [0, 1].
-        spent: epochs that all trials of the sweep had been trained when it ended.
+        epochs: that it was trained.
+        best: validation accuracy of its best epoch, in [0, 1]; 0 where there is none.
     """
 
-    trial: Trial
+    number: int
+    point: Point
     state: TrialState
-    values: tuple[float, ...]
-    spent: int
-
-    @property
-    def best(self) -> float:
-        """The validation accuracy of its best epoch; 0 where it ended none."""
-        return max(self.values, default=0.0)
-
-    @property
-    def outcome(self) -> Outcome:
-        """The end in the terms of a searcher."""
-        return Outcome(self.state, () if self.state is TrialState.FAILED else (self.best,), self.values)
+    epochs: int
+    best: float
 
 
 @dataclass(frozen=True)
-class SimulatedSweep:
-    """The trials of a sweep, in the order of their ends."""
+class EndedSweep:
+    """A sweep that ended.
 
-    ended: tuple[SimulatedTrial, ...]
+    Args:
+        trials: in the order of their ends.
+        spent: for each of them, the epochs that all trials of the sweep had been trained when it ended.
+    """
+
+    trials: tuple[EndedTrial, ...]
+    spent: tuple[int, ...]
 
     @property
     def points(self) -> tuple[Point, ...]:
         """The points in the order in which they were suggested."""
-        return tuple(one.trial.point for one in sorted(self.ended, key=lambda one: one.trial.number))
+        return tuple(one.point for one in sorted(self.trials, key=lambda one: one.number))
 
     @property
     def epochs(self) -> int:
         """Epochs of all trials."""
-        return sum(len(one.values) for one in self.ended)
+        return sum(one.epochs for one in self.trials)
+
+    @property
+    def complete(self) -> int:
+        """Number of complete trials; only these may win."""
+        return sum(one.state is TrialState.COMPLETE for one in self.trials)
 
     @property
     def best(self) -> float:
-        """The best validation accuracy of a complete trial; a pruned one cannot win. 0 where there is none."""
-        return max((one.best for one in self.ended if one.state is TrialState.COMPLETE), default=0.0)
+        """The best validation accuracy of a complete trial; 0 where there is none."""
+        return max((one.best for one in self.trials if one.state is TrialState.COMPLETE), default=0.0)
 
     def epochs_until(self, target: float) -> int | None:
         """Epochs spent when the first complete trial of that validation accuracy ended; None where there is none."""
-        reached = (one.spent for one in self.ended if one.state is TrialState.COMPLETE and one.best >= target)
-        return min(reached, default=None)
+        for one, spent in zip(self.trials, self.spent, strict=True):
+            if one.state is TrialState.COMPLETE and one.best >= target:
+                return spent
+        return None
 
 
 class Replay:
@@ -134,14 +139,21 @@ class _Running:
             return TrialState.COMPLETE  # also where the pruner would end it, as in training
         return TrialState.RUNNING if keep_going else TrialState.PRUNED
 
+    def ended(self, state: TrialState) -> EndedTrial:
+        return EndedTrial(self.trial.number, self.trial.point, state, self.epochs, self._best)
+
+    def outcome(self, state: TrialState) -> Outcome:
+        values = () if state is TrialState.FAILED else (self._best,)
+        return Outcome(state, values, self.curve.values[: self.epochs])
+
     @property
-    def values(self) -> tuple[float, ...]:
-        return self.curve.values[: self.epochs]
+    def _best(self) -> float:
+        return max(self.curve.values[: self.epochs], default=0.0)
 
 
 def simulate(
     spec: SweepSpec, searcher: Searcher | Replay, curve_of: Callable[[Trial], Curve], trials: int
-) -> SimulatedSweep:
+) -> EndedSweep:
     """Run the first trials of a sweep as its loop would with two workers, which end an epoch by turns.
 
     Args:
@@ -161,17 +173,19 @@ def simulate(
         return _Running(suggestion.id, trial, curve_of(trial))
 
     workers = deque(start() for _ in range(WORKERS))
-    ended: list[SimulatedTrial] = []
-    spent = 0
+    ended: list[EndedTrial] = []
+    spent: list[int] = []
+    epochs = 0
     while any(workers):
         running = workers.popleft()
         if running:
             before = running.epochs
             state = running.end_epoch(searcher.report)
-            spent += running.epochs - before
+            epochs += running.epochs - before
             if state is not TrialState.RUNNING:
-                ended.append(SimulatedTrial(running.trial, state, running.values, spent))
-                searcher.tell(running.id, ended[-1].outcome)
+                ended.append(running.ended(state))
+                spent.append(epochs)
+                searcher.tell(running.id, running.outcome(state))
                 running = start()
         workers.append(running)
-    return SimulatedSweep(tuple(ended))
+    return EndedSweep(tuple(ended), tuple(spent))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.simulated_sweep import Curve, Replay, SimulatedSweep, simulate
+from benchmarks.simulated_sweep import Curve, EndedSweep, Replay, simulate
 from mnist_core.hyperparameters import TrainingConfig
 from search.domains import FloatRange
 from search.searchers.factory import make_searcher
@@ -32,19 +32,19 @@ def rising(trial: Trial) -> Curve:
     return Curve(tuple(1 - dropout - 0.5**epoch for epoch in range(1, EPOCHS + 1 - round(4 * dropout))))
 
 
-def unpruned() -> SimulatedSweep:
+def unpruned() -> EndedSweep:
     return simulate(SPEC, make_searcher(SPEC), rising, TRIALS)
 
 
-def ends(sweep: SimulatedSweep) -> list[tuple[int, TrialState, int]]:
-    return [(one.trial.number, one.state, len(one.values)) for one in sweep.ended]
+def ends(sweep: EndedSweep) -> list[tuple[int, TrialState, int]]:
+    return [(one.number, one.state, one.epochs) for one in sweep.trials]
 
 
 def test_a_sweep_without_a_pruner_spends_the_epochs_of_all_curves() -> None:
     sweep = unpruned()
-    assert sweep.epochs == sum(len(rising(one.trial).values) for one in sweep.ended) == sweep.ended[-1].spent
-    assert {one.state for one in sweep.ended} == {TrialState.COMPLETE}
-    assert sweep.best == max(max(rising(one.trial).values) for one in sweep.ended)
+    curves = [rising(SPEC.trial(number, point)).values for number, point in enumerate(sweep.points)]
+    assert sweep.epochs == sum(map(len, curves)) == sweep.spent[-1]
+    assert (sweep.complete, sweep.best) == (TRIALS, max(map(max, curves)))
 
 
 @pytest.mark.parametrize("pruner", ["none", "median", "successive-halving", "hyperband"])
@@ -60,7 +60,8 @@ def test_two_workers_end_epochs_by_turns() -> None:
     lengths = {0: 3, 1: 1, 2: 1}
     curves = {number: Curve((0.5,) * length) for number, length in lengths.items()}
     sweep = simulate(SPEC, make_searcher(SPEC), lambda trial: curves[trial.number], len(curves))
-    assert [(one.trial.number, one.spent) for one in sweep.ended] == [(1, 2), (2, 4), (0, 5)]
+    assert [one.number for one in sweep.trials] == [1, 2, 0]
+    assert sweep.spent == (2, 4, 5)
 
 
 def test_a_target_is_reached_when_a_complete_trial_of_that_accuracy_ends() -> None:
