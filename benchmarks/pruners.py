@@ -3,10 +3,11 @@
 Each shipped sweep is run without a pruner first, once for each seed, on the whole of MNIST; the curves are kept with
 --keep. Then each pruner sees the same points and curves in the order in which two workers would have reported them.
 TPE suggests other points after pruned trials than after complete ones, which this leaves out. So --live runs whole
-sweeps under a pruner, as ``mnist-search sweep`` does, against the best accuracy of the same --trials.
+sweeps under a pruner, as ``mnist-search sweep`` does, against the best accuracy of those --trials. --orders N replays
+N sweeps of points drawn from those of all seeds, in random order, as a random search would have tried them.
 
     MNIST_DATA=FOLDER python benchmarks/pruners.py [SWEEP ...] [--seeds N] [--trials N] [--keep FOLDER]
-        [--live PRUNER ...] [--live-seeds N] [--json FILE]
+        [--live PRUNER ...] [--live-seeds N] [--orders N] [--json FILE]
 """
 
 from __future__ import annotations
@@ -14,25 +15,28 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import random
 import statistics
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import optuna
 from common import machine
 from live_sweep import run_live
 from optuna.pruners import BasePruner, NopPruner, PatientPruner, PercentilePruner
-from simulated_sweep import EndedSweep, Replay, simulate
+from simulated_sweep import Curve, EndedSweep, Replay, simulate
 from trial_curves import TrialCurves
 
 from experiments.sweep_files import load_spec
 from search.engines import PRUNERS, Engine
 from search.searchers.factory import make_searcher
 from search.searchers.pruners import MedianPruner, make_pruner
+from search.space import Point, PointKey, key_of
 from search.spec import SweepSpec
+from search.trial import Trial
 
 MARGIN = 0.001
 """Validation accuracy below the best of the sweep without a pruner that counts as the same: 0.1 points."""
@@ -126,15 +130,15 @@ class Row:
     def mean(self, value: Callable[[Measured], float]) -> float:
         return statistics.fmean(map(value, self.seeds))
 
-    def against(self, other: Row, value: Callable[[Measured], float]) -> str:
-        """The mean difference to another pruner on the same seeds, and half its 95% interval by Student's t."""
-        differences = [value(mine) - value(its) for mine, its in zip(self.seeds, other.seeds, strict=True)]
-        if len(differences) < 2:
-            return f"{differences[0]:+.1f}"
+    def saving(self, value: Callable[[Measured], float], unpruned: Callable[[Measured], float], interval: bool) -> str:
+        """The mean of what is saved against no pruner, with half its 95% interval by Student's t over the seeds."""
+        saved = [unpruned(one) - value(one) for one in self.seeds]
+        mean = f"{statistics.fmean(saved):.1f}"
+        if not interval or len(saved) < 2:
+            return mean
         from scipy.stats import t
 
-        half = float(t.ppf(0.975, len(differences) - 1)) * statistics.stdev(differences) / math.sqrt(len(differences))
-        return f"{statistics.fmean(differences):+.1f} ± {half:.1f}"
+        return f"{mean} ± {t.ppf(0.975, len(saved) - 1) * statistics.stdev(saved) / math.sqrt(len(saved)):.1f}"
 
 
 @dataclass(frozen=True)
@@ -142,63 +146,91 @@ class Comparison:
     """The pruners of one sweep.
 
     Args:
-        sweep: its name.
-        shipped: the pruner of its file.
-        trials: number of points.
+        title: the sweep, the points and the seeds.
+        independent: True where each seed has points and curves of its own.
         best: validation accuracy without a pruner, of each seed.
-        rows: all pruners, on the same points.
-        live: whole sweeps under a pruner, of the first seeds.
+        rows: one for each pruner.
     """
 
-    sweep: str
-    shipped: str
-    trials: int
+    title: str
+    independent: bool
     best: Sequence[float]
     rows: Sequence[Row]
-    live: Sequence[Row]
 
     def show(self) -> None:
-        """Print the table. Differences are to the pruner of the file, with 95% intervals."""
-        best = ", ".join(f"{100 * value:.2f}" for value in self.best)
-        print(f"\n{self.sweep}: {self.trials} trials, {len(self.best)} seeds; best without a pruner {best}%")
+        """Print the table."""
+        print(f"\n{self.title}; without a pruner the best is {min(self.best):.4f} to {max(self.best):.4f}")
         print(
-            f"{'pruner':<40}{'all epochs':>11}{'difference':>16}{'until':>8}{'difference':>16}{'reached':>9}{'lost':>7}{'complete':>10}"
+            f"{'pruner':<40}{'epochs':>8}{'saved':>14}{'until':>8}{'saved':>14}{'reached':>11}{'lost':>7}{'complete':>10}"
         )
-        shipped = next(row for row in self.rows if row.pruner == self.shipped)
         for row in self.rows:
-            _show(row, row.pruner, shipped)
-        for row in self.live:
-            count = len(row.seeds)
-            _show(row, f"{row.pruner}, live", replace(shipped, seeds=shipped.seeds[:count]))
+            print(self._line(row), flush=True)
+
+    def summary(self) -> dict[str, object]:
+        """The table as values for JSON: means over the seeds."""
+        return {"title": self.title, "best": [round(value, 4) for value in self.best]} | {
+            row.pruner: {
+                "epochs": row.mean(lambda one: one.epochs),
+                "epochs_unpruned": row.mean(lambda one: one.unpruned_epochs),
+                "until": row.mean(lambda one: one.spent),
+                "until_unpruned": row.mean(lambda one: one.unpruned_until),
+                "reached": row.reached,
+                "of": len(row.seeds),
+                "lost_points": round(100 * row.mean(lambda one: one.gap), 4),
+                "complete": row.mean(lambda one: one.complete),
+            }
+            for row in self.rows
+        }
+
+    def _line(self, row: Row) -> str:
+        whole = row.saving(lambda one: one.epochs, lambda one: one.unpruned_epochs, self.independent)
+        until = row.saving(lambda one: one.spent, lambda one: one.unpruned_until, self.independent)
+        return (
+            f"{row.pruner:<40}{row.mean(lambda one: one.epochs):>8.1f}{whole:>14}"
+            f"{row.mean(lambda one: one.spent):>8.1f}{until:>14}{f'{row.reached} of {len(row.seeds)}':>11}"
+            f"{100 * row.mean(lambda one: one.gap):>7.2f}{row.mean(lambda one: one.complete):>10.1f}"
+        )
 
 
-def _show(row: Row, name: str, shipped: Row) -> None:
-    cells = [name.ljust(40)]
-    for value, width in ((lambda one: one.epochs, 11), (lambda one: one.spent, 8)):
-        cells += [f"{row.mean(value):>{width}.1f}", row.against(shipped, value).rjust(16)]
-    cells += [f"{row.reached} of {len(row.seeds)}".rjust(9), f"{100 * row.mean(lambda one: one.gap):>7.2f}"]
-    cells.append(f"{row.mean(lambda one: one.complete):>10.1f}")
-    print("".join(cells))
+def replay(spec: SweepSpec, points: Sequence[Point], curve_of: Callable[[Trial], Curve]) -> dict[str, Measured]:
+    """Show the points to each pruner, in their order."""
+    sweeps = {
+        name: simulate(spec, Replay(points, make(spec.training.epochs)), curve_of, len(points))
+        for name, make in CONTENDERS.items()
+    }
+    return {name: Measured.of(sweep, sweeps["none"]) for name, sweep in sweeps.items()}
 
 
-def compare(spec: SweepSpec, options: argparse.Namespace, folder: Path) -> Comparison:
-    """Run a sweep without a pruner for each seed, replay it through all contenders, and run the live ones."""
+def compare(spec: SweepSpec, options: argparse.Namespace, folder: Path) -> Iterator[Comparison]:
+    """Run a sweep without a pruner for each seed, and compare the pruners on what it tried."""
     trials = min(spec.target, options.trials or spec.target)
-    measured: dict[str, list[Measured]] = {name: [] for name in CONTENDERS}
-    live: dict[str, list[Measured]] = {name: [] for name in options.live}
-    best = []
+    replayed, live, best = [], [], []
+    pool: dict[PointKey, tuple[Point, Curve]] = {}
     for seed in range(options.seeds):
         plain = replace(spec, seed=seed, pruner="none")
         curves = TrialCurves(plain, folder)
         unpruned = simulate(plain, make_searcher(plain), curves, trials)
         best.append(unpruned.best)
-        for name, make in CONTENDERS.items():
-            sweep = simulate(plain, Replay(unpruned.points, make(spec.training.epochs)), curves, trials)
-            measured[name].append(Measured.of(sweep, unpruned))
-        for name in options.live if seed < options.live_seeds else ():
-            live[name].append(Measured.of(run_live(replace(plain, pruner=name), folder), unpruned))
-    rows, live_rows = ([Row(*item) for item in each.items()] for each in (measured, live))
-    return Comparison(spec.name, spec.pruner, trials, best, rows, live_rows)
+        replayed.append(replay(plain, unpruned.points, curves))
+        if seed < options.live_seeds:
+            sweeps = {name: run_live(replace(plain, pruner=name), folder) for name in options.live}
+            live.append({name: Measured.of(sweep, unpruned) for name, sweep in sweeps.items()})
+        pool |= {key_of(one): (one, curves(plain.trial(0, one))) for one in unpruned.points}
+    title = f"{spec.name}, {trials} trials, {options.seeds} seeds"
+    yield Comparison(title, True, best, rows_of(replayed))
+    if options.live:
+        yield Comparison(f"{title}, whole sweeps of {spec.target} trials under each pruner", True, best, rows_of(live))
+    if options.orders:
+        draw = random.Random(0)
+        orders = [draw.sample([point for point, _ in pool.values()], spec.target) for _ in range(options.orders)]
+        found = [replay(spec, order, lambda trial: pool[key_of(trial.point)][1]) for order in orders]
+        best = [max(max(pool[key_of(point)][1].values) for point in order) for order in orders]
+        title = f"{spec.name}, {spec.target} of the {len(pool)} points of all seeds at random, {options.orders} times"
+        yield Comparison(title, False, best, rows_of(found))
+
+
+def rows_of(seeds: Sequence[Mapping[str, Measured]]) -> list[Row]:
+    return [Row(name, [each[name] for each in seeds]) for name in seeds[0]]
 
 
 def parse_options() -> argparse.Namespace:
@@ -209,6 +241,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--keep", type=Path, help="folder for the curves and the live sweeps")
     words = PRUNERS[Engine.OPTUNA]
     parser.add_argument("--live", nargs="*", metavar="PRUNER", default=[], choices=words, help=", ".join(words))
+    parser.add_argument("--orders", type=int, default=0, help="sweeps of points of all seeds in random order")
     parser.add_argument("--live-seeds", type=int, default=2)
     parser.add_argument("--json", type=Path, help="file for the figures")
     return parser.parse_args()
@@ -224,10 +257,11 @@ def main() -> None:
         folder = options.keep or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
         for name in options.sweeps:
-            comparisons.append(compare(load_spec(name), options, folder))
-            comparisons[-1].show()
+            for comparison in compare(load_spec(name), options, folder):
+                comparison.show()
+                comparisons.append(comparison)
     if options.json:
-        options.json.write_text(json.dumps([asdict(one) for one in comparisons], indent=1))
+        options.json.write_text(json.dumps([one.summary() for one in comparisons], indent=1))
 
 
 if __name__ == "__main__":
