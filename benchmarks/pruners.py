@@ -55,24 +55,30 @@ CONTENDERS: Mapping[str, Callable[[int], BasePruner]] = {
     "median": lambda epochs: make_pruner("median", epochs),
     "median, from epoch 1": lambda epochs: MedianPruner(5, 1),
     "median, from epoch 4": lambda epochs: MedianPruner(5, 4),
+    "median, after 1 trial": lambda epochs: MedianPruner(1, 2),
     "median, after 3 trials": lambda epochs: MedianPruner(3, 2),
     "median, after 10 trials": lambda epochs: MedianPruner(10, 2),
     "best quarter": lambda epochs: PercentilePruner(25, n_startup_trials=5, n_warmup_steps=2),
     "best three quarters": lambda epochs: PercentilePruner(75, n_startup_trials=5, n_warmup_steps=2),
     "median, patience 1": lambda epochs: PatientPruner(MedianPruner(5, 2), patience=1),
     "successive-halving": lambda epochs: make_pruner("successive-halving", epochs),
-    "successive-halving, half": lambda epochs: halving(2, 1),
-    "successive-halving, quarter": lambda epochs: halving(4, 1),
-    "successive-halving, from epoch 2": lambda epochs: halving(3, 2),
-    "successive-halving, from epoch 4": lambda epochs: halving(3, 4),
-    "successive-halving, half, from epoch 2": lambda epochs: halving(2, 2),
+    "successive-halving, from epoch 1": lambda epochs: halving(2, 1),
+    "successive-halving, from epoch 2": lambda epochs: halving(2, 2),
+    "successive-halving, from epoch 4": lambda epochs: halving(2, 4),
+    "successive-halving, third, from epoch 1": lambda epochs: halving(3, 1),
+    "successive-halving, third, from epoch 2": lambda epochs: halving(3, 2),
+    "successive-halving, third, from epoch 3": lambda epochs: halving(3, 3),
+    "successive-halving, third, from epoch 4": lambda epochs: halving(3, 4),
+    "successive-halving, quarter, from epoch 3": lambda epochs: halving(4, 3),
     "hyperband": lambda epochs: make_pruner("hyperband", epochs),
-    "hyperband, half": lambda epochs: hyperband(epochs, 2, 1),
-    "hyperband, quarter": lambda epochs: hyperband(epochs, 4, 1),
     "hyperband, from epoch 2": lambda epochs: hyperband(epochs, 3, 2),
+    "hyperband, half": lambda epochs: hyperband(epochs, 2, 1),
+    "hyperband, half, from epoch 2": lambda epochs: hyperband(epochs, 2, 2),
+    "hyperband, quarter": lambda epochs: hyperband(epochs, 4, 1),
 }
-"""By the word of a sweep file where it is what that means. Patience asks the pruner only after so many epochs
-without an improvement; a half and a quarter are what is kept in each rung, else a third."""
+"""By the word of a sweep file where it is what that means: the median from epoch 2, after 5 trials; halving that keeps
+a half from epoch 3, or from epoch 2 of 4; Hyperband that keeps a third from epoch 1. Patience asks only after so many
+epochs without an improvement."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +167,7 @@ class Comparison:
         """Print the table."""
         print(f"\n{self.title}; without a pruner the best is {min(self.best):.4f} to {max(self.best):.4f}")
         print(
-            f"{'pruner':<40}{'epochs':>8}{'saved':>14}{'until':>8}{'saved':>14}{'reached':>11}{'lost':>7}{'complete':>10}"
+            f"{'pruner':<42}{'epochs':>8}{'saved':>14}{'until':>8}{'saved':>14}{'reached':>11}{'lost':>7}{'complete':>10}"
         )
         for row in self.rows:
             print(self._line(row), flush=True)
@@ -186,7 +192,7 @@ class Comparison:
         whole = row.saving(lambda one: one.epochs, lambda one: one.unpruned_epochs, self.independent)
         until = row.saving(lambda one: one.spent, lambda one: one.unpruned_until, self.independent)
         return (
-            f"{row.pruner:<40}{row.mean(lambda one: one.epochs):>8.1f}{whole:>14}"
+            f"{row.pruner:<42}{row.mean(lambda one: one.epochs):>8.1f}{whole:>14}"
             f"{row.mean(lambda one: one.spent):>8.1f}{until:>14}{f'{row.reached} of {len(row.seeds)}':>11}"
             f"{100 * row.mean(lambda one: one.gap):>7.2f}{row.mean(lambda one: one.complete):>10.1f}"
         )

@@ -17,7 +17,9 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
-REDUCTION_FACTOR = 3
+HYPERBAND_FACTOR = 3
+# Measured by benchmarks/pruners.py: from epoch 1 or 2, or with a third kept, the best trial is lost more often.
+HALVING_FACTOR, HALVING_FIRST_STEP = 2, 3
 
 
 class LearningPruner(optuna.pruners.BasePruner):
@@ -81,25 +83,30 @@ class MedianPruner(LearningPruner):
 
 
 class _Rungs:
-    """Marks of successive halving, a sorted list for each rung."""
+    """Marks of successive halving, a sorted list for each rung.
 
-    def __init__(self, first: int) -> None:
-        self._first = first
+    Args:
+        first: the step of the first rung.
+        factor: by which the step of each further rung is greater, and one in how many trials is promoted.
+    """
+
+    def __init__(self, first: int, factor: int) -> None:
+        self._first, self._factor = first, factor
         self._marks: dict[int, list[float]] = defaultdict(list)
         self._reached: dict[int, int] = defaultdict(int)
 
     def prune(self, number: int, step: int, value: float, direction: StudyDirection) -> bool:
-        """Mark the rungs that a trial reaches by a value; return True where it is not among the best third of one."""
+        """Mark the rungs that a trial reaches by a value; return True where one does not promote it."""
         while True:
             rung = self._reached[number]
-            if step < REDUCTION_FACTOR ** (self._first + rung):
+            if step < self._first * self._factor**rung:
                 return False
             if math.isnan(value):
                 return True
             marks = self._marks[rung]
             insort(marks, value)
             self._reached[number] += 1
-            place = max(len(marks) // REDUCTION_FACTOR - 1, 0)
+            place = max(len(marks) // self._factor - 1, 0)
             if direction is StudyDirection.MAXIMIZE:
                 is_promoted = value >= marks[-(place + 1)]
             else:
@@ -109,10 +116,15 @@ class _Rungs:
 
 
 class SuccessiveHalvingPruner(LearningPruner):
-    """The decisions of :class:`optuna.pruners.SuccessiveHalvingPruner` from step 1 on, a third kept in each rung."""
+    """The decisions of :class:`optuna.pruners.SuccessiveHalvingPruner`.
 
-    def __init__(self) -> None:
-        self._rungs = _Rungs(0)
+    Args:
+        first: the first step in which trials are pruned.
+        factor: one in so many is kept in each rung, and the next rung is at so many times the step.
+    """
+
+    def __init__(self, first: int, factor: int) -> None:
+        self._rungs = _Rungs(first, factor)
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
         """Return True where the trial is not promoted from the rung that it has reached."""
@@ -137,7 +149,7 @@ class HyperbandPruner(optuna.pruners.HyperbandPruner, LearningPruner):
     """
 
     def __init__(self, max_resource: int) -> None:
-        super().__init__(min_resource=1, max_resource=max_resource, reduction_factor=REDUCTION_FACTOR)
+        super().__init__(min_resource=1, max_resource=max_resource, reduction_factor=HYPERBAND_FACTOR)
         self._rungs: dict[int, _Rungs] = {}
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
@@ -156,7 +168,7 @@ class HyperbandPruner(optuna.pruners.HyperbandPruner, LearningPruner):
         if not self._pruners:
             self._try_initialization(study)  # private: sets up the brackets, which happens at the first report
         bracket = self._get_bracket_id(study, trial)
-        return self._rungs.setdefault(bracket, _Rungs(bracket))
+        return self._rungs.setdefault(bracket, _Rungs(HYPERBAND_FACTOR**bracket, HYPERBAND_FACTOR))
 
 
 def make_pruner(name: str, epochs: int) -> optuna.pruners.BasePruner:
@@ -172,5 +184,6 @@ def make_pruner(name: str, epochs: int) -> optuna.pruners.BasePruner:
     if name == "hyperband":
         return HyperbandPruner(epochs)
     if name == "successive-halving":
-        return SuccessiveHalvingPruner()
+        # Trials of few epochs would not be pruned at all, or just before their end.
+        return SuccessiveHalvingPruner(min(HALVING_FIRST_STEP, max(1, epochs // 2)), HALVING_FACTOR)
     return optuna.pruners.NopPruner()

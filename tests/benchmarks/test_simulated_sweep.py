@@ -10,7 +10,7 @@ from benchmarks.simulated_sweep import Curve, EndedSweep, Replay, simulate
 from mnist_core.hyperparameters import TrainingConfig
 from search.domains import FloatRange
 from search.searchers.factory import make_searcher
-from search.searchers.pruners import make_pruner
+from search.searchers.pruners import SuccessiveHalvingPruner, make_pruner
 from search.space import Space
 from search.spec import SweepSpec
 from search.trial import Trial, TrialState
@@ -72,7 +72,7 @@ def test_a_target_is_reached_when_a_complete_trial_of_that_accuracy_ends() -> No
 
 
 def test_a_trial_that_ends_by_itself_is_complete_although_the_pruner_would_end_it() -> None:
-    curves = [Curve((0.9, 0.9)), Curve((0.9, 0.9)), Curve((0.1,)), Curve((0.1, 0.1))]
-    replay = Replay(unpruned().points, make_pruner("successive-halving", EPOCHS))
+    curves = [Curve((value,) * epochs) for value, epochs in ((0.9, 3), (0.9, 3), (0.1, 2), (0.1, 3))]
+    replay = Replay(unpruned().points, SuccessiveHalvingPruner(first=2, factor=2))
     sweep = simulate(SPEC, replay, lambda trial: curves[trial.number], len(curves))
     assert [state for number, state, _ in sorted(ends(sweep))][2:] == [TrialState.COMPLETE, TrialState.PRUNED]

@@ -16,7 +16,7 @@ EPOCHS = 9
 OPTUNAS = {
     "median": lambda: optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2),
     "hyperband": lambda: optuna.pruners.HyperbandPruner(min_resource=1, max_resource=EPOCHS, reduction_factor=3),
-    "successive-halving": lambda: optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=3),
+    "successive-halving": lambda: optuna.pruners.SuccessiveHalvingPruner(min_resource=3, reduction_factor=2),
 }
 ODD = (math.nan, math.inf, -math.inf, 0.5)
 STATES = (TrialState.COMPLETE, TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
@@ -95,3 +95,14 @@ def test_history_that_is_added_leads_to_the_decisions_that_replayed_history_lead
         pruner.add(added, trial)
     rest = states[len(past) :]
     assert report_at_a_time(added, later, rest) == report_at_a_time(replayed, later, rest)
+
+
+@pytest.mark.parametrize(("epochs", "first"), [(1, 1), (2, 1), (4, 2), (5, 2), (6, 3), (EPOCHS, 3)])
+def test_successive_halving_begins_with_epoch_3_or_after_half_of_a_shorter_trial(epochs: int, first: int) -> None:
+    falling = [[1 - 0.1 * number] * epochs for number in range(4)]
+    complete = [TrialState.COMPLETE] * len(falling)
+    decisions = iter(
+        report_at_a_time(new_study(make_pruner("successive-halving", epochs), "maximize"), falling, complete, 1)
+    )
+    by_epoch = [[next(decisions) for _ in curve] for curve in falling]
+    assert by_epoch[-1].index(True) == first - 1
