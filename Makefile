@@ -74,7 +74,7 @@ format: install  ## let ruff correct the style
 docs: $(DOCS_STAMP)  ## build the site of these pages in build/docs; every warning is an error
 	$(BIN)/python -m sphinx -W --keep-going -n -q -b html docs build/docs
 
-benchmarks: install  ## repeat the measurements of docs/benchmarks.md but the table of accuracies
+benchmarks: install  ## repeat the measurements of docs/benchmarks.md but accuracies and pruners
 	$(BIN)/python benchmarks/epoch.py
 	$(BIN)/python benchmarks/sweep.py
 	$(BIN)/python benchmarks/overhead.py

@@ -243,11 +243,11 @@ def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sweeps", nargs="*", metavar="SWEEP", default=["quick", "bayesian"], help="shipped ones")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--trials", type=int, help="only the first so many points of each sweep")
+    parser.add_argument("--trials", type=int, default=12, help="the first so many points of each sweep; 0 for all")
     parser.add_argument("--keep", type=Path, help="folder for the curves and the live sweeps")
     words = PRUNERS[Engine.OPTUNA]
     parser.add_argument("--live", nargs="*", metavar="PRUNER", default=[], choices=words, help=", ".join(words))
-    parser.add_argument("--orders", type=int, default=0, help="sweeps of points of all seeds in random order")
+    parser.add_argument("--orders", type=int, default=300, help="sweeps of points of all seeds in random order")
     parser.add_argument("--live-seeds", type=int, default=2)
     parser.add_argument("--json", type=Path, help="file for the figures")
     return parser.parse_args()
