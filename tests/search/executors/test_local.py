@@ -124,7 +124,9 @@ def test_a_killed_worker_loses_its_trial_and_no_other(two_workers: LocalExecutor
 @posix_only
 @pytest.mark.fault
 def test_a_worker_that_dies_idle_costs_one_attempt_and_is_replaced(two_workers: LocalExecutor) -> None:
-    # The newest, so that the one that stays has most likely loaded TensorFlow.
+    for number in range(38, 40):
+        two_workers.submit(small_trial(number, epochs=1))
+    assert all(map(is_complete, poll_until(two_workers, 2)))  # both have started
     victim = max(multiprocessing.active_children(), key=lambda process: process.pid or 0)
     assert victim.pid is not None
     os.kill(victim.pid, signal.SIGKILL)
