@@ -53,8 +53,12 @@ class SweepRecorder:
         self._uploads = UploadThreads()
         # A daemon: a store that does not answer keeps no process from ending.
         self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
-        # It guards all that follows.
-        self._changed = threading.Condition()
+        # It guards all that follows. Each side has a condition of its own, and the caller is woken only for what it
+        # waits for: threads that wake each other at every step slow both down.
+        self._lock = threading.RLock()
+        self._to_write = threading.Condition(self._lock)
+        self._written = threading.Condition(self._lock)
+        self._awaited: Callable[[], bool] | None = None
         self._queue: deque[Callable[[], None]] = deque()
         self._uploaded: deque[Callable[[], None]] = deque()
         self._recorded: list[Finished] = []
@@ -111,7 +115,7 @@ class SweepRecorder:
         Args:
             timeout: seconds to wait for the first.
         """
-        with self._changed:
+        with self._lock:
             if timeout:
                 self._wait(lambda: bool(self._recorded), timeout)
             self._raise_error()
@@ -128,17 +132,17 @@ class SweepRecorder:
         return self.recorded()
 
     def _finish(self, timeout: float | None) -> None:
-        with self._changed:
+        with self._lock:
             if not (self._is_stopped or self._error):
                 self._queue.append(self._runs.flush_all)
-                self._changed.notify_all()
+                self._to_write.notify()
             if not self._wait(self._is_idle, timeout):
                 within = "" if timeout is None else f" within {timeout:.0f} s"
                 error = StoreError(
                     f"{self._runs.store.shown}: not all was written{within}; {self._unrecorded} of the trials that "
                     "ended are not recorded, and resuming tries them again"
                 )
-                self._stop(error)
+                self._drop(error)
             self._raise_error()
 
     def _is_idle(self) -> bool:
@@ -148,24 +152,26 @@ class SweepRecorder:
         def has_room() -> bool:
             return len(self._queue) < MAX_QUEUED and self._unrecorded + ended <= MAX_UNRECORDED
 
-        with self._changed:
+        with self._lock:
             self._wait(has_room)
             self._raise_error()
             if self._is_stopped or not self._thread.is_alive():
                 raise RuntimeError("a recorder records within its with block only")
             self._queue.append(step)
             self._unrecorded += ended
-            self._changed.notify_all()
+            self._to_write.notify()
 
     def _wait(self, is_done: Callable[[], bool], timeout: float | None = None) -> bool:
         """Wait until something is done, or there is an error; False after the timeout. The lock is held."""
         started = now = time.monotonic()
         deadline = None if timeout is None else started + timeout
+        self._awaited = is_done
         while not (is_done() or self._error or self._is_stopped):
             if deadline is not None and now >= deadline:
                 break
-            self._changed.wait(_SLICE_SECONDS if deadline is None else min(_SLICE_SECONDS, deadline - now))
+            self._written.wait(_SLICE_SECONDS if deadline is None else min(_SLICE_SECONDS, deadline - now))
             now = time.monotonic()
+        self._awaited = None
         self.waiting_seconds += now - started
         return is_done() or self._error is not None
 
@@ -175,12 +181,17 @@ class SweepRecorder:
 
     def _stop(self, error: BaseException | None = None) -> None:
         """Drop what is not written."""
-        with self._changed:
-            self._error = self._error or error
-            self._is_stopped = True
-            self._queue.clear()
-            self._uploads.close()
-            self._changed.notify_all()
+        with self._lock:
+            self._drop(error)
+
+    def _drop(self, error: BaseException | None) -> None:
+        """Drop what is not written. The lock is held."""
+        self._error = self._error or error
+        self._is_stopped = True
+        self._queue.clear()
+        self._uploads.close()
+        self._to_write.notify()
+        self._written.notify()
 
     def _work(self) -> None:
         try:
@@ -193,9 +204,10 @@ class SweepRecorder:
 
     def _next_step(self) -> Callable[[], None] | None:
         """Wait for what is to be written next; None once the recorder is stopped."""
-        with self._changed:
+        with self._lock:
             self._is_writing = False
-            self._changed.notify_all()
+            if self._awaited and self._awaited():
+                self._written.notify()
             while not self._is_stopped:
                 seconds = self._runs.seconds_to_flush()
                 waiting = self._uploaded or self._queue
@@ -206,7 +218,7 @@ class SweepRecorder:
                 if waiting:
                     self._is_writing, self._has_flushed = True, False
                     return waiting.popleft()
-                self._changed.wait(seconds)
+                self._to_write.wait(seconds)
             return None
 
     def _end(self, end: TrialEnd) -> None:
@@ -226,13 +238,13 @@ class SweepRecorder:
         except BaseException as error:
             self._stop(error)
             return
-        with self._changed:
+        with self._lock:
             self._uploaded.append(partial(self._close, end))
-            self._changed.notify_all()
+            self._to_write.notify()
 
     def _close(self, end: TrialEnd) -> None:
         recorded = Finished(end.trial, self._runs.close(end))
-        with self._changed:
+        with self._lock:
             self._recorded.append(recorded)
             self._unrecorded -= 1
 

@@ -161,6 +161,7 @@ class TrialRuns:
             StoreError: they cannot be uploaded.
         """
         from mlflow.models import Model
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
         saved, model = end.result.model, end.model
         assert saved is not None
@@ -172,7 +173,9 @@ class TrialRuns:
                 description.run_id, description.artifact_path = model.source_run_id, model.artifact_location
                 description.model_id = description.model_uuid = model.model_id
                 description.save(str(saved.folder / "MLmodel"))
-                self._client.log_model_artifacts(model.model_id, str(saved.folder))
+                # The client would read the model from the store first, to learn its place.
+                place = get_artifact_repository(model.artifact_location, tracking_uri=self.store.uri)
+                place.log_artifacts(str(saved.folder))
         finally:
             shutil.rmtree(saved.folder, ignore_errors=True)
 
