@@ -281,7 +281,7 @@ class SweepSession:
         options.on_message(f"sweep {sweep.name}, run {sweep.run_id}")
         searcher = make_searcher(self._spec, self._resume_state)
         runs = TrialRuns(self._store, sweep.run_id, sweep.name, self._data, self._lease)
-        with SweepRecorder(runs) as self._recorder:
+        with SweepRecorder(runs, self._is_asked_to_stop) as self._recorder:
             loop = Sweep(self._spec, searcher, self._executor, self._recorder, options.observers, self._resume_state)
             self._ending = loop.run(lambda: self._is_asked_to_stop() or self._lease.is_lost, options.timeout)
 

@@ -46,10 +46,12 @@ class SweepRecorder:
 
     Args:
         runs: written by this recorder alone.
+        stop: True once the user has asked to stop. A method that waits for room in the queue waits for at most
+            ``FINISH_SECONDS`` then.
     """
 
-    def __init__(self, runs: TrialRuns) -> None:
-        self._runs = runs
+    def __init__(self, runs: TrialRuns, stop: Callable[[], bool] = lambda: False) -> None:
+        self._runs, self._stop_requested = runs, stop
         self._uploads = UploadThreads()
         # A daemon: a store that does not answer keeps no process from ending.
         self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
@@ -137,12 +139,7 @@ class SweepRecorder:
                 self._queue.append(self._runs.flush_all)
                 self._to_write.notify()
             if not self._wait(self._is_idle, timeout):
-                within = "" if timeout is None else f" within {timeout:.0f} s"
-                error = StoreError(
-                    f"{self._runs.store.shown}: not all was written{within}; {self._unrecorded} of the trials that "
-                    "ended are not recorded, and resuming tries them again"
-                )
-                self._drop(error)
+                self._give_up(timeout)
             self._raise_error()
 
     def _is_idle(self) -> bool:
@@ -153,7 +150,11 @@ class SweepRecorder:
             return len(self._queue) < MAX_QUEUED and self._unrecorded + ended <= MAX_UNRECORDED
 
         with self._lock:
-            self._wait(has_room)
+            while not (self._wait(has_room, _SLICE_SECONDS) or self._stop_requested()):
+                pass
+            # A store that does not answer would keep the sweep from noticing that it is to stop.
+            if not self._wait(has_room, FINISH_SECONDS):
+                self._give_up(FINISH_SECONDS)
             self._raise_error()
             if self._is_stopped or not self._thread.is_alive():
                 raise RuntimeError("a recorder records within its with block only")
@@ -174,6 +175,16 @@ class SweepRecorder:
         self._awaited = None
         self.waiting_seconds += now - started
         return is_done() or self._error is not None
+
+    def _give_up(self, timeout: float | None) -> None:
+        """Drop what is not written, which becomes an error. The lock is held."""
+        within = "" if timeout is None else f" within {timeout:.0f} s"
+        self._drop(
+            StoreError(
+                f"{self._runs.store.shown}: not all was written{within}; {self._unrecorded} of the trials that ended "
+                "are not recorded, and resuming tries them again"
+            )
+        )
 
     def _raise_error(self) -> None:
         if self._error is not None:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from experiments.tracking import provenance
 from experiments.tracking.curve_buffer import CurveBuffer
@@ -173,8 +173,8 @@ class TrialRuns:
                 description.run_id, description.artifact_path = model.source_run_id, model.artifact_location
                 description.model_id = description.model_uuid = model.model_id
                 description.save(str(saved.folder / "MLmodel"))
-                # The client would read the model from the store first, to learn its place.
-                place = get_artifact_repository(model.artifact_location, tracking_uri=self.store.uri)
+                # The client would read the model from the store first, to learn its place. It has no types.
+                place: Any = get_artifact_repository(model.artifact_location, tracking_uri=self.store.uri)
                 place.log_artifacts(str(saved.folder))
         finally:
             shutil.rmtree(saved.folder, ignore_errors=True)

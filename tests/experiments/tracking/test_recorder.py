@@ -117,13 +117,15 @@ def _no_wait_for_held_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorder, "STOP_SECONDS", 0.1)
 
 
-def recording(runs: MemoryRuns) -> SweepRecorder:
-    return SweepRecorder(cast(TrialRuns, runs))
+def recording(runs: MemoryRuns, stop: Callable[[], bool] = lambda: False) -> SweepRecorder:
+    return SweepRecorder(cast(TrialRuns, runs), stop)
 
 
-def record(runs: MemoryRuns, events: Callable[[SweepRecorder], object]) -> None:
+def record(
+    runs: MemoryRuns, events: Callable[[SweepRecorder], object], stop: Callable[[], bool] = lambda: False
+) -> None:
     """Record events from the start of a recorder to its end."""
-    with recording(runs) as writer:
+    with recording(runs, stop) as writer:
         events(writer)
 
 
@@ -225,6 +227,27 @@ class TestAFullQueue:
             writer.trial_started(trial(2))
             runs.release("upload", 0)
             second.result(SOON)
+
+    def test_that_stays_full_after_a_request_to_stop_is_an_error_in_a_while(
+        self, runs: MemoryRuns, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(recorder, "MAX_QUEUED", 1)
+        monkeypatch.setattr(recorder, "FINISH_SECONDS", 0.2)
+        monkeypatch.setattr(recorder, "STOP_SECONDS", 0.1)
+        runs.hold("open", 0)
+        asked = threading.Event()
+
+        def events(writer: SweepRecorder) -> None:
+            writer.trial_started(trial(0))
+            runs.wait("open", 0)
+            writer.trial_started(trial(1))
+            threading.Timer(0.1, asked.set).start()
+            writer.trial_started(trial(2))
+
+        with pytest.raises(StoreError, match="not all was written within"):
+            record(runs, events, asked.is_set)
+        runs.release("open", 0)
+        assert runs.written in ([], [("open", 0)])
 
     def test_that_waits_raises_the_error_of_the_step_before_it(
         self, runs: MemoryRuns, monkeypatch: pytest.MonkeyPatch, in_thread: ThreadPoolExecutor
