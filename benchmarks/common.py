@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mnist_core.data.download import download_mnist
 from mnist_core.data.sources import DataSource, dataset_name, find_data
@@ -32,6 +34,13 @@ def machine() -> str:
     model = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
     packages = ", ".join(f"{name} {version}" for name, version in versions().items())
     return f"{model}, {os.cpu_count()} cores; {packages}; seed {SEED}"
+
+
+def write_json(path: Path, content: dict[str, Any]) -> Path:
+    """Write a file of figures, and the folders above it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=1) + "\n")
+    return path
 
 
 @dataclass(frozen=True)

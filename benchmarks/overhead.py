@@ -100,49 +100,23 @@ def timed_command(arguments: list[str]) -> None:
 
 def measure(arguments: Sequence[str], folder: Path) -> tuple[dict[str, Any], float, float, float]:
     """The events of a sweep, the times of its process's start and end, and the processor seconds of all processes."""
+    from process_tree import ProcessTree
+
     record = folder / "events.json"
     environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
     environment |= {EVENTS: str(record), "PYTHONPATH": str(Path(__file__).parent.parent)}
     with (folder / "out").open("w+") as out:
         started = time.monotonic()
         process = subprocess.Popen([sys.executable, __file__, *arguments], cwd=folder, env=environment, stdout=out)
-        processor = ProcessorTime(process.pid)
+        tree = ProcessTree(process.pid)
         while process.poll() is None:
             time.sleep(0.05)
-            processor.look()
+            tree.look()
         ended = time.monotonic()
         if process.returncode:
             out.seek(0)
             sys.exit(f"the sweep ended with {process.returncode}: {out.read()[-2000:]}")
-    return json.loads(record.read_text()), started, ended, processor.seconds
-
-
-class ProcessorTime:
-    """Processor seconds of a process and all below it, also of those that have ended; read every now and then."""
-
-    def __init__(self, pid: int) -> None:
-        import psutil
-
-        self._root = psutil.Process(pid)
-        self._used: dict[tuple[int, float], float] = {}
-
-    @property
-    def seconds(self) -> float:
-        return sum(self._used.values())
-
-    def look(self) -> None:
-        import psutil
-
-        try:
-            family = [self._root, *self._root.children(recursive=True)]
-        except psutil.Error:
-            return
-        for one in family:
-            try:
-                times = one.cpu_times()
-                self._used[one.pid, one.create_time()] = times.user + times.system
-            except psutil.Error:
-                continue
+    return json.loads(record.read_text()), started, ended, tree.cpu
 
 
 def phases(events: Sequence[tuple[str, int, float]], started: float, ended: float, last_saved: float) -> list[Phase]:
