@@ -77,6 +77,7 @@ docs: $(DOCS_STAMP)  ## build the site of these pages in build/docs; every warni
 benchmarks: install  ## repeat the measurements of docs/benchmarks.md but accuracies and pruners
 	$(BIN)/python benchmarks/epoch.py
 	$(BIN)/python benchmarks/sweep.py
+	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/workers.py
 	$(BIN)/python benchmarks/cnn_epoch.py
