@@ -19,16 +19,7 @@ from typing import Any
 
 import ray
 from ray import cloudpickle
-from ray.exceptions import (
-    ActorDiedError,
-    ActorUnavailableError,
-    NodeDiedError,
-    ObjectLostError,
-    OutOfMemoryError,
-    RayError,
-    RayTaskError,
-    RuntimeEnvSetupError,
-)
+from ray.exceptions import RayError
 
 from mnist_core.errors import ModelError, WorkerError
 from mnist_core.messages import OnMessage
@@ -36,9 +27,10 @@ from search.execution import Execution
 from search.executors import ray_actor
 from search.executors.base import Decide, Ended, Finished, LossKind, Lost, WorkerStatus
 from search.executors.hang_detection import SilenceWatch
-from search.executors.local import TRIALS_PER_WORKER, WORKER_MEMORY_BYTES
+from search.executors.local import TRIALS_PER_WORKER
 from search.executors.node_health import NodeHealth, version_problem
 from search.executors.ray_cluster import Cluster, Node, connect
+from search.executors.ray_losses import cause_of
 from search.executors.ray_messages import Done, EpochEnd, unpack
 from search.trial import Trial, TrialResult, TrialState
 from search.worker import WorkerContext
@@ -252,7 +244,7 @@ class RayExecutor:
     def _handle_loss(self, worker: _Worker, error: RayError) -> list[Ended]:
         """Remove a worker whose call has failed; its trial, if it has one, is lost."""
         self._end(worker)
-        kind, cause = self._cause(worker, error)
+        kind, cause = cause_of(error, worker.host, worker.is_ready, lambda: self._is_alive(worker.node))
         if not worker.is_ready:
             if kind is LossKind.WORKER:
                 self._fail_start(cause)
@@ -272,29 +264,6 @@ class RayExecutor:
             return False
         self._handed_back.add(attempt)
         return True
-
-    def _cause(self, worker: _Worker, error: RayError) -> tuple[LossKind, str]:
-        host = worker.host or "a node"
-        if isinstance(error, OutOfMemoryError):
-            need = f"{WORKER_MEMORY_BYTES / 1e9:.1f} GB"
-            return LossKind.WORKER, (
-                f"{host} ran out of memory, and the worker was ended; one needs about {need}: give each trial more "
-                "cores (--cpus-per-trial), so that fewer run at a time"
-            )
-        if isinstance(error, RayTaskError | RuntimeEnvSetupError):
-            return LossKind.WORKER, f"the worker on {host} failed: {_last_line(error)}"
-        if isinstance(error, ActorUnavailableError | NodeDiedError | ObjectLostError):
-            return LossKind.NODE, f"{host} was lost or cut off"
-        if isinstance(error, ActorDiedError):
-            if error.preempted:
-                return LossKind.NODE, f"{host} was taken away"
-            if not worker.is_ready and "creation" in str(error):
-                return LossKind.WORKER, f"a worker could not start: {_last_line(error)}"
-            if not worker.node and "node" in str(error).lower() and "died" in str(error).lower():
-                return LossKind.NODE, f"{host} was lost"
-            if worker.node and not self._is_alive(worker.node):
-                return LossKind.NODE, f"{host} was lost"
-        return LossKind.WORKER, f"the worker process on {host} died"
 
     def _is_alive(self, node: str) -> bool:
         if not any(one.id == node and one.alive for one in self._cluster.nodes):
@@ -402,11 +371,6 @@ class RayExecutor:
     def _kill(self, worker: _Worker) -> None:
         with suppress(Exception):  # its node, or the head, is gone already
             ray.kill(worker.actor, no_restart=True)
-
-
-def _last_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1][:300] if lines else type(error).__name__
 
 
 def _asked(execution: Execution) -> str:
