@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
@@ -91,7 +92,7 @@ class WorkerContext:
         digest: expected SHA-256 of the training images.
         data: the way in which they are divided.
         save: writes a trained model.
-        staging: folder in which each trial writes its files.
+        staging: folder in which each trial writes its files, and a worker process its temporary ones.
         threads: cores that one worker computes with.
         pruning: True makes a trial wait after each epoch for the decision to go on; else it goes on at once.
         trial_timeout: seconds for which a trial may report nothing before its worker is killed; None derives it
@@ -117,7 +118,7 @@ class WorkerRuntime:
 
     Args:
         context: settings of the worker.
-        own_process: True configures TensorFlow, which only a process of its own may do.
+        own_process: True configures TensorFlow and the place of temporary files, as only a process of its own may do.
     """
 
     def __init__(self, context: WorkerContext, own_process: bool = False) -> None:
@@ -135,6 +136,7 @@ class WorkerRuntime:
         from search.training_imports import import_for_training
 
         if self._own_process:
+            self._keep_temporary_files()
             import_for_training()
             configure(self.context.threads)
         from mnist_core.training.compiled_epoch import ResidentSplit
@@ -146,6 +148,15 @@ class WorkerRuntime:
                 f"{self.context.digest}, received {training.digest}"
             )
         return ResidentSplit.load(split(training, self.context.data.validation, self.context.data.seed))
+
+    def _keep_temporary_files(self) -> None:
+        """Have temporary files written into the staging folder, with which they are removed.
+
+        TensorFlow writes some for each function that it compiles. It removes them at a regular end of its process,
+        which a worker does not have.
+        """
+        self.context.staging.mkdir(parents=True, exist_ok=True)
+        tempfile.tempdir = str(self.context.staging)
 
 
 @dataclass
@@ -198,7 +209,8 @@ def run_trial(trial: Trial, runtime: WorkerRuntime, report: EpochCallback) -> Tr
 
 
 def _train_and_save(trial: Trial, runtime: WorkerRuntime, reports: _Reports) -> TrialResult:
-    data = runtime.split
+    data, staging = runtime.split, runtime.context.staging
+    staging.mkdir(parents=True, exist_ok=True)  # also where a cleaner of /tmp has removed it
     # Here and not above: the process that drives the sweep imports this module, but never TensorFlow.
     from mnist_core.runtime import reset
     from mnist_core.training.trainer import train
@@ -208,7 +220,7 @@ def _train_and_save(trial: Trial, runtime: WorkerRuntime, reports: _Reports) -> 
     model = trial.hyperparameters.build(data.train.shape)
     training = train(model, data, trial.training, trial.seed, reports, trial.hyperparameters.structure)
     trained = time.perf_counter()
-    saved = _save(model, runtime.context, runtime.context.staging / f"{trial.number}-{trial.attempt}")
+    saved = _save(model, runtime.context, staging / f"{trial.number}-{trial.attempt}")
     return TrialResult.trained(training, saved, trained - started - reports.waited, time.perf_counter() - trained)
 
 

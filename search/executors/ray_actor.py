@@ -83,6 +83,7 @@ class RayActor:
             problem = ""
         except BaseException as error:
             runtime, problem = None, f"{type(error).__name__}: {error}"
+        self._remove_files()
         self._tasks.get()
         self._messages.put(problem)
         try:
@@ -106,11 +107,14 @@ class RayActor:
         runtime.split  # noqa: B018 — loads TensorFlow, and checks the digest of the images
         return runtime
 
+    def _remove_files(self) -> None:
+        """Remove the whole staging folder, between trials as well: an actor that is ended cannot do that."""
+        shutil.rmtree(self._staging, ignore_errors=True)
+
     def _train(self, trial: Any, runtime: Any) -> None:
         from search.executors.ray_messages import Done, EpochEnd, read_files
         from search.worker import run_trial
 
-        self._staging.mkdir(exist_ok=True)
         while not self._answers.empty():
             self._answers.get()
 
@@ -120,8 +124,7 @@ class RayActor:
 
         result = run_trial(trial, runtime, report)
         files = read_files(result.model.folder) if result.model else ()
-        # The whole folder: an actor that is ended cannot remove it.
-        shutil.rmtree(self._staging, ignore_errors=True)
+        self._remove_files()
         self._messages.put(Done(result, files))
 
 

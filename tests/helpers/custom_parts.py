@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 import time
 from pathlib import Path
 
@@ -29,6 +30,11 @@ def softmax(units: int, rate: float = 0.01, input_shape: tuple[int, int] = (28, 
 def recording_its_environment(units: int, input_shape: tuple[int, int] = (28, 28)) -> keras.Model:
     """Write the environment of this process into the folder in which the sweep was started."""
     Path("environment.json").write_text(json.dumps(dict(os.environ)), encoding="utf-8")
+    return softmax(units, input_shape=input_shape)
+
+
+def leaving_a_temporary_file(units: int, input_shape: tuple[int, int] = (28, 28)) -> keras.Model:
+    tempfile.mkstemp(prefix="left-by-a-trial-")
     return softmax(units, input_shape=input_shape)
 
 

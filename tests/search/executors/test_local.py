@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -94,6 +95,20 @@ def test_more_trials_than_workers_wait_for_a_free_one(two_workers: LocalExecutor
     ended = poll_until(two_workers, 3)
     assert sorted(end.trial.number for end in ended) == [20, 21, 22]
     assert all(map(is_complete, ended))
+
+
+def test_temporary_files_of_a_trial_are_in_the_folder_that_ends_with_the_sweep(two_workers: LocalExecutor) -> None:
+    model = CustomModel("tests.helpers.custom_parts:leaving_a_temporary_file", {"units": 4})
+    two_workers.submit(replace(small_trial(25, epochs=1), hyperparameters=model))
+    assert all(map(is_complete, poll_until(two_workers, 1)))
+    assert len(list(two_workers._context.staging.glob("left-by-a-trial-*"))) == 1
+
+
+def test_a_trial_runs_where_a_cleaner_has_removed_the_folder_of_its_files(two_workers: LocalExecutor) -> None:
+    shutil.rmtree(two_workers._context.staging)
+    model = CustomModel("tests.helpers.custom_parts:leaving_a_temporary_file", {"units": 4})
+    two_workers.submit(replace(small_trial(26, epochs=1), hyperparameters=model))
+    assert all(map(is_complete, poll_until(two_workers, 1)))
 
 
 @posix_only

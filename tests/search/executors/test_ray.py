@@ -37,8 +37,12 @@ from search.executors.ray_cluster import Cluster, Node  # noqa: E402
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _ray_of_this_machine() -> Iterator[None]:
-    """Ray started once for all tests of this file: an executor uses the connection that there is."""
+def temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder for the temporary files of workers.
+
+    Ray is started once for all tests of this file: an executor uses the connection that there is.
+    """
+    folder = tmp_path_factory.mktemp("temporary")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     modules = [str(Path(__file__).parents[3] / "tests")]
     ray.init(
@@ -47,9 +51,9 @@ def _ray_of_this_machine() -> Iterator[None]:
         include_dashboard=False,
         log_to_driver=False,
         _node_ip_address="127.0.0.1",
-        runtime_env={"py_modules": modules},
+        runtime_env={"py_modules": modules, "env_vars": {"TMPDIR": str(folder)}},
     )
-    yield
+    yield folder
     ray.shutdown()
 
 
@@ -81,12 +85,16 @@ class TestRayExecutor(ExecutorContract):
             self.run([WHOLE], context_of(archive, tmp_path / "staging", digest="0" * 64))
 
 
-def test_a_trial_has_the_same_curves_as_in_this_process(small_npz: Path, tmp_path: Path) -> None:
+def test_a_trial_has_the_same_curves_as_in_this_process_and_leaves_no_files_on_its_node(
+    small_npz: Path, tmp_path: Path, temporary_files: Path
+) -> None:
+    before = set(temporary_files.iterdir())
     local = InProcessExecutor(context_of(small_npz, tmp_path / "local"))
     expected = run_all(local, TRIALS, tmp_path / "local")
     executor = make(context_of(small_npz, tmp_path / "ray"), max_workers=2)
     try:
         received = run_all(executor, TRIALS, tmp_path / "ray")
+        assert set(temporary_files.iterdir()) <= before
     finally:
         executor.close()
     for trial in (WHOLE, PRUNED):
