@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -30,6 +31,8 @@ TRIALS_PER_WORKER = 40
 WORKER_MEMORY_BYTES = 1_200_000_000
 GRACE_SECONDS = 3.0
 MAX_FAILED_STARTS = 3
+SERVER_DIED = 255
+"""Exit code that the standard library reports for all forks of a fork server that has died."""
 IN_A_SCRIPT = 'In a script of your own, make the call below if __name__ == "__main__": — workers import the script'
 
 
@@ -69,6 +72,7 @@ class _Worker:
         self.trial: Trial | None = None
         self.trials_left = TRIALS_PER_WORKER
         self.silent_since = 0.0
+        self.is_forked = starter.forks
         try:
             self.process = starter.start(_work, worker_end, context)
         except BaseException:
@@ -76,6 +80,11 @@ class _Worker:
             raise
         finally:
             worker_end.close()
+
+    @property
+    def was_killed(self) -> bool:
+        code = self.process.exitcode
+        return code is not None and -code in set(signal.Signals)
 
     def start(self, trial: Trial, now: float) -> None:
         self.trial, self.silent_since = trial, now
@@ -89,8 +98,12 @@ class _Worker:
     def exit_cause(self) -> str:
         self.join()
         code = self.process.exitcode
-        if code is not None and -code in set(signal.Signals):
-            return f"the worker process was killed by {signal.Signals(-code).name}"
+        if self.was_killed:
+            name = signal.Signals(-(code or 0)).name
+            hint = ", as the system does where memory runs out: fewer workers need less" if name == "SIGKILL" else ""
+            return f"the worker process was killed by {name}{hint}"
+        if self.is_forked and code == SERVER_DIED:
+            return "the worker process died, or the process from which it was forked"
         return f"the worker process ended with exit code {code}"
 
     def kill(self) -> None:
@@ -98,10 +111,10 @@ class _Worker:
         self.process.kill()
         self.join()
 
-    def join(self) -> None:
+    def join(self, seconds: float = GRACE_SECONDS) -> None:
         """Wait for the end of the process, but not for long: one that waits for a disk or a device cannot be ended."""
         if self.process.pid is not None:
-            self.process.join(GRACE_SECONDS)
+            self.process.join(max(0.0, seconds))
 
     def end(self) -> None:
         """Ask the process to end, by closing the pipe and by SIGTERM."""
@@ -114,7 +127,7 @@ class LocalExecutor:
     """Runs trials in worker processes on this machine, each with its share of the cores.
 
     The worker of a trial that reports nothing for too long is killed, and the trial is lost.
-    ``poll`` raises WorkerError where no worker could start.
+    ``submit`` and ``poll`` raise WorkerError where no worker could start.
 
     Args:
         context: settings of the workers.
@@ -175,20 +188,27 @@ class LocalExecutor:
         self._waiting.clear()
         for worker in self._workers:
             worker.end()
+        deadline = time.monotonic() + GRACE_SECONDS  # of all: many may be stopped
         for worker in self._workers:
-            worker.join()
+            worker.join(deadline - time.monotonic())
             if worker.process.is_alive():
                 worker.kill()
         self._workers = []
         self._size = 0
 
     def _start_workers(self) -> None:
-        """Start the workers that are missing."""
+        """Start the workers that are missing, instead of those also that died with nothing to do."""
+        if self._waiting:
+            for worker in [one for one in self._workers if one.trial is None and not one.process.is_alive()]:
+                self._remove(worker)
         try:
             while len(self._workers) < self._size:
                 self._workers.append(_Worker(self._context, self._starter))
-        except BaseException:  # nobody else could close those that have started
+        except BaseException as error:  # nobody else could close those that have started
+            started = f"{len(self._workers)} of {self._size} workers could start"
             self.close()
+            if isinstance(error, OSError):
+                raise WorkerError(f"{started} ({error}); ask for fewer") from error
             raise
 
     def _receive(self, worker: _Worker, decide: Decide) -> list[Ended]:
@@ -210,29 +230,30 @@ class LocalExecutor:
         assert isinstance(message, TrialResult)
         trial, worker.trial = worker.trial, None
         if worker.trials_left == 0:
-            self._replace(worker)
+            self._remove(worker)
         return [Finished(trial, message)]
 
     def _handle_worker_exit(self, worker: _Worker) -> list[Ended]:
-        return self._lose(worker, worker.exit_cause(), IN_A_SCRIPT)
+        cause = worker.exit_cause()
+        return self._lose(worker, cause, "" if worker.was_killed else f". {IN_A_SCRIPT}")
 
     def _end_hung(self, worker: _Worker) -> list[Ended]:
         cause = f"the trial reported nothing for {self._silence.limit:,.6g} s, and its worker process was killed"
         worker.kill()
-        return self._lose(worker, cause, "A longer trial_timeout gives a worker more time to start")
+        return self._lose(worker, cause, ". A longer trial_timeout gives a worker more time to start")
 
     def _lose(self, worker: _Worker, cause: str, advice: str) -> list[Ended]:
         assert worker.trial is not None
         self._failed_starts += not self._any_was_ready
         if self._failed_starts == MAX_FAILED_STARTS:
-            raise WorkerError(f"no worker process could start ({cause}). {advice}")
-        lost = Lost(worker.trial, cause)
-        self._replace(worker)
-        return [lost]
+            raise WorkerError(f"no worker process could start ({cause}){advice}")
+        self._remove(worker)
+        return [Lost(worker.trial, cause)]
 
-    def _replace(self, worker: _Worker) -> None:
+    def _remove(self, worker: _Worker) -> None:
+        """End a worker. The next call starts another: this one returns all ends, and may have been the last."""
         worker.end()
-        self._workers[self._workers.index(worker)] = _Worker(self._context, self._starter)
+        self._workers.remove(worker)
 
     def _assign(self) -> None:
         for worker in self._workers:
