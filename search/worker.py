@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from mnist_core.data.images import LabelledImages, split
 from mnist_core.errors import DataError, NonFiniteError
+from mnist_core.messages import main_line
 from mnist_core.metrics import EpochMetrics, StopReason
 from search.spec import DataSpec
 from search.trial import SavedModel, Trial, TrialResult, TrialState
@@ -200,7 +201,7 @@ def run_trial(trial: Trial, runtime: WorkerRuntime, report: EpochCallback) -> Tr
             history=tuple(reports.history),
             stop_reason=StopReason.NON_FINITE if isinstance(error, NonFiniteError) else None,
             training_seconds=time.perf_counter() - started - reports.waited,
-            error=f"{type(error).__name__}: {error}",
+            error=": ".join(filter(None, [type(error).__name__, main_line(str(error))])),
             traceback=traceback.format_exc(),
         )
     with suppress(Exception):  # where TensorFlow cannot be imported, which has failed the trial

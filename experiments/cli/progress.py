@@ -22,6 +22,7 @@ from rich.text import Text
 
 from experiments.cli.console import COLOURS
 from experiments.formatting import format_params, pluralize
+from mnist_core.messages import main_line
 from search.trial import Trial, TrialResult, TrialState
 
 if TYPE_CHECKING:
@@ -75,12 +76,6 @@ def result_line(trial: Trial, result: TrialResult, spec: SweepSpec) -> Text:
     if result.error:
         line.append(f"  {main_line(result.error)}", style="red")
     return line
-
-
-def main_line(error: str) -> str:
-    """The most informative line of an error: the first, or the last where the first ends in a colon."""
-    lines = [line.strip() for line in error.splitlines() if line.strip()]
-    return lines[-1] if lines[0].endswith(":") else lines[0]
 
 
 def format_hosts(hosts: Mapping[str, int]) -> str:

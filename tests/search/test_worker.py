@@ -144,6 +144,38 @@ def test_an_exception_in_a_report_keeps_the_epochs_until_then(runtime: WorkerRun
     assert result.stop_reason is None
 
 
+class BrokenSource:
+    location = "nowhere"
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def load_training(self) -> LabelledImages:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (MemoryError(), "MemoryError"),
+        (ValueError("expected one\nof two\nlines"), "ValueError: expected one"),
+        (RuntimeError("Graph execution error:\n\nDetected at node 1\n  OOM on CPU"), "RuntimeError: OOM on CPU"),
+        (
+            RuntimeError("Exception encountered when calling Dense.call().\n\n\x1b[1mOOM on CPU\x1b[0m\n\nInput: 2"),
+            "RuntimeError: OOM on CPU",
+        ),
+    ],
+    ids=["no text", "several lines", "of a graph", "of a layer"],
+)
+def test_the_error_of_a_failed_trial_is_its_line_that_says_most(
+    runtime: WorkerRuntime, error: Exception, line: str
+) -> None:
+    result = run_trial(small_trial(9), WorkerRuntime(replace(runtime.context, source=BrokenSource(error))), never_stop)
+    assert result.error == line
+    assert result.traceback is not None
+    assert str(error) in result.traceback
+
+
 def test_an_interrupt_while_saving_is_no_result_and_leaves_no_files(runtime: WorkerRuntime) -> None:
     def interrupted(model: Any, folder: Path) -> SavedModel:
         folder.mkdir()
