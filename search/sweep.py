@@ -164,7 +164,7 @@ class Sweep:
                 out_of_time = deadline is not None and time.monotonic() >= deadline
                 if not out_of_time and not self._must_wait_for_records():
                     self._fill()
-                if self._running:
+                if self._running or self._lacks_workers(out_of_time):
                     stopping = self._poll(stop, deadline)
                     self._deliver_records(self._recorder.recorded())
                 elif self._unrecorded:
@@ -195,6 +195,10 @@ class Sweep:
     def _must_wait_for_records(self) -> bool:
         """True while the next trial would keep this thread from what is recorded of the last one, and from a stop."""
         return self._unrecorded > 0 and isinstance(self._executor, InProcessExecutor)
+
+    def _lacks_workers(self, out_of_time: bool) -> bool:
+        """True where a trial would run, but the executor has no worker yet, or none any more."""
+        return not out_of_time and not self._no_suggestion and self._missing() > 0 and self._executor.capacity < 1
 
     def _poll(self, stop: Callable[[], bool], deadline: float | None) -> bool:
         """Handle what the workers report; return whether the sweep is to stop."""

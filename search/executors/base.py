@@ -71,7 +71,7 @@ class Executor(Protocol):
 
     @property
     def capacity(self) -> int:
-        """Number of trials that can run at a time."""
+        """Number of trials that can run at a time; 0 while there is no worker, for which the sweep waits."""
 
     @property
     def workers(self) -> Sequence[WorkerStatus]:

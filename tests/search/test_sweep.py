@@ -84,6 +84,19 @@ class Elastic(FakeExecutor):
         return super().poll(decide, timeout)
 
 
+class Late(FakeExecutor):
+    """An executor whose only worker joins with the third poll, and is away again after each trial."""
+
+    def __init__(self) -> None:
+        super().__init__(capacity=0)
+        self.polls = 0
+
+    def poll(self, decide: Decide, timeout: float) -> Sequence[Ended]:
+        self.polls += 1
+        self.capacity = int(not self.running and self.polls >= 3)
+        return super().poll(decide, timeout) if self.running else []
+
+
 class Workerless:
     """An executor of a package from outside that does not say which workers it has."""
 
@@ -539,6 +552,15 @@ class TestTheExecutor:
         with pytest.raises(BrokenStoreError):
             faked.sweep.run()
         assert faked.executor.closed
+
+    def test_is_waited_for_while_it_has_no_worker(self) -> None:
+        faked = FakedSweep(trials=2, executor=Late())
+        assert faked.sweep.run() is EndReason.DONE
+        assert [trial.number for trial in faked.executor.submitted] == [0, 1]
+
+    def test_without_a_worker_is_waited_for_until_the_sweep_is_stopped_or_its_time_is_over(self) -> None:
+        assert FakedSweep(executor=Late()).sweep.run(stop=Countdown(2)) is EndReason.INTERRUPTED
+        assert FakedSweep(executor=Late()).sweep.run(timeout=0.0) is EndReason.TIMED_OUT
 
     def test_gets_its_decision_before_the_epoch_is_recorded(self) -> None:
         faked = FakedSweep(trials=1)
