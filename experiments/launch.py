@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from experiments import ranking
-from experiments.signals import StopRequest, stop_on_signals
+from experiments.signals import StopRequest, exit_on_signals, stop_on_signals
 from experiments.sweep_result import SweepResult
 from experiments.tracking import queries, sweep_runs, trial_results
 from experiments.tracking.artifacts import save_model
@@ -180,6 +180,7 @@ class SweepSession:
         self._exits = ExitStack()
 
     def __enter__(self) -> SweepSession:
+        self._exits.enter_context(exit_on_signals())
         return self
 
     def __exit__(

@@ -1,10 +1,10 @@
-"""Ctrl-C, SIGTERM and SIGHUP as a request to stop, which the sweep reads between two steps."""
+"""Ctrl-C, SIGTERM and SIGHUP as a request to stop, which the sweep reads between two steps, or as a regular end."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -45,10 +45,31 @@ def stop_on_signals() -> Iterator[StopRequest]:
     names = ("SIGINT", "SIGTERM", "SIGHUP")
     numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
     # None is a handler that was not installed from Python, which could not be restored.
-    handled = [number for number in numbers if signal.getsignal(number) not in (signal.SIG_IGN, None)]
-    previous = {number: signal.signal(number, record) for number in handled}
-    try:
+    with _handled([one for one in numbers if signal.getsignal(one) not in (signal.SIG_IGN, None)], record):
         yield request
+
+
+@contextmanager
+def exit_on_signals() -> Iterator[None]:
+    """Raise SystemExit at SIGTERM and SIGHUP while the block runs, where they would end the process at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    with _handled([one for one in numbers if signal.getsignal(one) is signal.SIG_DFL], end):
+        yield
+
+
+@contextmanager
+def _handled(numbers: Iterable[int], handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Handle signals so while the block runs."""
+    previous = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        for number, before in previous.items():
+            signal.signal(number, before)

@@ -88,6 +88,25 @@ def test_a_signal_ends_a_sweep_cleanly_and_resuming_runs_exactly_what_is_missing
     assert kept < {run.run_id for run in resumed.runs}
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there is no SIGHUP here")
+@pytest.mark.parametrize(("name", "exit_code"), [("SIGHUP", 129), ("SIGTERM", 143)])
+def test_a_signal_before_the_first_trial_leaves_no_files(small_npz: Path, name: str, exit_code: int) -> None:
+    number, folders = getattr(signal, name), []
+    assert signal.getsignal(number) is signal.SIG_DFL
+
+    def start(context: WorkerContext, workers: int) -> InProcessExecutor:
+        folders.append(context.staging)
+        assert context.staging.is_dir()
+        signal.raise_signal(number)
+        return InProcessExecutor(context)
+
+    with pytest.raises(SystemExit) as end:
+        run_sweep(parse_spec(SMALL_GRID), in_process(small_npz, executor=start))
+    assert end.value.code == exit_code
+    assert not folders[0].exists()
+    assert signal.getsignal(number) is signal.SIG_DFL
+
+
 def test_a_timeout_starts_no_more_trials_and_what_is_missing_can_be_run_later(small_npz: Path) -> None:
     result = run_sweep(parse_spec(SMALL_GRID), in_process(small_npz, timeout=1e-9))
     assert result.ending is EndReason.TIMED_OUT
