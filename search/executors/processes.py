@@ -77,7 +77,7 @@ class ProcessStarter:
             target=_run, args=(environment, target, *args), daemon=True, name="mnist-search-worker"
         )
         try:
-            with _environment_without(self._withheld), _interrupts_pending():
+            with _environment_without(self._withheld), interrupts_pending():
                 process.start()
         except BaseException:  # an interrupt that was held back comes when the process has started
             if process.pid is not None:
@@ -89,7 +89,7 @@ class ProcessStarter:
     def _ensure_server(self) -> bool:
         """Start the fork server, which goes on importing by itself; False where it has a variable that is withheld."""
         global _server_environment
-        with _environment_without(self._withheld), _interrupts_pending():
+        with _environment_without(self._withheld), interrupts_pending():
             if _server_environment is None:
                 _server_environment = frozenset(os.environ) - self._withheld
                 forkserver.set_forkserver_preload([PRELOADED])
@@ -139,7 +139,7 @@ def _environment_without(names: Iterable[str]) -> Iterator[None]:
 
 
 @contextmanager
-def _interrupts_pending() -> Iterator[None]:
+def interrupts_pending() -> Iterator[None]:
     """Hold Ctrl-C back until the end of the block; processes started within it block it until they ignore it."""
     if not hasattr(signal, "pthread_sigmask"):
         yield

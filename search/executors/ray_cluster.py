@@ -23,6 +23,7 @@ from mnist_core.errors import SpecError, WorkerError
 from mnist_core.runtime import without_stderr
 from search.execution import Execution
 from search.executors.local import usable_cores
+from search.executors.processes import interrupts_pending
 from search.executors.ray_token import TOKEN_HELP, asks_for_token, check_token, other_machines, sends_token
 
 AUTO = "auto"
@@ -262,12 +263,21 @@ def module_paths(modules: Iterable[str]) -> list[Path]:
 
 
 def _start_here(options: dict[str, Any]) -> None:
-    """Start Ray on this machine. Its processes end with the thread that started them, so it is this one."""
+    """Start Ray on this machine. Its processes end with the thread that started them, so it is this one.
+
+    A Ctrl-C in the middle of that can crash Ray; it is held back until Ray has started, which then ends.
+    """
     terminate = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(**options)
+        with interrupts_pending():
+            ray.init(**options)
     except Exception as error:
         raise WorkerError(f"Ray cannot start on this machine: {_reason(error)}") from error
+    except SystemExit as end:  # of Ray's handler of SIGTERM, whose exit code is the signal's number
+        raise SystemExit(128 + signal.SIGTERM if end.code == signal.SIGTERM else end.code) from end
+    except KeyboardInterrupt:
+        ray.shutdown()
+        raise
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, terminate)  # which Ray has taken

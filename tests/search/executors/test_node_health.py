@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -85,6 +88,37 @@ def test_the_code_of_the_user_is_sent_and_installed_packages_are_not(
     monkeypatch.syspath_prepend(str(tmp_path))
     paths = ray_cluster.module_paths(["my_network", "my_package.deep.networks", "my_package", "numpy"])
     assert paths == [tmp_path / "my_network.py", tmp_path / "my_package"]
+
+
+def start_ray(monkeypatch: pytest.MonkeyPatch, number: int) -> list[str]:
+    """Start what stands for Ray, which gets a signal meanwhile, and return the steps that came to their ends."""
+    steps: list[str] = []
+
+    def init(**options: object) -> None:
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))  # as Ray does
+        signal.raise_signal(number)
+        steps.append("started")
+
+    monkeypatch.setattr(ray_cluster.ray, "init", init)
+    monkeypatch.setattr(ray_cluster.ray, "shutdown", lambda: steps.append("ended"))
+    handler = signal.getsignal(signal.SIGTERM)
+    with suppress(KeyboardInterrupt):
+        ray_cluster._start_here({})
+    assert signal.getsignal(signal.SIGTERM) is handler
+    return steps
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="signals cannot be held back here")
+def test_an_interrupt_waits_until_ray_has_started_and_then_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert start_ray(monkeypatch, signal.SIGINT) == ["started", "ended"]
+
+
+def test_a_termination_while_ray_starts_has_its_usual_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    handler = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as end:
+        start_ray(monkeypatch, signal.SIGTERM)
+    assert end.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) is handler
 
 
 @pytest.mark.parametrize("module", ["nowhere_at_all.networks", "math"])
