@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 
 import psutil
 
@@ -29,6 +30,11 @@ from search.worker import WorkerContext, WorkerRuntime, run_trial
 # About 4 MiB of memory stay allocated after every trial, even after keras.backend.clear_session().
 TRIALS_PER_WORKER = 40
 WORKER_MEMORY_BYTES = 1_200_000_000
+CGROUP_FILES = (
+    ("memory.max", "memory.current", "inactive_file"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file"),
+)
+"""Of a limit, the memory in use, and in ``memory.stat`` the part of that which is given back on demand."""
 GRACE_SECONDS = 3.0
 MAX_FAILED_STARTS = 3
 SERVER_DIED = 255
@@ -46,9 +52,24 @@ def usable_cores() -> int:
     return int(cpu_count())
 
 
+def usable_memory(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    """Return the bytes that this process may still take: those that are free here, and within a container's limit.
+
+    Args:
+        cgroup: folder of the container's limits, of version 1 or 2.
+    """
+    usable = int(psutil.virtual_memory().available)
+    for limit, used, cache in CGROUP_FILES:
+        with suppress(OSError, ValueError):  # it is not there, or is ``max``
+            maximum, now = (int((cgroup / name).read_text()) for name in (limit, used))
+            stat = dict(line.split() for line in (cgroup / limit).with_name("memory.stat").read_text().splitlines())
+            usable = min(usable, max(0, maximum - now + int(stat.get(cache, 0))))
+    return usable
+
+
 def default_workers() -> int:
     """Return the number of workers that there are cores and memory for; at least one."""
-    return max(1, min(usable_cores(), int(psutil.virtual_memory().available // WORKER_MEMORY_BYTES)))
+    return max(1, min(usable_cores(), usable_memory() // WORKER_MEMORY_BYTES))
 
 
 @dataclass(frozen=True)

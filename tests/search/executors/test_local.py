@@ -26,7 +26,7 @@ from mnist_core.metrics import EpochMetrics
 from mnist_core.models.custom import CustomModel
 from search.executors import local
 from search.executors.base import Ended, Finished, Lost
-from search.executors.local import WORKER_MEMORY_BYTES, LocalExecutor, default_workers, usable_cores
+from search.executors.local import WORKER_MEMORY_BYTES, LocalExecutor, default_workers, usable_cores, usable_memory
 from search.testing.values import context_of, save_keras, small_trial
 from search.trial import SavedModel, Trial, TrialState
 from search.worker import WorkerContext
@@ -306,9 +306,38 @@ def is_alive(process: psutil.Process) -> bool:
 def test_there_are_as_many_workers_as_cores_and_memory_allow(
     monkeypatch: pytest.MonkeyPatch, memory: int, cores: int, count: int
 ) -> None:
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=memory))
+    monkeypatch.setattr(local, "usable_memory", lambda: memory)
     monkeypatch.setattr(local, "usable_cores", lambda: cores)
     assert default_workers() == count
+
+
+@pytest.mark.parametrize(
+    ("files", "usable"),
+    [
+        ({"memory.max": "4000", "memory.current": "1500", "memory.stat": "anon 1000\ninactive_file 500\n"}, 3000),
+        ({"memory.max": "4000", "memory.current": "4100", "memory.stat": ""}, 0),
+        ({"memory.max": "max", "memory.current": "1500", "memory.stat": ""}, 9000),
+        ({"memory.max": "80000", "memory.current": "1500", "memory.stat": ""}, 9000),
+        (
+            {
+                "memory/memory.limit_in_bytes": "4000",
+                "memory/memory.usage_in_bytes": "1500",
+                "memory/memory.stat": "inactive_file 1\ntotal_inactive_file 500\n",
+            },
+            3000,
+        ),
+        ({}, 9000),
+    ],
+    ids=["limit", "limit reached", "no limit", "limit above what is free", "version 1", "no container"],
+)
+def test_the_memory_limit_of_a_container_counts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, files: dict[str, str], usable: int
+) -> None:
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=9000))
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert usable_memory(tmp_path) == usable
 
 
 def test_usable_cores_are_those_that_this_process_may_run_on() -> None:
