@@ -63,7 +63,8 @@ def make_executor(
     if make is None and execution.executor == RAY:
         limit = max(1, min(trials, execution.max_workers or trials))
         return _ray(context, execution, limit, on_message)
-    workers = max(1, min(trials, execution.max_workers or default_workers()))
+    is_here = make is None and execution.executor == IN_PROCESS
+    workers = 1 if is_here else max(1, min(trials, execution.max_workers or default_workers()))
     make = make or load_executor(execution.executor)
     on_message(f"starting {workers} worker{'s' if workers > 1 else ''}")
     return make(replace(context, threads=max(1, usable_cores() // workers)), workers)
@@ -89,7 +90,7 @@ def load_executor(name: str) -> MakeExecutor:
 
 
 def _in_process(context: WorkerContext, workers: int) -> Executor:
-    """One trial at a time, whatever the number of workers."""
+    """One trial at a time, with all cores."""
     return InProcessExecutor(context)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from experiments import LaunchOptions, run_sweep, ui
@@ -10,7 +12,10 @@ from experiments.tracking.records import RunRecord, SweepRecord, SweepState, Tag
 from experiments.tracking.trial_runs import _place_tags
 from mnist_core.errors import SpecError
 from search.execution import Execution
+from search.executors.base import InProcessExecutor
+from search.executors.factory import make_executor
 from search.executors.local import usable_cores
+from search.testing.values import context_of
 from search.trial import TrialState
 from search.worker_info import WorkerInfo, versions_here
 
@@ -39,6 +44,17 @@ def test_a_refused_option_is_named_as_it_was_typed(given: dict[str, object], wor
     with pytest.raises(SpecError) as caught:
         run_sweep("quick", LaunchOptions(report=False), execution=given)
     assert words in str(caught.value)
+
+
+def test_a_trial_in_this_process_has_all_cores_whatever_number_of_workers_is_asked_for(
+    small_npz: Path, tmp_path: Path
+) -> None:
+    messages: list[str] = []
+    execution = Execution("in-process", max_workers=2)
+    executor = make_executor(execution, context_of(small_npz, tmp_path), trials=8, on_message=messages.append)
+    assert isinstance(executor, InProcessExecutor)
+    assert executor._runtime.context.threads == usable_cores()
+    assert messages == ["starting 1 worker"]
 
 
 def test_a_run_says_where_it_ran_and_which_versions_differ_from_the_drivers() -> None:
