@@ -48,7 +48,10 @@ def cause_of(error: RayError, host: str, is_ready: bool, is_alive: Callable[[], 
             return LossKind.NODE, f"{host} was lost"
         if is_ready and not is_alive():
             return LossKind.NODE, f"{host} was lost"
-    return LossKind.WORKER, f"the worker process on {host} died"
+    return (
+        LossKind.WORKER,
+        f"the worker process on {host} died, as where memory runs out or compiled code fails",
+    )
 
 
 def _last_line(error: Exception) -> str:
