@@ -35,7 +35,7 @@ class RayActor:
         self._tasks: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._messages: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[bool] = queue.SimpleQueue()
-        self._staging = Path(tempfile.mkdtemp(prefix="mnist-search-"))
+        self._staging: Path | None = None
         # One thread for the whole life of the actor: Keras keeps its settings for each thread.
         threading.Thread(target=self._run, daemon=True).start()
 
@@ -101,6 +101,7 @@ class RayActor:
         from search.executors.ray_messages import ObjectStoreImages
         from search.worker import WorkerRuntime
 
+        self._staging = Path(tempfile.mkdtemp(prefix="mnist-search-"))
         context = pickle.loads(self._parts)
         source = ObjectStoreImages(*ray.get(self._images[0]))
         runtime = WorkerRuntime(replace(context, source=source, staging=self._staging), own_process=True)
@@ -109,7 +110,8 @@ class RayActor:
 
     def _remove_files(self) -> None:
         """Remove the whole staging folder, between trials as well: an actor that is ended cannot do that."""
-        shutil.rmtree(self._staging, ignore_errors=True)
+        if self._staging:
+            shutil.rmtree(self._staging, ignore_errors=True)
 
     def _train(self, trial: Any, runtime: Any) -> None:
         from search.executors.ray_messages import Done, EpochEnd, read_files
