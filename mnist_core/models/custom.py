@@ -87,7 +87,12 @@ class CustomModel:
 
         function = load_function(self.function)
         shape = {INPUT_SHAPE: input_shape} if INPUT_SHAPE in inspect.signature(function).parameters else {}
-        model = function(**self.arguments, **shape)
+        try:
+            model = function(**self.arguments, **shape)
+        except SystemExit as error:  # else it would end the worker, or with it the whole sweep
+            raise ParameterError(
+                f"function {self.function}: expected a model or an exception, it ended its process (exit code {error})"
+            ) from error
         try:
             check_custom_model(model, input_shape)
         except ParameterError as error:

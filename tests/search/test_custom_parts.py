@@ -146,6 +146,7 @@ def test_an_own_model_is_built_for_the_shape_of_the_images() -> None:
     ("name", "words"),
     [
         ("not_a_model", ["expected a compiled Keras model", "returned dict"]),
+        ("ending_its_process", ["expected a model or an exception", "ended its process (exit code 0)"]),
         ("not_compiled", ["expected a compiled Keras model", "not compiled"]),
         ("of_three_classes", ["to (None, 10)", "to (None, 3)"]),
         ("with_an_own_layer", ["Keras can load by itself", "Doubled of tests.helpers.custom_parts"]),
