@@ -226,7 +226,7 @@ def load_arrays(name: str, part: str) -> LabelledImages:
         returned = load_function(name)()
     except ParameterError as error:
         raise DataError(f"data: {error}") from error
-    except Exception as error:  # a user's function may raise anything
+    except (Exception, SystemExit) as error:  # a user's function may raise anything
         raise DataError(f"data: function {name}: it raised {type(error).__name__}: {error}") from error
     try:
         flat = [*returned[0], *returned[1]] if len(returned) == 2 else list(returned)

@@ -191,6 +191,10 @@ def nothing() -> None:
     return None
 
 
+def without_data() -> None:
+    raise SystemExit("no data")
+
+
 def broken() -> None:
     raise OSError("the cable is out")
 

@@ -190,6 +190,7 @@ def test_own_data_has_its_two_parts(name: str) -> None:
         ("a_dictionary", ["expected x_train, y_train, x_test, y_test", "returned dict"]),
         ("nothing", ["expected x_train, y_train, x_test, y_test", "returned NoneType"]),
         ("broken", ["the cable is out"]),
+        ("without_data", ["it raised SystemExit: no data"]),
         ("missing", ["has no 'missing'"]),
     ],
 )
