@@ -195,7 +195,8 @@ class CompiledEpoch:
                 return run.get_concrete_function()
 
         momentum = average.momentum if average else None
-        key = structure and (CompiledEpoch, structure, batch_size, augmentation, momentum, scheduled)
+        settings = batch_size, augmentation, momentum, scheduled
+        key = None if structure is None else (CompiledEpoch, structure, settings)
         state = [*model.variables, *model.optimizer.variables, *(average.variables if average else ())]
         self._run = data.functions.bind(key, state, (images, labels), trace)
 
@@ -243,7 +244,7 @@ class CompiledEvaluation:
             with fused_crossentropy():
                 return run.get_concrete_function()
 
-        key = structure and (CompiledEvaluation, structure)
+        key = None if structure is None else (CompiledEvaluation, structure)
         self._run = data.functions.bind(key, model.variables, (images, labels), trace)
 
     def __call__(self) -> EvaluationMeans:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,10 @@ import tensorflow as tf
 Traced: TypeAlias = tf.types.experimental.ConcreteFunction
 
 CAPACITY = 8
-"""Functions that a cache keeps. Each holds its graph and the variables of the model that it was last used for."""
+"""Functions that a cache keeps."""
+
+MAX_BYTES = 64 * 2**20
+"""Size of the variables that the kept functions hold: of the model that each was traced for, and of the last one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,15 +38,24 @@ class BoundFunction:
         return self.function(*arguments)
 
 
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """A function, the place of a variable or None for each of its captures, and the bytes that it holds."""
+
+    function: Traced
+    places: tuple[int | None, ...]
+    size: int
+
+
 class FunctionCache:
-    """The traced functions that were used last, at most :data:`CAPACITY`.
+    """The traced functions that were used last, at most :data:`CAPACITY` of them and of :data:`MAX_BYTES`.
 
     A graph does not contain variables, only places for them. Tracing and optimising a graph takes a third of a second,
     so a model of the same structure puts its own variables into the places of a graph that is there already.
     """
 
     def __init__(self) -> None:
-        self._functions: OrderedDict[Hashable, tuple[Traced, tuple[int | None, ...]]] = OrderedDict()
+        self._functions: OrderedDict[Hashable, _Kept] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._functions)
@@ -65,21 +78,31 @@ class FunctionCache:
         handles = [_handle(variable) for variable in variables]
         if key in self._functions:
             self._functions.move_to_end(key)
-            function, places = self._functions[key]
-            own = function.captured_inputs
-            return BoundFunction(function, [own[i] if at is None else handles[at] for i, at in enumerate(places)])
+            kept = self._functions[key]
+            own = kept.function.captured_inputs
+            captures = [own[i] if at is None else handles[at] for i, at in enumerate(kept.places)]
+            return BoundFunction(kept.function, captures)
         function = trace()
         captures = list(function.captured_inputs)
         found = _places(captures, handles, constants)
-        if key is not None and found is not None:
-            self._functions[key] = function, found
-            if len(self._functions) > CAPACITY:
-                self._functions.popitem(last=False)
+        size = 2 * sum(map(_size, variables))
+        if key is not None and found is not None and size <= MAX_BYTES:
+            self._functions[key] = _Kept(function, found, size)
+            self._drop_oldest()
         return BoundFunction(function, captures)
+
+    def _drop_oldest(self) -> None:
+        while len(self._functions) > CAPACITY or sum(kept.size for kept in self._functions.values()) > MAX_BYTES:
+            self._functions.popitem(last=False)
 
 
 def _handle(variable: keras.Variable | tf.Variable) -> tf.Tensor:
     return (variable.value if isinstance(variable, keras.Variable) else variable).handle
+
+
+def _size(variable: keras.Variable | tf.Variable) -> int:
+    """Bytes of its value."""
+    return int(math.prod(variable.shape) * tf.as_dtype(variable.dtype).size)
 
 
 def _places(

@@ -14,7 +14,7 @@ from mnist_core.hyperparameters import Augmentation, Hyperparameters, TrainingCo
 from mnist_core.metrics import TrainingResult
 from mnist_core.runtime import reset
 from mnist_core.training.compiled_epoch import CompiledEpoch, ResidentSplit, prepare
-from mnist_core.training.function_cache import CAPACITY, FunctionCache, Traced
+from mnist_core.training.function_cache import CAPACITY, MAX_BYTES, FunctionCache, Traced
 from mnist_core.training.trainer import train
 from mnist_core.training.weight_average import WeightAverage
 
@@ -71,6 +71,17 @@ def test_the_functions_that_were_used_last_are_kept() -> None:
         cache.bind(1, [one], [OFFSET], never)
 
 
+def test_large_variables_are_not_held_by_many_functions() -> None:
+    cache, one = FunctionCache(), variable(1.0)
+    # A function holds the variables of two models, float32.
+    third = tf.Variable(tf.zeros([MAX_BYTES // 24 - 1]))
+    for key in range(4):
+        cache.bind(key, [one, third], [OFFSET], adding(one))
+    assert len(cache) == 3
+    cache.bind("too large", [one, *[third] * 4], [OFFSET], adding(one))
+    assert len(cache) == 3
+
+
 # Trainings
 
 BASE = Hyperparameters(hidden_size=12, dropout=0.2, batch_normalization=True)
@@ -113,6 +124,14 @@ def test_epochs_of_other_settings_are_traced_separately(small_split: Split) -> N
         average = WeightAverage(model, momentum) if momentum else None
         CompiledEpoch(model, data, batch_size, augmentation, average, scheduled, values.structure)
     assert len(data.functions) == len(settings)
+
+
+def test_any_structure_but_none_is_one(small_split: Split) -> None:
+    data = ResidentSplit.load(small_split).train
+    values = Hyperparameters(hidden_layers=0)
+    for batch_size in (100, 50):
+        CompiledEpoch(values.build(), data, batch_size, structure=0)
+    assert len(data.functions) == 2
 
 
 def test_a_kept_function_keeps_no_model(small_split: Split) -> None:
