@@ -37,7 +37,8 @@ def scaled() -> keras.optimizers.Optimizer:
 
 FUSED: dict[str, Optimizer] = {
     "plain": lambda: keras.optimizers.Adam(0.01),
-    "other numbers": lambda: keras.optimizers.Adam(0.1, beta_1=0.5, beta_2=0.9999, epsilon=0.01),
+    "other numbers": lambda: keras.optimizers.Adam(0.1, beta_1=0.5, beta_2=0.99, epsilon=0.01),
+    "a beta_1 near 1": lambda: keras.optimizers.Adam(0.1, beta_1=0.999),
     "a schedule": lambda: keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.1, STEPS)),
     "weight decay": excluding,
     "global clipnorm": lambda: keras.optimizers.Adam(0.01, global_clipnorm=0.05),
@@ -48,7 +49,10 @@ FUSED: dict[str, Optimizer] = {
 LEFT_TO_KERAS: dict[str, Optimizer] = {
     "AMSGrad": lambda: keras.optimizers.Adam(0.01, amsgrad=True),
     "a subclass": lambda: Subclass(0.01),
+    "a beta_1 too near 1": lambda: keras.optimizers.Adam(0.01, beta_1=0.9999),
+    "a beta_2 too near 1": lambda: keras.optimizers.Adam(0.01, beta_2=0.9999),
     "a beta that float32 rounds to 1": lambda: keras.optimizers.Adam(0.01, beta_2=1 - 1e-9),
+    "a beta of 1": lambda: keras.optimizers.Adam(0.01, beta_1=1.0),
     "SGD": lambda: keras.optimizers.SGD(0.01),
 }
 
@@ -115,8 +119,8 @@ def test_the_kernel_computes_what_keras_computes_up_to_rounding(name: str) -> No
         # Values about 1; steps of 0.01 that were off by 1e-5 of their size would be noticed.
         np.testing.assert_allclose(one, other, rtol=1e-6, atol=3e-7)
     for one, other in zip(ours.state, theirs.state, strict=True):
-        # The kernel's 1 - beta_2 is a float32 near 1e-4.
-        np.testing.assert_allclose(one, other, rtol=1e-3)
+        # The kernel's 1 - 0.999 is a float32.
+        np.testing.assert_allclose(one, other, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
