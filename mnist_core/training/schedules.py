@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import keras
@@ -57,16 +58,15 @@ class LearningRates:
         steps: number of steps in an epoch.
 
     Raises:
-        ParameterError: both the config and the optimizer have a schedule.
+        ParameterError: the config has a schedule, and the optimizer has one too or several rates.
     """
 
     def __init__(self, config: TrainingConfig, optimizer: keras.optimizers.Optimizer, steps: int) -> None:
         self._config, self._optimizer, self._steps = config, optimizer, steps
-        self._base = float(optimizer.learning_rate)
         self._plateau = Plateau(config.early_stopping)
         self.vary = config.schedule != "constant" or config.warmup > 0
         """True if the rate is not constant."""
-        self.restore()
+        self._base = self._initial_rate() if self.vary else math.nan
 
     def of_epoch(self, epoch: int) -> Floats:
         """The rates of a 1-based epoch, shape ``(steps,)``; empty if they do not vary."""
@@ -87,12 +87,14 @@ class LearningRates:
 
     def restore(self) -> None:
         """Set the optimizer to its initial rate."""
-        if not self.vary:
-            return
-        try:
+        if self.vary:
             self._optimizer.learning_rate = self._base
-        except TypeError as error:
+
+    def _initial_rate(self) -> float:
+        rate = getattr(self._optimizer, "learning_rate", None)  # a MultiOptimizer has none
+        if not isinstance(rate, keras.Variable):
             raise ParameterError(
-                f"schedule: the optimizer has its own schedule; expected schedule = 'constant' and warmup = 0, "
-                f"received {self._config.schedule!r} and {self._config.warmup:g}"
-            ) from error
+                "schedule: the optimizer has its own schedule or several rates; expected schedule = 'constant' and "
+                f"warmup = 0, received {self._config.schedule!r} and {self._config.warmup:g}"
+            )
+        return float(rate)

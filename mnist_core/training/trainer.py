@@ -53,7 +53,7 @@ def train(
 
     Raises:
         NonFiniteError: a loss or a weight became infinite or NaN. Do not use the model.
-        ParameterError: the model is not supported, or both its optimizer and ``config`` have a schedule.
+        ParameterError: the model is not supported, or ``config`` has a schedule that its optimizer cannot follow.
     """
     if isinstance(data, Split):
         data = ResidentSplit.load(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import keras
@@ -35,6 +36,20 @@ def test_a_constant_rate_is_left_to_the_optimizer() -> None:
     assert len(rates.of_epoch(1)) == 0
     rates.restore()
     assert float(scheduled.learning_rate) == 0.5
+
+
+def several_rates() -> keras.optimizers.Optimizer:
+    rates = keras.optimizers.OptimizerMap(keras.optimizers.SGD(0.1), {".*bias": keras.optimizers.SGD(0.5)})
+    return keras.optimizers.MultiOptimizer(rates)
+
+
+@pytest.mark.parametrize("make", [several_rates, lambda: keras.optimizers.SGD(lambda: 0.5)])
+def test_an_optimizer_without_one_rate_is_left_alone_and_has_no_schedule(
+    make: Callable[[], keras.optimizers.Optimizer],
+) -> None:
+    assert len(LearningRates(TrainingConfig(), make(), steps=10).of_epoch(1)) == 0
+    with pytest.raises(ParameterError, match="its own schedule or several rates; expected schedule = 'constant'"):
+        LearningRates(TrainingConfig(schedule="cosine"), make(), steps=10)
 
 
 @pytest.mark.parametrize("settings", [{"schedule": "cosine"}, {"schedule": "plateau"}, {"warmup": 1}])
