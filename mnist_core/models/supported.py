@@ -45,12 +45,18 @@ def check_supported(model: keras.Model, shape: tuple[int, int]) -> None:
     if model.run_eagerly:
         raise ParameterError("run_eagerly: expected False, received True: whole epochs are compiled")
     # Each epoch would be evaluated with other weights than the averaged ones at the end of training.
-    if getattr(model.optimizer, "inner_optimizer", model.optimizer).use_ema:
+    if any(optimizer.use_ema for optimizer in _optimizers(model.optimizer)):
         raise ParameterError(
             "use_ema: expected False, since the optimizer's average is not evaluated after each epoch, received True; "
             "set ema in [training], which is evaluated and saved"
         )
     _check_shape_and_scores(model, shape)
+
+
+def _optimizers(optimizer: keras.optimizers.Optimizer) -> list[keras.optimizers.Optimizer]:
+    """The optimizer without its loss scaling, or those of a ``MultiOptimizer``."""
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    return [inner, *getattr(inner, "optimizers", ())]
 
 
 def _check_shape_and_scores(model: keras.Model, shape: tuple[int, int]) -> None:
@@ -59,7 +65,11 @@ def _check_shape_and_scores(model: keras.Model, shape: tuple[int, int]) -> None:
         raise ParameterError(f"inputs: expected one, the pixels, received {len(inputs)}")
     if isinstance(model, keras.Sequential) and not model.built:
         model.build((None, *shape))  # by a call, its batches would be of the size of that call
+    # A recurrent layer draws the masks of its dropout even where it does not use them.
+    drawn = [(variable, variable.numpy()) for variable in model.non_trainable_variables if "int" in variable.dtype]
     scores = model(probe_images(shape), training=False)
+    for variable, value in drawn:
+        variable.assign(value)
     if not hasattr(scores, "shape") or len(scores.shape) != 2:
         received = f"shape {scores.shape}" if hasattr(scores, "shape") else f"{type(scores).__name__} of {len(scores)}"
         raise ParameterError(f"outputs: expected one, of shape (n, classes), received {received}")

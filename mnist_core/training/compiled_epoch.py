@@ -185,7 +185,7 @@ class CompiledEpoch:
                 if scheduled:
                     model.optimizer.learning_rate.assign(rates[start // batch_size])
                 loss, hits = step(x, y, factors)
-                loss_sum += loss * tf.cast(tf.shape(chosen)[0], tf.float32)
+                loss_sum += tf.cast(loss, tf.float32) * tf.cast(tf.shape(chosen)[0], tf.float32)
                 correct += hits
             return loss_sum / tf.cast(count, tf.float32), correct / tf.cast(count, tf.float32)
 
@@ -233,7 +233,7 @@ class CompiledEvaluation:
                 x, y = images[start : start + EVALUATION_BATCH], labels[start : start + EVALUATION_BATCH]
                 scores = model(x, training=False)
                 loss = model.compute_loss(x=x, y=y, y_pred=scores, training=False)
-                loss_sum += loss * tf.cast(tf.shape(y)[0], tf.float32)
+                loss_sum += tf.cast(loss, tf.float32) * tf.cast(tf.shape(y)[0], tf.float32)
                 correct += _correct(scores, y)
                 crossentropy += _crossentropy(scores, y)
             finite = [tf.reduce_all(tf.math.is_finite(w)) for w in model.weights if "float" in w.dtype]

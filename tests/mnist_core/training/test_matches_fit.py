@@ -93,6 +93,7 @@ OPTIMIZERS: dict[str, Optimizer] = {
     "loss scaling that grows": lambda: keras.optimizers.LossScaleOptimizer(
         keras.optimizers.SGD(0.1, clipnorm=0.1), initial_scale=2.0**126, dynamic_growth_steps=2
     ),
+    "one for each part": lambda: by_part(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.01, momentum=0.9)),
     "a schedule": lambda: keras.optimizers.SGD(keras.optimizers.schedules.CosineDecay(0.2, EPOCHS * 5)),
 }
 
@@ -144,6 +145,34 @@ def test_a_model_of_half_precision_learns_like_with_fit(few: LabelledImages) -> 
     for one, other in zip(weights, theirs, strict=True):
         np.testing.assert_array_equal(one, other)
     assert losses == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["float64", "float16"])
+def test_a_loss_of_another_precision_is_that_of_fit(precision: str, few: LabelledImages) -> None:
+    keras.config.set_floatx(precision)
+    try:
+        losses, weights = trained_here(model_of(keras.optimizers.SGD(0.01), policy=precision), few)
+        expected, theirs = trained_by_fit(model_of(keras.optimizers.SGD(0.01), policy=precision), few)
+    finally:
+        keras.config.set_floatx("float32")
+    for one, other in zip(weights, theirs, strict=True):
+        np.testing.assert_array_equal(one, other)
+    # Keras adds losses up in the precision of the model.
+    assert losses == pytest.approx(expected, rel=1e-6 if precision == "float64" else 1e-2)
+
+
+def test_masks_of_a_recurrent_layer_are_those_of_fit(few: LabelledImages) -> None:
+    def recurrent() -> keras.Model:
+        reset(3)
+        scores = keras.layers.Dense(10, activation="softmax")
+        model = keras.Sequential([keras.Input((28, 28)), keras.layers.SimpleRNN(4, dropout=0.5), scores])
+        model.compile(keras.optimizers.SGD(0.1), loss="sparse_categorical_crossentropy")
+        return model
+
+    _, weights = trained_here(recurrent(), few)
+    _, theirs = trained_by_fit(recurrent(), few)
+    for one, other in zip(weights, theirs, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
 
 
 def test_a_scaled_loss_is_reported_unscaled_and_its_optimizer_follows_the_schedule(small_split: Split) -> None:
@@ -223,6 +252,10 @@ def averaging(**settings: object) -> keras.optimizers.Optimizer:
     return keras.optimizers.Adam(use_ema=True, **settings)
 
 
+def by_part(kernels: keras.optimizers.Optimizer, offsets: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
+    return keras.optimizers.MultiOptimizer(keras.optimizers.OptimizerMap(kernels, {".*bias": offsets}))
+
+
 @pytest.mark.parametrize(
     ("build", "words"),
     [
@@ -243,6 +276,7 @@ def averaging(**settings: object) -> keras.optimizers.Optimizer:
         (lambda: model_of(averaging()), ["use_ema: ", "set ema in [training]"]),
         (lambda: model_of(averaging(ema_overwrite_frequency=3)), ["use_ema: "]),
         (lambda: model_of(keras.optimizers.LossScaleOptimizer(averaging())), ["use_ema: "]),
+        (lambda: model_of(by_part(keras.optimizers.SGD(), averaging())), ["use_ema: "]),
         (lambda: functional(2, 1), ["inputs: expected one", "received 2"]),
         (lambda: functional(1, 2), ["outputs: expected one", "list of 2"]),
         (lambda: ending_in(None), ["expected probabilities", "make a softmax the last layer"]),
