@@ -76,6 +76,13 @@ class ModelConfig(Protocol):
             ParameterError: it cannot.
         """
 
+    def load(self) -> None:
+        """Import the user's code, if any, that ``build`` calls.
+
+        Raises:
+            ParameterError: it cannot be imported.
+        """
+
     def build(self, input_shape: tuple[int, int] = (28, 28)) -> keras.Model:
         """A compiled model from pixels 0–255, shape ``(n, *input_shape)``, to probabilities, shape ``(n, 10)``.
 
@@ -187,6 +194,9 @@ class Hyperparameters:
         """Check that images of this height and width, in pixels, are large enough for the convolution blocks."""
         if self.architecture == "cnn":
             check_blocks(self.blocks, input_shape)
+
+    def load(self) -> None:
+        """Do nothing: the model factory is no code of the user's."""
 
     def build(self, input_shape: tuple[int, int] = (28, 28)) -> keras.Model:
         """Build the model by :func:`~mnist_core.models.factory.build_model`."""

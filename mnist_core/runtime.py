@@ -107,8 +107,31 @@ def device_name() -> str:
 
 
 def reset(seed: int) -> None:
-    """Release the earlier models, and seed initial weights and dropout of the next ones."""
+    """Release the earlier models, and seed initial weights and dropout of the next ones.
+
+    Settings of Keras stay as they are.
+    """
     import keras
 
+    policy = keras.config.dtype_policy()
     keras.utils.clear_session()
+    keras.config.set_dtype_policy(policy)  # the only setting that is cleared
     keras.utils.set_random_seed(seed)
+
+
+@contextmanager
+def kept_keras_settings() -> Iterator[None]:
+    """Restore Keras's settings of precision, epsilon and image format after the block."""
+    from keras import config
+
+    settings = (
+        (config.set_floatx, config.floatx()),
+        (config.set_dtype_policy, config.dtype_policy()),
+        (config.set_epsilon, config.epsilon()),
+        (config.set_image_data_format, config.image_data_format()),
+    )
+    try:
+        yield
+    finally:
+        for restore, value in settings:
+            restore(value)

@@ -133,7 +133,7 @@ class WorkerRuntime:
         Raises:
             DataError: their digest is not that of the sweep.
         """
-        from mnist_core.runtime import configure
+        from mnist_core.runtime import configure, reset
         from search.training_imports import import_for_training
 
         if self._own_process:
@@ -142,6 +142,8 @@ class WorkerRuntime:
             configure(self.context.threads)
         from mnist_core.training.compiled_epoch import ResidentSplit
 
+        # The user's modules may draw random numbers when they are imported, as initializers do for their seeds.
+        reset(0)
         training = self.context.source.load_training()
         if training.digest != self.context.digest:
             raise DataError(
@@ -213,15 +215,17 @@ def _train_and_save(trial: Trial, runtime: WorkerRuntime, reports: _Reports) -> 
     data, staging = runtime.split, runtime.context.staging
     staging.mkdir(parents=True, exist_ok=True)  # also where a cleaner of /tmp has removed it
     # Here and not above: the process that drives the sweep imports this module, but never TensorFlow.
-    from mnist_core.runtime import reset
+    from mnist_core.runtime import kept_keras_settings, reset
     from mnist_core.training.trainer import train
 
     started = time.perf_counter()
-    reset(trial.seed)
-    model = trial.hyperparameters.build(data.train.shape)
-    training = train(model, data, trial.training, trial.seed, reports, trial.hyperparameters.structure)
-    trained = time.perf_counter()
-    saved = _save(model, runtime.context, staging / f"{trial.number}-{trial.attempt}")
+    trial.hyperparameters.load()  # settings of Keras that its module makes are those of all trials
+    with kept_keras_settings():
+        reset(trial.seed)
+        model = trial.hyperparameters.build(data.train.shape)
+        training = train(model, data, trial.training, trial.seed, reports, trial.hyperparameters.structure)
+        trained = time.perf_counter()
+        saved = _save(model, runtime.context, staging / f"{trial.number}-{trial.attempt}")
     return TrialResult.trained(training, saved, trained - started - reports.waited, time.perf_counter() - trained)
 
 

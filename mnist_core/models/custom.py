@@ -74,6 +74,14 @@ class CustomModel:
     def check_images(self, input_shape: tuple[int, int]) -> None:
         """Nothing to check before the function has built its model."""
 
+    def load(self) -> None:
+        """Import the function.
+
+        Raises:
+            ParameterError: it cannot be imported.
+        """
+        load_function(self.function)
+
     def build(self, input_shape: tuple[int, int] = (28, 28)) -> keras.Model:
         """Call the function, and check the model that it returns.
 

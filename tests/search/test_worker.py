@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +17,10 @@ import pytest
 from mnist_core.data.images import LabelledImages
 from mnist_core.hyperparameters import EarlyStopping, TrainingConfig
 from mnist_core.metrics import EpochMetrics, StopReason
+from mnist_core.models.custom import CustomModel
+from mnist_core.runtime import kept_keras_settings
 from search.testing.values import DISK_FULL, context_of, small_trial
-from search.trial import SavedModel, TrialState
+from search.trial import SavedModel, TrialResult, TrialState
 from search.worker import ReadSource, WorkerRuntime, run_trial
 
 pytestmark = [
@@ -199,6 +202,51 @@ def test_another_seed_has_other_curves(runtime: WorkerRuntime) -> None:
         run_trial(trial, runtime, never_stop).history
         != run_trial(replace(trial, number=11, seed=8), runtime, never_stop).history
     )
+
+
+SETTINGS_MODULE = """
+import keras
+
+keras.config.set_dtype_policy("mixed_bfloat16")
+NORMAL = keras.initializers.RandomNormal()  # which draws its seed here
+PRECISIONS = []
+
+def network(double):
+    if double:
+        keras.config.set_floatx("float64")
+        keras.config.set_dtype_policy("float64")
+    hidden = keras.layers.Dense(4, kernel_initializer=NORMAL)
+    scores = keras.layers.Dense(10, activation="softmax", dtype="float32")
+    model = keras.Sequential([keras.Input((28, 28)), keras.layers.Flatten(), hidden, scores])
+    model.compile(keras.optimizers.SGD(1e-5), loss="sparse_categorical_crossentropy")
+    PRECISIONS.append(hidden.compute_dtype)
+    return model
+"""
+
+
+def test_a_custom_model_is_the_same_whatever_its_worker_trained_before(
+    small_npz: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "settings_module.py").write_text(SETTINGS_MODULE)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def results(*trials: tuple[int, int]) -> list[TrialResult]:
+        """Results of new worker's trials, by double precision and seed."""
+        sys.modules.pop("settings_module", None)
+        worker = WorkerRuntime(context_of(small_npz, tmp_path / f"staging-{len(trials)}"))
+        models = [CustomModel("settings_module:network", {"double": double}) for double, _ in trials]
+        return [
+            run_trial(replace(small_trial(at, epochs=1), hyperparameters=model, seed=seed), worker, never_stop)
+            for at, (model, (_, seed)) in enumerate(zip(models, trials, strict=True))
+        ]
+
+    with kept_keras_settings():
+        *_, last = results((0, 1), (1, 2), (0, 3))
+        assert sys.modules["settings_module"].PRECISIONS == ["bfloat16", "float64", "bfloat16"]
+    with kept_keras_settings():
+        (alone,) = results((0, 3))
+    assert alone.history == last.history
+    assert alone.history
 
 
 def test_trials_that_differ_in_values_share_their_compiled_functions(runtime: WorkerRuntime) -> None:
