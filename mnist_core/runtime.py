@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.machinery import ModuleSpec
 
 
@@ -106,17 +106,40 @@ def device_name() -> str:
         return str(tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")) if gpus else "CPU"
 
 
-def reset(seed: int) -> None:
+def reset(seed: int, keep_kernels: bool = False) -> None:
     """Release the earlier models, and seed initial weights and dropout of the next ones.
 
     Settings of Keras stay as they are.
+
+    Args:
+        seed: of all random numbers.
+        keep_kernels: True keeps what TensorFlow has prepared for its operations and functions. Its own random
+            operations then go on where they were; those of Keras do not.
     """
     import keras
 
     policy = keras.config.dtype_policy()
-    keras.utils.clear_session()
+    with _kept_kernels() if keep_kernels else nullcontext():
+        keras.utils.clear_session()
+        keras.utils.set_random_seed(seed)
     keras.config.set_dtype_policy(policy)  # the only setting that is cleared
-    keras.utils.set_random_seed(seed)
+
+
+@contextmanager
+def _kept_kernels() -> Iterator[None]:
+    """Have TensorFlow keep its kernels in this block, which Keras and new seeds would clear.
+
+    Without its kernel a compiled function is optimised again at its next call. Measured with TensorFlow 2.21: 0.15 of
+    0.22 CPU seconds of a short training of 128 units, 0.3 of 0.5 of a small convolutional network.
+    """
+    from tensorflow.python import pywrap_tfe
+
+    clear = pywrap_tfe.TFE_ContextClearCaches
+    pywrap_tfe.TFE_ContextClearCaches = lambda context: None
+    try:
+        yield
+    finally:
+        pywrap_tfe.TFE_ContextClearCaches = clear
 
 
 @contextmanager

@@ -221,7 +221,8 @@ def _train_and_save(trial: Trial, runtime: WorkerRuntime, reports: _Reports) -> 
     started = time.perf_counter()
     trial.hyperparameters.load()  # settings of Keras that its module makes are those of all trials
     with kept_keras_settings():
-        reset(trial.seed)
+        # A model of unknown structure may draw random numbers of TensorFlow, which begin anew with new kernels only.
+        reset(trial.seed, keep_kernels=trial.hyperparameters.structure is not None)
         model = trial.hyperparameters.build(data.train.shape)
         training = train(model, data, trial.training, trial.seed, reports, trial.hyperparameters.structure)
         trained = time.perf_counter()

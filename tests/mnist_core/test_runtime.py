@@ -135,6 +135,17 @@ def test_imports_are_as_before_after_an_error_in_the_block() -> None:
     assert sys.meta_path == before
 
 
+def test_reset_begins_the_random_numbers_of_tensorflow_anew_unless_kernels_are_kept() -> None:
+    def drawn(**options: bool) -> float:
+        reset(3, **options)
+        return float(tf.random.uniform([], seed=1))
+
+    first = drawn()
+    assert drawn() == first
+    assert drawn(keep_kernels=True) != first
+    assert drawn() == first
+
+
 def test_reset_seeds_initial_weights_and_dropout() -> None:
     def initial(seed: int) -> np.ndarray:
         reset(seed)

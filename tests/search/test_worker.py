@@ -13,6 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from mnist_core.data.images import LabelledImages
 from mnist_core.hyperparameters import EarlyStopping, TrainingConfig
@@ -247,6 +248,20 @@ def test_a_custom_model_is_the_same_whatever_its_worker_trained_before(
         (alone,) = results((0, 3))
     assert alone.history == last.history
     assert alone.history
+
+
+@pytest.mark.parametrize("custom", [True, False], ids=["custom model", "model of the factory"])
+def test_random_numbers_of_tensorflow_begin_anew_for_a_model_that_may_draw_them(
+    custom: bool, runtime: WorkerRuntime
+) -> None:
+    trial = small_trial(6, epochs=1)
+    if custom:
+        trial = replace(trial, hyperparameters=CustomModel("tests.helpers.custom_parts:softmax", {"units": 4}))
+    drawn = []
+    for _ in range(2):
+        run_trial(trial, runtime, never_stop)
+        drawn.append(float(tf.random.uniform([], seed=1)))
+    assert (drawn[0] == drawn[1]) is custom
 
 
 def test_trials_that_differ_in_values_share_their_compiled_functions(runtime: WorkerRuntime) -> None:
