@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from anyio import CapacityLimiter
+from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
@@ -20,6 +20,7 @@ from starlette.requests import ClientDisconnect
 
 from mnist_core.arrays import Bytes
 from mnist_core.data.feedback import Feedback, append_feedback
+from mnist_core.errors import ModelError
 from serving.batching import Batcher
 from serving.bodies import MAX_DECODERS, read_image, read_images
 from serving.middleware import STALL_SECONDS, UPLOAD_SECONDS, SameOriginWrites, SecurityHeaders, UploadTimeouts
@@ -99,6 +100,8 @@ def create_app(manager: ModelManager, settings: Settings = Settings()) -> FastAP
 
 def _add_recognition_routes(app: FastAPI, manager: ModelManager, metrics: ServiceMetrics) -> None:
     batcher, decoders = Batcher(), CapacityLimiter(MAX_DECODERS)
+    # Of their own, or explanations that wait for Keras would take the threads of other requests.
+    explainers = CapacityLimiter(1)
 
     async def recognise_one(champion: LoadedModel, image: Bytes | None) -> Recognition:
         # In this thread: handing it to another takes longer than one prediction.
@@ -123,7 +126,10 @@ def _add_recognition_routes(app: FastAPI, manager: ModelManager, metrics: Servic
         """Recognise the digit in one PNG or JPEG file, with the network's input, activations and saliency."""
         champion = _champion(manager)
         image = await read_image(request, decoders)
-        explanation = explain_image(champion.predictor, image, champion.info.version)
+        if champion.predictor.explains_quickly:
+            explanation = explain_image(champion.predictor, image, champion.info.version)
+        else:
+            explanation = await _explain_in_thread(champion, image, explainers)
         metrics.count_digits([explanation.recognition])
         return _json(_EXPLANATION.dump_json(explanation))
 
@@ -143,7 +149,8 @@ def _add_state_routes(app: FastAPI, manager: ModelManager, metrics: ServiceMetri
         status = Status.WAITING if champion is None else Status.DEGRADED if manager.problem else Status.SERVING
         response.status_code = 503 if champion is None else 200
         version = champion.info.version if champion else None
-        return Health(status, version, manager.problem, settings.collect is not None)
+        runtime = champion.predictor.runtime.value if champion else None
+        return Health(status, version, manager.problem, settings.collect is not None, runtime)
 
     @app.head("/metrics", include_in_schema=False)
     @app.get("/metrics", response_class=PlainTextResponse)
@@ -180,6 +187,15 @@ def _champion(manager: ModelManager) -> LoadedModel:
     if champion is None:
         raise HTTPException(503, manager.problem or NO_CHAMPION)
     return champion
+
+
+async def _explain_in_thread(champion: LoadedModel, image: Bytes | None, explainers: CapacityLimiter) -> Explanation:
+    try:
+        return await to_thread.run_sync(
+            explain_image, champion.predictor, image, champion.info.version, limiter=explainers
+        )
+    except ModelError as error:
+        raise HTTPException(503, f"version {champion.info.version} cannot be explained: {error}") from error
 
 
 def _json(content: bytes) -> Response:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from mnist_core.errors import MnistSearchError
+from mnist_core.errors import MnistSearchError, ModelError
+from serving.explainer import ExplainerProcess
 from serving.recognition import Predictor
 
 CHECK_SECONDS = 3.0
@@ -47,15 +48,17 @@ class ModelInfo:
 
 @dataclass(frozen=True)
 class ModelArtifact:
-    """The file of a model version.
+    """The files of a model version.
 
     Args:
         file: a ``.keras`` file whose digest has been checked.
         info: description of the version.
+        litert: a LiteRT file that was made of it, whose digest has been checked; None where there is none.
     """
 
     file: Path
     info: ModelInfo
+    litert: Path | None = None
 
 
 class ModelSource(Protocol):
@@ -91,10 +94,11 @@ class ModelManager:
 
     Args:
         source: of champions.
-        load: makes a predictor of a ``.keras`` file, or raises ModelError.
+        load: makes a predictor of a ``.keras`` file and the LiteRT file that was made of it, None where there is none;
+            or raises ModelError.
     """
 
-    def __init__(self, source: ModelSource, load: Callable[[Path], Predictor]) -> None:
+    def __init__(self, source: ModelSource, load: Callable[[Path, Path | None], Predictor]) -> None:
         self._source = source
         self._load = load
         self.champion: LoadedModel | None = None
@@ -128,7 +132,7 @@ class ModelManager:
     def _fetch_and_load(self, identity: str) -> LoadedModel:
         with tempfile.TemporaryDirectory(prefix="mnist-search-") as folder:
             artifact = self._source.fetch(identity, Path(folder))
-            return LoadedModel(identity, self._load(artifact.file), artifact.info)
+            return LoadedModel(identity, self._load(artifact.file, artifact.litert), artifact.info)
 
     @contextmanager
     def watch(self, seconds: float = CHECK_SECONDS) -> Iterator[None]:
@@ -148,12 +152,30 @@ class ModelManager:
             thread.join(timeout=seconds)
 
 
-def load_predictor(path: Path) -> Predictor:
-    """Load a ``.keras`` file in safe mode, compile it and test it with one call.
+def load_predictor(
+    path: Path, litert: Path | None = None, prepare_keras: Callable[[], object] = lambda: None
+) -> Predictor:
+    """Load a model and test it with one call: the LiteRT file where there is one, or else the ``.keras`` file.
+
+    A LiteRT file that cannot be loaded, as where its library is not installed, is logged; the ``.keras`` file serves.
+
+    Args:
+        path: a ``.keras`` file; it is loaded in safe mode, with a LiteRT file at the first explanation. It may be
+            deleted at once.
+        litert: a LiteRT file that was made of it.
+        prepare_keras: called before Keras is loaded in this process.
 
     Raises:
         ModelError: it cannot be loaded, or does not classify digits.
     """
+    if litert is not None:
+        from mnist_core.models.litert import LiteRtPredictor
+
+        try:
+            return LiteRtPredictor(litert.read_bytes(), ExplainerProcess(path.read_bytes()).explain)
+        except (ImportError, ModelError) as error:
+            _LOGGER.warning("the champion is served by Keras, not by LiteRT: %s", _one_line(str(error)))
+    prepare_keras()
     from mnist_core.models.predictor import CompiledPredictor
     from mnist_core.models.saved_model import load_model
 

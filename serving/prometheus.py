@@ -89,6 +89,10 @@ class _ChampionCollector(Collector):
         if champion := self._manager.champion:
             family.add_metric([], {"version": champion.info.version, "sha256": champion.info.sha256})
         yield family
+        runtime = InfoMetricFamily("mnist_runtime", "The runtime that predicts.")
+        if champion:
+            runtime.add_metric([], {"runtime": champion.predictor.runtime.value})
+        yield runtime
 
 
 def _known_method(method: str) -> str:

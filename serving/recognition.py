@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from mnist_core.arrays import Bytes
-
-if TYPE_CHECKING:
-    from mnist_core.models.predictor import PredictionExplanation
+from mnist_core.models.explanation import PredictionExplanation
+from mnist_core.models.export_formats import ExportFormat
 
 MIN_SURE_CONFIDENCE = 0.7
 """Confidence below which a recognition is marked as not sure."""
@@ -21,6 +20,14 @@ DECIMALS = 4
 
 class Predictor(Protocol):
     """A model that is ready for predictions from any thread."""
+
+    @property
+    def runtime(self) -> ExportFormat:
+        """Format of the file that predicts."""
+
+    @property
+    def explains_quickly(self) -> bool:
+        """False if an explanation can take seconds."""
 
     def probabilities(self, images: Bytes) -> npt.NDArray[np.float32]:
         """Class probabilities, shape ``(n, 10)``, of images of shape ``(n, 28, 28)``, uint8."""

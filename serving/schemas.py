@@ -85,12 +85,14 @@ class Health:
         version: of the model that is served.
         problem: reason why the champion is not served.
         collecting: true if feedback is stored.
+        runtime: that predicts, ``litert`` or ``keras``; null if there is no champion.
     """
 
     status: Status
     version: str | None
     problem: str | None
     collecting: bool
+    runtime: str | None
 
 
 @dataclass(frozen=True)

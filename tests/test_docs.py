@@ -162,7 +162,7 @@ def test_every_metric_and_tag_of_a_trial_is_described() -> None:
 
 
 def test_every_metric_of_the_service_is_described(tmp_path: Path) -> None:
-    manager = ModelManager(FolderModelSource(tmp_path / "models"), lambda file: UniformPredictor())
+    manager = ModelManager(FolderModelSource(tmp_path / "models"), lambda file, litert: UniformPredictor())
     names = set(re.findall(r"^# TYPE (mnist_\w+)", ServiceMetrics(manager).render().decode(), re.M))
     names = {name for name in names if not name.endswith("_created")}
     assert names

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,8 +72,9 @@ def serve(
     source = RegistryModelSource(store.tracking_uri(tracking_uri), name)
     further = [allowed_hosts] if isinstance(allowed_hosts, str) else allowed_hosts
     listener = server.listen(host, port)
-    runtime.configure(threads=1)
-    manager = ModelManager(source, load_predictor)
+    # TensorFlow is loaded where Keras has to predict, and set up once.
+    prepare_keras = cache(partial(runtime.configure, threads=1))
+    manager = ModelManager(source, partial(load_predictor, prepare_keras=prepare_keras))
     manager.check()
     if manager.champion:
         model = manager.champion.info

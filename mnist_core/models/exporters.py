@@ -21,6 +21,7 @@ import tensorflow as tf
 from mnist_core.arrays import Floats, Images
 from mnist_core.errors import MissingLibraryError, ModelError, ParameterError
 from mnist_core.models.export_formats import ExportFormat
+from mnist_core.models.litert import LiteRtModel
 from mnist_core.models.saved_model import load_model, predict
 from mnist_core.runtime import tensorflow_import
 
@@ -121,15 +122,7 @@ def _predict_exported(path: Path, export_format: ExportFormat, images: Images) -
 
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
         return np.asarray(session.run(None, {session.get_inputs()[0].name: pixels})[0], np.float32)
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(model_path=str(path))
-    (inputs,), (outputs,) = interpreter.get_input_details(), interpreter.get_output_details()
-    interpreter.resize_tensor_input(inputs["index"], pixels.shape)
-    interpreter.allocate_tensors()
-    interpreter.set_tensor(inputs["index"], pixels)
-    interpreter.invoke()
-    return np.asarray(interpreter.get_tensor(outputs["index"]), np.float32)
+    return LiteRtModel(path.read_bytes())(images)
 
 
 def _compare(expected: Floats, received: Floats) -> Agreement:

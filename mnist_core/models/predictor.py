@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -12,27 +11,12 @@ import tensorflow as tf
 from mnist_core.arrays import Floats, Images
 from mnist_core.data.images import CLASSES
 from mnist_core.errors import ModelError
+from mnist_core.models.explanation import PredictionExplanation
+from mnist_core.models.export_formats import ExportFormat
 from mnist_core.models.following_layers import FOLLOWING_LAYERS
 from mnist_core.models.probabilities import probability_fault, probe_images
 
 SHAPE = (28, 28)
-
-
-@dataclass(frozen=True, eq=False)
-class PredictionExplanation:
-    """The explanation of the probabilities of one image.
-
-    Args:
-        probabilities: shape ``(10,)``.
-        activations: of the last hidden layer, after its normalisation and activation function, so 0 or more after a
-            ReLU; shape ``(units,)``, empty if there is no such layer.
-        saliency: shape ``(28, 28)``: gradient of the predicted class's log-probability, times the pixel; positive
-            where ink increases that probability.
-    """
-
-    probabilities: Floats
-    activations: Floats
-    saliency: Floats
 
 
 class CompiledPredictor:
@@ -44,6 +28,9 @@ class CompiledPredictor:
     Raises:
         ModelError: it has other shapes, or its outputs are no probabilities.
     """
+
+    runtime = ExportFormat.KERAS
+    explains_quickly = True
 
     def __init__(self, model: keras.Model) -> None:
         if model.input_shape != (None, *SHAPE) or model.output_shape != (None, CLASSES):

@@ -7,22 +7,23 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from mnist_core.models.explanation import PredictionExplanation
+from mnist_core.models.export_formats import ExportFormat
 from serving import connections, server
 from serving.app import Settings, create_app
 from serving.model_manager import ModelManager
 from tests.helpers.serving_fakes import FolderModelSource
 
-if TYPE_CHECKING:
-    from mnist_core.models.predictor import PredictionExplanation
-
 
 class UniformPredictor:
     """A predictor that gives all digits the same probability."""
+
+    runtime = ExportFormat.KERAS
+    explains_quickly = True
 
     def probabilities(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         return np.full((len(images), 10), 0.1, np.float32)
@@ -36,7 +37,7 @@ def main(folder: Path, head_seconds: float, stall_seconds: float, shutdown_secon
     source = FolderModelSource(folder / "models")
     source.put("1", b"")
     source.champion = "1"
-    manager = ModelManager(source, lambda file: UniformPredictor())
+    manager = ModelManager(source, lambda file, litert: UniformPredictor())
     manager.check()
     listener = server.listen("127.0.0.1", 0)
     print(listener.getsockname()[1], flush=True)

@@ -21,8 +21,10 @@ class FolderModelSource:
         self.champion: str | None = None
         self.reachable = True
 
-    def put(self, identity: str, content: bytes) -> None:
+    def put(self, identity: str, content: bytes, litert: bytes | None = None) -> None:
         (self._folder / identity).write_bytes(content)
+        if litert is not None:
+            (self._folder / f"{identity}.tflite").write_bytes(litert)
 
     def current(self) -> str | None:
         if not self.reachable:
@@ -45,4 +47,5 @@ class FolderModelSource:
             val_accuracy=0.92,
             run_url="http://127.0.0.1:5000/#/experiments/1/runs/0",
         )
-        return ModelArtifact(path, info)
+        made = self._folder / f"{identity}.tflite"
+        return ModelArtifact(path, info, made if made.exists() else None)

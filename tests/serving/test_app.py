@@ -74,7 +74,13 @@ def test_an_explanation_has_the_input_the_saliency_and_the_activations(client: T
 def test_the_model_and_the_health_are_reported(client: TestClient) -> None:
     assert client.get("/model").json()["sweep"] == "quick"
     assert client.get("/model").json()["test_accuracy"] == 0.9123
-    assert client.get("/health").json() == {"status": "serving", "version": "1", "problem": None, "collecting": True}
+    assert client.get("/health").json() == {
+        "status": "serving",
+        "version": "1",
+        "problem": None,
+        "collecting": True,
+        "runtime": "keras",
+    }
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/health", "/metrics", "/model"])
@@ -216,7 +222,13 @@ def test_without_a_champion_the_response_names_the_commands_that_create_one(
             assert "mnist-search promote" in response.json()["detail"]
         health = client.get("/health")
         assert health.status_code == 503
-        assert health.json() == {"status": "waiting", "version": None, "problem": None, "collecting": False}
+        assert health.json() == {
+            "status": "waiting",
+            "version": None,
+            "problem": None,
+            "collecting": False,
+            "runtime": None,
+        }
 
 
 def test_feedback_is_appended_and_can_be_read_as_a_data_set(client: TestClient, digits: Bytes, tmp_path: Path) -> None:

@@ -134,6 +134,7 @@ def test_a_full_disk_is_reported_and_later_checks_go_on(
             "version": "2",
             "problem": None,
             "collecting": False,
+            "runtime": "keras",
         }
     assert len(caplog.records) == 1  # though every check failed
 
