@@ -38,7 +38,9 @@ def serve(
 ) -> None:
     """Serve the champion: a page to draw digits on, and an HTTP service. A new champion is loaded by itself."""
     from experiments.cli.console import make_console, message_printer
+    from experiments.tracking.store import import_mlflow_without_pandas
 
+    import_mlflow_without_pandas()
     say = message_printer(make_console())
     api.serve(host=host, port=port, name=name, collect=collect, allowed_hosts=allowed or (), on_message=say)
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from experiments.registry import versions
+from experiments.registry.serving_file import fetch_serving_file
 from experiments.tracking.artifacts import fetch_version
 from experiments.tracking.queries import find_run
 from experiments.tracking.records import REGISTERED_MODEL, Tag, VersionRecord, VersionTag
 from experiments.tracking.store import Store, open_store
-from mnist_core.errors import NotFoundError
+from mnist_core.errors import ModelError, NotFoundError
 from serving.model_manager import ModelArtifact, ModelInfo
 
+_LOGGER = logging.getLogger(__name__)
 LOCAL_UI = "http://127.0.0.1:5000"
 """Address of ``mnist-search ui``, for stores without a server."""
 
@@ -67,11 +70,20 @@ class RegistryModelSource:
             val_accuracy=_number(version, VersionTag.VAL_ACCURACY),
             run_url=f"{ui_of(store)}/#/experiments/{store.experiment_id}/runs/{run.run_id}",
         )
-        return ModelArtifact(path, info)
+        return ModelArtifact(path, info, _litert_file(store, version, folder))
 
     def _store(self) -> Store:
         self._opened = self._opened or open_store(self._uri)
         return self._opened
+
+
+def _litert_file(store: Store, version: VersionRecord, folder: Path) -> Path | None:
+    """The version's LiteRT file; None, which is logged, where it is not the one that was made at the promotion."""
+    try:
+        return fetch_serving_file(store, version, folder)
+    except ModelError as error:
+        _LOGGER.warning("the champion is served by Keras, not by LiteRT: %s", error)
+        return None
 
 
 def ui_of(store: Store) -> str:

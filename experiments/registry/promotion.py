@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from numbers import Real
@@ -16,6 +16,7 @@ from experiments.registry import gate, versions
 from experiments.registry.champion_history import ChampionChange, ChangeKind, champion_stack, utc_now
 from experiments.registry.gate import Check, EvaluatedRun, FormerChampions, Verdict
 from experiments.registry.model_card import CardContent, model_card
+from experiments.registry.serving_file import make_serving_file
 from experiments.result_tables import checks_table
 from experiments.tracking import provenance, queries
 from experiments.tracking.artifacts import fetch_model
@@ -104,6 +105,8 @@ def promote_run(store: Store, candidate: Candidate, test: TestSet, policy: Promo
         # Fails early where the comparison below would fail, before the test set is used.
         _evaluated_champion(store, versions.champion(store, policy.name), test)
         evaluation = read_evaluation(store, run, test.data.digest) or evaluate_model_file(store, run, path, test)
+        # Before the registry is locked: it takes seconds.
+        serving_file = make_serving_file(store, run, path, test.data.images)
     evaluated = EvaluatedRun(run, evaluation)
     read_former = _former_reader(store, policy.name, test)
     with store.exclusively():
@@ -115,7 +118,7 @@ def promote_run(store: Store, candidate: Candidate, test: TestSet, policy: Promo
             verdict = gate.verdict(checks, policy.force)
             if current is not None and current.run_id == run.run_id:
                 return Promotion(current, verdict, checks, current, evaluation)
-            version = _register(store, candidate, evaluated, checks, policy)
+            version = _register(store, candidate, evaluated, checks, policy, serving_file)
             # A server's registry cannot be locked: if another process changed the champion meanwhile, compare again.
             if _version_of(versions.champion(store, policy.name)) == _version_of(current):
                 _set_alias(store, version, verdict, policy)
@@ -182,8 +185,14 @@ def _former_reader(store: Store, name: str, test: TestSet) -> Callable[[VersionR
 
 
 def _register(
-    store: Store, candidate: Candidate, evaluated: EvaluatedRun, checks: Sequence[Check], policy: PromotionPolicy
+    store: Store,
+    candidate: Candidate,
+    evaluated: EvaluatedRun,
+    checks: Sequence[Check],
+    policy: PromotionPolicy,
+    further: Mapping[str, str],
 ) -> VersionRecord:
+    """Register a version with its model card and its tags, and these further tags."""
     run, evaluation = evaluated.run, evaluated.evaluation
     sweep = queries.find_sweep(store, run.tags["mlflow.parentRunId"])
     spec, verdict = queries.read_recorded_spec(store, sweep), gate.verdict(checks, policy.force)
@@ -209,6 +218,7 @@ def _register(
         VersionTag.BY: provenance.user(),
         VersionTag.AT: utc_now(),
         **{f"{VersionTag.CHECK}.{check.name}": _format_outcome(check) for check in checks},
+        **further,
     }
     with store.errors(f"recording the model card of {run.title}"):
         store.client.log_text(run.run_id, card, CARD_FILE)

@@ -211,6 +211,8 @@ class VersionTag(StrEnum):
     BY = "by"
     AT = "at"
     CHECK = "check"
+    LITERT = "litert"
+    LITERT_SHA256 = "litert_sha256"
 
 
 @dataclass(frozen=True)

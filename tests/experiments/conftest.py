@@ -20,10 +20,13 @@ from experiments import LaunchOptions, SweepResult, parse_spec, run_sweep
 from experiments.candidates import Candidate
 from experiments.cli import main
 from experiments.evaluation import TestSet, evaluate_run
+from experiments.registry import serving_file
 from experiments.registry.gate import Verdict
 from experiments.registry.promotion import PromotionPolicy, promote_run
+from experiments.tracking.artifacts import sha256_of
 from experiments.tracking.queries import find_run
 from experiments.tracking.store import Store
+from mnist_core.arrays import Images
 from mnist_core.data.sources import DataSource, Origin
 from tests.helpers.stores import copy_store, folder_of
 from tests.helpers.sweep_texts import MIXED, SMALL
@@ -48,6 +51,26 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         return code, out, err
 
     return run
+
+
+_CONVERTED: dict[str, tuple[bytes, str]] = {}
+
+
+@pytest.fixture(autouse=True)
+def convert_each_model_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Convert a model to LiteRT at its first promotion only: many tests promote the same few models."""
+    convert = serving_file._export
+
+    def convert_once(model: Path, target: Path, check_on: Images) -> str:
+        digest = sha256_of(model)
+        if digest not in _CONVERTED:
+            agreement = convert(model, target, check_on)
+            _CONVERTED[digest] = target.read_bytes(), agreement
+        content, agreement = _CONVERTED[digest]
+        target.write_bytes(content)
+        return agreement
+
+    monkeypatch.setattr(serving_file, "_export", convert_once)
 
 
 @pytest.fixture(scope="session")

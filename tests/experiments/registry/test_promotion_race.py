@@ -20,12 +20,14 @@ from pathlib import Path
 from experiments.candidates import Candidate
 from experiments.evaluation import TestSet
 from experiments.tracking.queries import find_run
+from experiments.registry import promotion
 from experiments.registry.promotion import PromotionPolicy, promote_run
 from experiments.tracking.store import open_store
 from mnist_core.data.sources import DataSource, Origin
 uri, name, data = sys.argv[1:]
 store = open_store(uri)
 candidate, test = Candidate(find_run(store, name), "in a race"), TestSet.load(DataSource(Origin.GIVEN, Path(data)))
+promotion.make_serving_file = lambda *arguments: {}  # it takes seconds, and a race decides within a few milliseconds
 print("ready", flush=True)
 sys.stdin.readline()
 print(promote_run(store, candidate, test, PromotionPolicy(floor=0, margin=1)).verdict.value)

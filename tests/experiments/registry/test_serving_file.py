@@ -1,0 +1,116 @@
+"""The LiteRT file of a version: made at the promotion, checked, and served, or Keras in its place."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from experiments.registry import serving_file
+from experiments.registry.model_source import RegistryModelSource
+from experiments.registry.versions import read_version
+from experiments.tracking.artifacts import sha256_of
+from experiments.tracking.records import VersionRecord
+from experiments.tracking.store import Store
+from mnist_core.models.export_formats import ExportFormat
+from serving.model_manager import ModelManager, load_predictor
+from tests.helpers.stores import copy_store
+from tests.helpers.sweeps import Run
+
+pytest.importorskip("ai_edge_litert", reason="needs the extra export-litert")
+
+NAME = "mnist-classifier"
+PROMOTE = ("promote", "mixed", "--floor", "0", "--yes", "--no-explain")
+
+
+@pytest.fixture
+def promoted_store(promoted: Callable[..., Path], tmp_path: Path) -> Store:
+    return copy_store(promoted("mixed/1"), tmp_path / "mlruns")
+
+
+def file_of(store: Store, version: VersionRecord) -> Path:
+    place = Path(store.client.get_logged_model(version.tags["model_id"]).artifact_location.removeprefix("file://"))
+    return place / "serving" / f"{version.tags['litert_sha256']}.tflite"
+
+
+def served(store: Store) -> tuple[ModelManager, ExportFormat]:
+    manager = ModelManager(RegistryModelSource(store.uri), load_predictor)
+    manager.check()
+    manager.check()
+    assert manager.problem is None
+    assert manager.champion is not None
+    return manager, manager.champion.predictor.runtime
+
+
+def test_a_promotion_records_the_file_with_its_digest_and_its_agreement(promoted_store: Store) -> None:
+    version = read_version(promoted_store, NAME, 1)
+    file = file_of(promoted_store, version)
+    assert sha256_of(file) == version.tags["litert_sha256"]
+    start = f"{file.stat().st_size:,} bytes, same prediction for 100.00% of "
+    assert version.tags["litert"].startswith(start)
+    assert " images, largest difference " in version.tags["litert"]
+
+
+def test_the_champion_is_served_by_its_file(promoted_store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    assert served(promoted_store)[1] is ExportFormat.LITERT
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("change", ["altered", "missing"])
+def test_keras_serves_where_the_file_is_not_the_recorded_one_and_it_is_said_once(
+    change: str, promoted_store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = file_of(promoted_store, read_version(promoted_store, NAME, 1))
+    content = file.read_bytes()
+    file.unlink()
+    if change == "altered":
+        file.write_bytes(content + b"x")
+    assert served(promoted_store)[1] is ExportFormat.KERAS
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.startswith(f"the champion is served by Keras, not by LiteRT: {NAME} version 1: its LiteRT file ")
+    assert change in line
+
+
+def test_a_version_of_an_earlier_release_is_served_by_keras(
+    promoted_store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    for tag in ("litert", "litert_sha256"):
+        promoted_store.client.delete_model_version_tag(NAME, "1", tag)
+    assert served(promoted_store)[1] is ExportFormat.KERAS
+    assert caplog.records == []
+
+
+def test_a_model_that_cannot_be_converted_is_promoted_and_served_by_keras(
+    command: Run, evaluated_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object) -> str:
+        raise ValueError("no such\noperation")
+
+    monkeypatch.setattr(serving_file, "_export", fail)
+    code, _, err = command(*PROMOTE)
+    assert (code, err) == (0, "")
+    tags = read_version(evaluated_store, NAME, 1).tags
+    assert (tags["litert_sha256"], tags["litert"]) == ("", "not made: no such operation")
+    assert served(evaluated_store)[1] is ExportFormat.KERAS
+
+
+def test_the_service_needs_neither_tensorflow_nor_pandas(promoted_store: Store) -> None:
+    code = f"""
+import sys
+import experiments.api.service
+from experiments.tracking.store import import_mlflow_without_pandas
+import_mlflow_without_pandas()
+from experiments.registry.model_source import RegistryModelSource
+import serving.app, serving.server
+from serving.model_manager import ModelManager, load_predictor
+manager = ModelManager(RegistryModelSource({promoted_store.uri!r}), load_predictor)
+manager.check()
+print(manager.problem, manager.champion.predictor.runtime.value)
+print(*sorted({{"tensorflow", "keras", "pandas", "pyarrow", "sklearn", "matplotlib"}} & set(sys.modules)))
+import pandas
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "None litert\n\n"
