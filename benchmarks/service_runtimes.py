@@ -1,4 +1,4 @@
-"""Runtimes for the service: Keras as it serves today, LiteRT, ONNX Runtime and NumPy, on one thread.
+"""Runtimes for the service: Keras, LiteRT, ONNX Runtime and NumPy, on one thread.
 
 Each contender is a process of its own that loads one model and predicts; the contenders take turns, and medians over
 the rounds are shown. Memory is measured twice: with the runtime alone, and after the process has also imported the
@@ -47,18 +47,15 @@ def load_keras(folder: Path, model: str) -> Predict:
 
 
 def load_litert(folder: Path, model: str) -> Predict:
-    from ai_edge_litert.interpreter import Interpreter
+    from mnist_core.models.litert import LiteRtModel
 
-    return litert_predict(Interpreter(model_path=str(folder / f"{model}.tflite"), num_threads=1))
+    return LiteRtModel((folder / f"{model}.tflite").read_bytes())
 
 
 def load_litert_of_tensorflow(folder: Path, model: str) -> Predict:
     import tensorflow as tf
 
-    return litert_predict(tf.lite.Interpreter(model_path=str(folder / f"{model}.tflite"), num_threads=1))
-
-
-def litert_predict(interpreter) -> Predict:
+    interpreter = tf.lite.Interpreter(model_path=str(folder / f"{model}.tflite"), num_threads=1)
     (inputs,), (outputs,) = interpreter.get_input_details(), interpreter.get_output_details()
     size = 0
 
@@ -101,7 +98,7 @@ def load_numpy(folder: Path, model: str) -> Predict:
 
 
 CONTENDERS: dict[str, Callable[[Path, str], Predict]] = {
-    "Keras, as served": load_keras,
+    "Keras": load_keras,
     "tf.lite": load_litert_of_tensorflow,
     "LiteRT": load_litert,
     "ONNX Runtime": load_onnx,
@@ -109,7 +106,7 @@ CONTENDERS: dict[str, Callable[[Path, str], Predict]] = {
 }
 KINDS = ("alone", "service")
 PACKAGES = {
-    "Keras, as served": ("tensorflow", "keras"),
+    "Keras": ("tensorflow", "keras"),
     "LiteRT": ("ai-edge-litert",),
     "ONNX Runtime": ("onnxruntime",),
     "  to write ONNX": ("onnx", "tf2onnx"),
@@ -150,6 +147,9 @@ def median_seconds(predict: Predict, batches: Sequence[np.ndarray]) -> float:
 
 
 def import_service(folder: Path) -> None:
+    from experiments.tracking.store import import_mlflow_without_pandas
+
+    import_mlflow_without_pandas()
     import serving.app
     import serving.server  # noqa: F401
     from experiments.registry.model_source import RegistryModelSource
@@ -224,7 +224,7 @@ def compare(folder: Path, model: str, rounds: int) -> dict[str, dict[str, float]
         name: {key: statistics.median(one[key] for one in values) for key in values[0]}
         for name, values in found.items()
     }
-    expected = np.load(folder / "Keras, as served.npy")
+    expected = np.load(folder / "Keras.npy")
     for name, values in medians.items():
         received = np.load(folder / f"{name}.npy")
         values["max_difference"] = float(np.abs(received - expected).max())
