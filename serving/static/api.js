@@ -6,6 +6,10 @@ export async function explain(picture) {
   return (await request("explain", { method: "POST", headers: { "Content-Type": picture.type }, body: picture })).json();
 }
 
+export async function predict(picture) {
+  return (await request("predict", { method: "POST", headers: { "Content-Type": picture.type }, body: picture })).json();
+}
+
 export async function sendFeedback(pixels, guess, truth, version) {
   const body = JSON.stringify({ pixels, guess, truth, version });
   await request("feedback", { method: "POST", headers: { "Content-Type": "application/json" }, body });

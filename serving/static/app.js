@@ -1,11 +1,12 @@
 // The page: connects the canvas, the service, the prediction and the explanation.
 
-import { explain, health, model, sendFeedback, ServiceError, Updater } from "./api.js";
+import { explain, health, model, predict, sendFeedback, ServiceError, Updater } from "./api.js";
 import { DrawingCanvas } from "./canvas.js";
 import { showExplanation } from "./explanation.js";
 import { showError, showLatency, showPrediction } from "./prediction.js";
 
 const CHECK_MILLISECONDS = 4000;
+const SLOW_MILLISECONDS = 500; // the first explanation takes seconds where the service has to load Keras for it
 const UNREACHABLE = "The service cannot be reached.";
 const QUESTION = "Wrong? Choose the correct digit:";
 const EMPTY = { recognition: { digit: null, confidence: 0, sure: false, probabilities: [] }, pixels: [], activations: [], saliency: [] };
@@ -14,13 +15,15 @@ const byId = (id) => document.getElementById(id);
 const drawing = new DrawingCanvas(byId("canvas"));
 let explanation = EMPTY;
 let collecting = false;
+let changes = 0; // of the drawing
+let waiting = false; // for an explanation that takes long
 let version;
 const noChampion = document.getElementById("waiting-reason").textContent;
 
 const updater = new Updater(async () => {
   const started = performance.now();
   try {
-    explanation = drawing.isEmpty ? EMPTY : await explain(await drawing.toBlob());
+    explanation = drawing.isEmpty ? EMPTY : await explainOrPredict(await drawing.toBlob());
     showPrediction(explanation.recognition);
     showLatency(explanation === EMPTY ? null : performance.now() - started);
   } catch (error) {
@@ -28,11 +31,39 @@ const updater = new Updater(async () => {
     showError(error instanceof ServiceError ? error.message : UNREACHABLE);
     showLatency(null);
   }
-  showExplanation(explanation);
-  askForFeedback(collecting && explanation.recognition.digit !== null);
+  show();
 });
 
+function show() {
+  showExplanation(explanation);
+  askForFeedback(collecting && explanation.pixels.length > 0);
+}
+
+// The explanation of a picture, or no more than its prediction while an explanation takes long.
+async function explainOrPredict(picture) {
+  if (!waiting) {
+    const explaining = explain(picture);
+    const quick = await Promise.race([explaining, new Promise((resolve) => setTimeout(resolve, SLOW_MILLISECONDS))]);
+    if (quick) return quick;
+    waiting = true;
+    showWhenExplained(explaining, changes);
+  }
+  const { predictions, version } = await predict(picture);
+  return { ...EMPTY, recognition: predictions[0], version };
+}
+
+async function showWhenExplained(explaining, drawn) {
+  const explained = await explaining.catch(() => null); // then the prediction stays
+  waiting = false;
+  if (explained && drawn === changes) {
+    explanation = explained;
+    showPrediction(explanation.recognition);
+    show();
+  } else if (explained) updater.schedule();
+}
+
 drawing.addEventListener("change", () => {
+  changes++;
   byId("hint").hidden = !drawing.isEmpty;
   byId("undo").disabled = byId("clear").disabled = drawing.isEmpty;
   updater.schedule();

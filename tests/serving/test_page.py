@@ -114,6 +114,23 @@ def expect_text(page: Any, selector: str, text: str) -> None:
     playwright.expect(page.locator(selector)).to_have_text(text)
 
 
+def test_predictions_go_on_while_an_explanation_takes_long(page: Any) -> None:
+    held: list[Any] = []
+    page.route("**/explain", lambda route: route.continue_() if held else held.append(route))
+    for stroke in THREE[:2]:
+        draw(page, stroke)
+        page.clock.fast_forward(500)
+        playwright.expect(page.locator("#confidence")).to_contain_text("confidence")
+    page.check("#show-hidden")
+    expect_text(page, "#hidden-caption", "No drawing, or no hidden layer")
+    for stroke in THREE[2:]:
+        draw(page, stroke)
+    expect_text(page, "#result", "It is a 3")
+    held[0].continue_()
+    playwright.expect(page.locator("#hidden-caption")).to_contain_text("of 64 hidden units are active")
+    expect_text(page, "#result", "It is a 3")
+
+
 def test_a_three_is_recognised_while_it_is_drawn(page: Any) -> None:
     expect_text(page, "#result", "Nothing drawn yet")
     page.mouse.move(*position(page, *THREE[0][0]))
