@@ -83,6 +83,7 @@ benchmarks: install  ## repeat the measurements of docs/benchmarks.md but accura
 	$(BIN)/python benchmarks/cnn_epoch.py
 	$(BIN)/python benchmarks/preprocessing.py
 	$(BIN)/python benchmarks/http_service.py
+	$(BIN)/python benchmarks/service_runtimes.py
 
 clean:  ## remove what the set-up and the tools made; mlruns is kept
 	rm -rf $(VENV) *.egg-info build .pytest_cache .mypy_cache .ruff_cache .hypothesis

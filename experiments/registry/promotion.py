@@ -106,7 +106,9 @@ def promote_run(store: Store, candidate: Candidate, test: TestSet, policy: Promo
         _evaluated_champion(store, versions.champion(store, policy.name), test)
         evaluation = read_evaluation(store, run, test.data.digest) or evaluate_model_file(store, run, path, test)
         # Before the registry is locked: it takes seconds.
-        serving_file = make_serving_file(store, run, path, test.data.images)
+        known = versions.find_version_of_model(store, policy.name, run.model_id or "")
+        made = known is not None and known.tags.get(VersionTag.LITERT_SHA256)
+        serving_file = {} if made else make_serving_file(store, run, path, test.data.images)
     evaluated = EvaluatedRun(run, evaluation)
     read_former = _former_reader(store, policy.name, test)
     with store.exclusively():
@@ -117,6 +119,7 @@ def promote_run(store: Store, candidate: Candidate, test: TestSet, policy: Promo
             checks = gate.run_checks(evaluated, champion, former, policy.floor, policy.margin)
             verdict = gate.verdict(checks, policy.force)
             if current is not None and current.run_id == run.run_id:
+                versions.set_version_tags(store, current, serving_file)  # a champion of an earlier release has none
                 return Promotion(current, verdict, checks, current, evaluation)
             version = _register(store, candidate, evaluated, checks, policy, serving_file)
             # A server's registry cannot be locked: if another process changed the champion meanwhile, compare again.

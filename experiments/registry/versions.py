@@ -126,12 +126,11 @@ def register(
         if _registered(store, name) is None:
             _create_registered(store, name)
     # A lost reply of the server, or a challenger that is promoted later, must not give a second version.
-    known = [version for version in read_versions(store, name) if version.tags.get(VersionTag.MODEL_ID) == model_id]
+    known = find_version_of_model(store, name, model_id)
     with store.errors(f"registering a version of {name}"):
         if known:
-            number = known[0].version
-            for key, value in tags.items():
-                store.client.set_model_version_tag(name, str(number), key, value)
+            number = known.version
+            set_version_tags(store, known, tags)
             store.client.update_model_version(name, str(number), description)
         else:
             with store.as_default():
@@ -140,6 +139,19 @@ def register(
                 )
             number = int(created.version)
     return read_version(store, name, number)
+
+
+def find_version_of_model(store: Store, name: str, model_id: str) -> VersionRecord | None:
+    """The newest version of a logged model; None where it was not registered by that name."""
+    found = (one for one in read_versions(store, name) if one.tags.get(VersionTag.MODEL_ID) == model_id)
+    return next(found, None)
+
+
+def set_version_tags(store: Store, version: VersionRecord, tags: Mapping[str, str]) -> None:
+    """Set tags of a version; its other tags stay."""
+    with store.errors(f"recording {version.title}"):
+        for key, value in tags.items():
+            store.client.set_model_version_tag(version.name, str(version.version), key, value)
 
 
 def set_champion(store: Store, version: VersionRecord, change: ChampionChange) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -109,6 +110,15 @@ def test_the_process_ends_with_its_explainer(start: Start) -> None:
     child = pid_of(explainer)
     del explainer
     wait_for_end(child)
+
+
+def test_the_process_ends_where_the_service_was_killed() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", STAND_IN, "60"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        assert child.stdin
+        child.stdin.close()  # as the system does for a process that was killed
+        assert child.wait(60) == 0
 
 
 def wait_for_end(pid: int) -> None:

@@ -83,6 +83,20 @@ def test_a_version_of_an_earlier_release_is_served_by_keras(
     assert caplog.records == []
 
 
+def test_promoting_a_champion_of_an_earlier_release_again_makes_its_file_once(
+    command: Run, promoted_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded = read_version(promoted_store, NAME, 1).tags
+    for tag in ("litert", "litert_sha256"):
+        promoted_store.client.delete_model_version_tag(NAME, "1", tag)
+    again = ("promote", "mixed/1", "--floor", "0", "--yes", "--no-explain")
+    assert command(*again)[0] == 0
+    assert read_version(promoted_store, NAME, 1).tags == recorded
+    monkeypatch.setattr(serving_file, "_export", pytest.fail)
+    assert command(*again)[0] == 0
+    assert read_version(promoted_store, NAME, 1).tags == recorded
+
+
 def test_a_model_that_cannot_be_converted_is_promoted_and_served_by_keras(
     command: Run, evaluated_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
