@@ -28,7 +28,7 @@ class LiteRtModel:
     """A LiteRT file that predicts on one thread of the caller, from any thread.
 
     Args:
-        content: of the file; its model has one input, pixels as float32, and one output.
+        content: of the file; its model has one input, pixels as numbers of any type, and one output.
 
     Raises:
         ModelError: it cannot be loaded.
@@ -36,8 +36,12 @@ class LiteRtModel:
 
     def __init__(self, content: bytes) -> None:
         self._content = content
+        # Its library prints a line at the first one of a process. Not for later ones: while one thread of the service
+        # has stderr redirected, another would keep that for good.
+        with tensorflow_import():
+            first = _Interpreter(content)
         # An interpreter computes for one thread at a time, so each call takes one of these, or makes another.
-        self._idle: deque[_Interpreter] = deque([_Interpreter(content)], maxlen=MAX_IDLE)
+        self._idle: deque[_Interpreter] = deque([first], maxlen=MAX_IDLE)
         self.input_shape, self.output_shape = self._idle[0].shapes
 
     def __call__(self, images: Images) -> Floats:
@@ -56,13 +60,13 @@ class _Interpreter:
         from ai_edge_litert.interpreter import Interpreter
 
         try:
-            with tensorflow_import():  # it prints the same kind of lines
-                self._interpreter = Interpreter(model_content=content, num_threads=1)
-                self._interpreter.allocate_tensors()
+            self._interpreter = Interpreter(model_content=content, num_threads=1)
+            self._interpreter.allocate_tensors()
             (self._input,), (self._output,) = self._details()
         except (ValueError, RuntimeError) as error:
-            reason = str(error).strip().partition("\n")[0]
-            raise ModelError(f"LiteRT file: expected a model with one input and one output: {reason}") from error
+            raise ModelError(
+                f"LiteRT file: expected a model with one input and one output: {_first_line(error)}"
+            ) from error
         self._images = int(self._input["shape"][0])
 
     @property
@@ -75,7 +79,7 @@ class _Interpreter:
             self._interpreter.resize_tensor_input(self._input["index"], images.shape)
             self._interpreter.allocate_tensors()
             self._images = len(images)
-        self._interpreter.set_tensor(self._input["index"], images.astype(np.float32))
+        self._interpreter.set_tensor(self._input["index"], images.astype(self._input["dtype"]))
         self._interpreter.invoke()
         return np.asarray(self._interpreter.get_tensor(self._output["index"]), np.float32)
 
@@ -103,7 +107,11 @@ class LiteRtPredictor:
         if shapes != (SHAPE, (CLASSES,)):
             received = " to ".join(map(str, shapes))
             raise ModelError(f"LiteRT file: expected shapes {SHAPE} to {(CLASSES,)}, received {received}")
-        if fault := probability_fault(self._model(probe_images(SHAPE))):
+        try:
+            probabilities = self._model(probe_images(SHAPE))
+        except (ValueError, RuntimeError) as error:
+            raise ModelError(f"LiteRT file: expected to predict two images: {_first_line(error)}") from error
+        if fault := probability_fault(probabilities):
             raise ModelError(f"LiteRT file: {fault}")
         self._explain = explain
 
@@ -119,3 +127,7 @@ class LiteRtPredictor:
         """
         # The same probabilities as without an explanation: the two runtimes round differently.
         return dataclasses.replace(self._explain(image), probabilities=self.probabilities(image[None])[0])
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
+import keras
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -67,6 +69,32 @@ def test_many_threads_get_their_own_answers(file: Path, sample: LabelledImages) 
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_a_further_interpreter_leaves_stderr_alone(
+    file: Path, sample: LabelledImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor = LiteRtPredictor(file.read_bytes(), pytest.fail)
+    predictor._model._idle.clear()  # as where other threads predict
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "dup2", pytest.fail)
+        assert predictor.probabilities(sample.images[:1]).shape == (1, 10)
+
+
+def test_pixels_may_be_whole_numbers(sample: LabelledImages, tmp_path: Path) -> None:
+    images = keras.Input((28, 28), dtype="uint8")
+    model = keras.Model(images, keras.layers.Dense(10, "softmax")(keras.layers.Flatten()(images / 255)))
+    export_model(model, tmp_path / "model.tflite", ExportFormat.LITERT, sample.images[:9])
+    received = LiteRtPredictor((tmp_path / "model.tflite").read_bytes(), pytest.fail).probabilities(sample.images[:9])
+    np.testing.assert_allclose(received, model.predict(sample.images[:9], verbose=0), atol=1e-5)
+
+
+def test_a_model_of_one_image_alone_is_refused(tmp_path: Path) -> None:
+    images = keras.Input(batch_shape=(1, 28, 28))
+    model = keras.Model(images, keras.layers.Dense(10, "softmax")(keras.ops.reshape(images, (1, 784))))
+    model.export(str(tmp_path / "model.tflite"), format="litert", verbose=False)
+    with pytest.raises(ModelError, match="LiteRT file: expected to predict two images: "):
+        LiteRtPredictor((tmp_path / "model.tflite").read_bytes(), pytest.fail)
 
 
 def test_an_explanation_is_that_of_keras_with_the_probabilities_of_litert(
