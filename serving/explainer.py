@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from mnist_core.models.predictor import CompiledPredictor
 
 IDLE_SECONDS = 300.0
-COMMAND = (sys.executable, "-m", "serving.explainer")
+LIMIT_SECONDS = 120.0
+"""For one explanation, the start of its process included: some seconds, and many on a busy machine."""
 MAX_TRIES = 2
 
 
@@ -43,12 +44,17 @@ class ExplainerProcess:
 
     Args:
         content: of its ``.keras`` file, whose digest has been checked.
-        command: of the process, which calls :func:`answer`.
+        command: of the process, which calls :func:`answer`; None for the one that loads the file.
+        limit_seconds: time after which a process that has not answered is ended.
     """
 
-    def __init__(self, content: bytes, command: Sequence[str] = COMMAND) -> None:
+    def __init__(
+        self, content: bytes, command: Sequence[str] | None = None, limit_seconds: float = LIMIT_SECONDS
+    ) -> None:
         self._content = content
-        self._command = command
+        self._command = command or _command()
+        self._limit_seconds = limit_seconds
+        self._closed = False
         self._child: subprocess.Popen[bytes] | None = None
         self._end_child: Callable[[], object] = lambda: None
         self._lock = threading.Lock()
@@ -60,34 +66,47 @@ class ExplainerProcess:
             ModelError: the model cannot be loaded, or its process ends before it answers.
         """
         with self._lock:
-            for _ in range(MAX_TRIES):
-                try:
-                    reply = self._ask(image)
-                except (EOFError, OSError, pickle.UnpicklingError):  # it has ended, as after it was idle
-                    self._end_child()
-                    self._child = None
-                else:
-                    break
-            else:
-                raise ModelError(f"explanations: their process ended {MAX_TRIES} times before it answered")
+            reply = self._reply(image)
         if isinstance(reply, ModelError):
             raise reply
         assert isinstance(reply, PredictionExplanation)
         return reply
 
+    def close(self) -> None:
+        """End the process, also while it explains. No other is started."""
+        self._closed = True
+        if child := self._child:
+            child.kill()
+
+    def _reply(self, image: Images) -> object:
+        for _ in range(MAX_TRIES):
+            if self._closed:
+                raise ModelError("explanations: the service ends")
+            try:
+                return self._ask(image)
+            except (EOFError, OSError, pickle.UnpicklingError):  # it has ended, as after it was idle
+                self._end_child()
+                self._child = None
+        raise ModelError(f"explanations: their process ended {MAX_TRIES} times before it answered")
+
     def _ask(self, image: Images) -> object:
-        child = self._child = self._child or self._start()
+        known, child = self._child, self._child or self._start()
         assert child.stdin
         assert child.stdout
-        _send(image, child.stdin)
-        return pickle.load(child.stdout)
+        # Ends a process that hangs, and so the wait for it.
+        timer = _started_timer(self._limit_seconds, child.kill)
+        try:
+            if child is not known:
+                _send(self._content, child.stdin)
+            _send(image, child.stdin)
+            return pickle.load(child.stdout)
+        finally:
+            timer.cancel()
 
     def _start(self) -> subprocess.Popen[bytes]:
         # A session of its own: Ctrl-C in the terminal is for the service, whose end closes the pipe.
         child = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
-        self._end_child = weakref.finalize(self, _end, child)
-        assert child.stdin
-        _send(self._content, child.stdin)
+        self._child, self._end_child = child, weakref.finalize(self, _end, child)
         return child
 
 
@@ -101,18 +120,20 @@ def answer(load: Callable[[bytes], Explainer], idle_seconds: float = IDLE_SECOND
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what libraries print is no reply
     try:
-        explainer = load(pickle.load(sys.stdin.buffer))
+        content = pickle.load(sys.stdin.buffer)
+        # Runs while the model is loaded and explains, too: what hangs then does not outlive the service.
+        timer = _started_timer(idle_seconds, _exit)
+        explainer = load(content)
         while True:
-            timer = threading.Timer(idle_seconds, os._exit, (0,))
-            timer.daemon = True
-            timer.start()
             image = pickle.load(sys.stdin.buffer)
-            timer.cancel()
             _send(explainer.explain(image), replies)
-    except ModelError as error:
-        _send(error, replies)
+            timer.cancel()
+            timer = _started_timer(idle_seconds, _exit)
     except (EOFError, BrokenPipeError):  # the service has ended
         pass
+    except Exception as error:  # of TensorFlow, for example
+        reason = str(error).strip().partition("\n")[0]
+        _send(error if isinstance(error, ModelError) else ModelError(f"{type(error).__name__}: {reason}"), replies)
 
 
 def load_explainer(content: bytes) -> CompiledPredictor:
@@ -131,6 +152,23 @@ def load_explainer(content: bytes) -> CompiledPredictor:
         return CompiledPredictor(load_model(path))
 
 
+def _command() -> list[str]:
+    """Command of a process that imports what this one does, and nothing from the folder that it is started in."""
+    module = f"import sys; sys.path[:] = {sys.path!r}; from serving import explainer"
+    return [sys.executable, "-c", f"{module}; explainer.answer(explainer.load_explainer)"]
+
+
+def _started_timer(seconds: float, end: Callable[[], object]) -> threading.Timer:
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    return timer
+
+
+def _exit() -> None:
+    os._exit(0)
+
+
 def _send(value: Any, pipe: IO[bytes]) -> None:
     pickle.dump(value, pipe)
     pipe.flush()
@@ -140,7 +178,3 @@ def _end(child: subprocess.Popen[bytes]) -> None:
     child.kill()
     with suppress(BrokenPipeError), child:  # closes its pipes and waits for it
         pass
-
-
-if __name__ == "__main__":
-    answer(load_explainer)

@@ -136,7 +136,7 @@ class ModelManager:
 
     @contextmanager
     def watch(self, seconds: float = CHECK_SECONDS) -> Iterator[None]:
-        """Check for a new champion at this interval, in a thread, while the block runs."""
+        """Check for a new champion at this interval, in a thread, while the block runs; then close the champion."""
         stopped = threading.Event()
 
         def check_repeatedly() -> None:
@@ -149,6 +149,8 @@ class ModelManager:
             yield
         finally:
             stopped.set()
+            if champion := self.champion:
+                champion.predictor.close()
             thread.join(timeout=seconds)
 
 
@@ -172,7 +174,8 @@ def load_predictor(
         from mnist_core.models.litert import LiteRtPredictor
 
         try:
-            return LiteRtPredictor(litert.read_bytes(), ExplainerProcess(path.read_bytes()).explain)
+            explainer = ExplainerProcess(path.read_bytes())
+            return LiteRtPredictor(litert.read_bytes(), explainer.explain, explainer.close)
         except (ImportError, ModelError) as error:
             _LOGGER.warning("the champion is served by Keras, not by LiteRT: %s", _one_line(str(error)))
     prepare_keras()

@@ -35,6 +35,9 @@ class Predictor(Protocol):
     def explain(self, image: Bytes) -> PredictionExplanation:
         """Probabilities, activations and saliency of an image of shape ``(28, 28)``, uint8."""
 
+    def close(self) -> None:
+        """End what explanations have started, as other processes; there are no more of them."""
+
 
 @dataclass(frozen=True)
 class Recognition:

@@ -93,6 +93,7 @@ class LiteRtPredictor:
     Args:
         content: of the file; from pixels ``(n, 28, 28)`` to probabilities ``(n, 10)``.
         explain: explains a prediction of the Keras model. LiteRT computes no gradients.
+        close: ends what explanations have started.
 
     Raises:
         ModelError: it cannot be loaded, has other shapes, or its outputs are no probabilities.
@@ -101,7 +102,12 @@ class LiteRtPredictor:
     runtime = ExportFormat.LITERT
     explains_quickly = False
 
-    def __init__(self, content: bytes, explain: Callable[[Images], PredictionExplanation]) -> None:
+    def __init__(
+        self,
+        content: bytes,
+        explain: Callable[[Images], PredictionExplanation],
+        close: Callable[[], object] = lambda: None,
+    ) -> None:
         self._model = LiteRtModel(content)
         shapes = self._model.input_shape, self._model.output_shape
         if shapes != (SHAPE, (CLASSES,)):
@@ -113,7 +119,7 @@ class LiteRtPredictor:
             raise ModelError(f"LiteRT file: expected to predict two images: {_first_line(error)}") from error
         if fault := probability_fault(probabilities):
             raise ModelError(f"LiteRT file: {fault}")
-        self._explain = explain
+        self._explain, self._close = explain, close
 
     def probabilities(self, images: Images) -> Floats:
         """Class probabilities, shape ``(n, 10)``, of images of shape ``(n, 28, 28)``, uint8."""
@@ -127,6 +133,10 @@ class LiteRtPredictor:
         """
         # The same probabilities as without an explanation: the two runtimes round differently.
         return dataclasses.replace(self._explain(image), probabilities=self.probabilities(image[None])[0])
+
+    def close(self) -> None:
+        """End what explanations have started; there are no more of them."""
+        self._close()
 
 
 def _first_line(error: Exception) -> str:

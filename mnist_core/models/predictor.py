@@ -68,6 +68,9 @@ class CompiledPredictor:
         probabilities, activations, saliency = map(_array, self._explain(tf.constant(image)))
         return PredictionExplanation(probabilities, activations if self._has_hidden else activations[:0], saliency)
 
+    def close(self) -> None:
+        """Nothing to end."""
+
     def _check(self) -> None:
         """Call both functions once, so that the first request is not slower, and refuse invalid probabilities."""
         images = probe_images(SHAPE)

@@ -31,6 +31,9 @@ class UniformPredictor:
     def explain(self, image: npt.NDArray[np.uint8]) -> PredictionExplanation:
         raise NotImplementedError
 
+    def close(self) -> None:
+        pass
+
 
 def main(folder: Path, head_seconds: float, stall_seconds: float, shutdown_seconds: int) -> None:
     connections.HEAD_SECONDS = head_seconds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from mnist_core.errors import ModelError
 from serving.explainer import ExplainerProcess
 
 STAND_IN = """
-import os, sys
+import os, sys, time
 import numpy as np
 from mnist_core.errors import ModelError
 from mnist_core.models.explanation import PredictionExplanation
@@ -30,6 +31,10 @@ class Explainer:
         print("a line of a library")
         if image[0, 0] == 255:
             os._exit(1)
+        if image[0, 0] == 254:
+            time.sleep(90)
+        if image[0, 0] == 253:
+            raise ValueError("no gradient\\nof this layer")
         return PredictionExplanation(np.zeros(10), np.array([os.getpid()]), image + 1.0)
 
 def load(content):
@@ -40,6 +45,7 @@ def load(content):
 answer(load, idle_seconds=float(sys.argv[1]))
 """
 IMAGE = np.arange(784, dtype=np.uint8).reshape(28, 28) // 4
+ENDS, HANGS, FAILS = (np.full((28, 28), level, np.uint8) for level in (255, 254, 253))
 
 Start = Callable[..., ExplainerProcess]
 
@@ -87,7 +93,7 @@ def test_a_process_that_was_killed_is_started_again(start: Start) -> None:
 
 
 def test_a_process_that_nobody_asks_ends_and_the_next_explanation_starts_another(start: Start) -> None:
-    explainer = start(idle_seconds=0.1)
+    explainer = start(idle_seconds=0.5)
     first = pid_of(explainer)
     wait_for_end(first)
     assert pid_of(explainer) != first
@@ -96,13 +102,63 @@ def test_a_process_that_nobody_asks_ends_and_the_next_explanation_starts_another
 def test_an_image_that_ends_the_process_each_time_is_an_error(start: Start) -> None:
     explainer = start()
     with pytest.raises(ModelError, match="their process ended 2 times before it answered"):
-        explainer.explain(np.full((28, 28), 255, np.uint8))
+        explainer.explain(ENDS)
     assert pid_of(explainer)
 
 
 def test_a_model_that_cannot_be_loaded_is_an_error(start: Start) -> None:
     with pytest.raises(ModelError, match="no archive"):
         start(b"broken").explain(IMAGE)
+
+
+def test_an_error_of_a_library_is_named(start: Start) -> None:
+    with pytest.raises(ModelError, match=r"^ValueError: no gradient$"):
+        start().explain(FAILS)
+
+
+def test_a_process_that_does_not_answer_is_ended(start: Start) -> None:
+    explainer = start()
+    first = pid_of(explainer)
+    os.kill(first, signal.SIGSTOP)
+    explainer._limit_seconds = 0.01
+    with pytest.raises(ModelError, match="their process ended 2 times before it answered"):
+        explainer.explain(IMAGE)
+    wait_for_end(first)
+    explainer._limit_seconds = 60
+    assert pid_of(explainer)
+
+
+def test_the_process_ends_at_once_with_the_service_though_it_explains(start: Start) -> None:
+    explainer, errors = start(), []
+    child = pid_of(explainer)
+
+    def explain() -> None:
+        try:
+            explainer.explain(HANGS)
+        except ModelError as error:
+            errors.append(str(error))
+
+    thread = threading.Thread(target=explain)
+    thread.start()
+    explainer.close()
+    thread.join(60)
+    assert errors == ["explanations: the service ends"]
+    wait_for_end(child)
+
+
+def test_a_process_that_hangs_does_not_outlive_a_service_that_was_killed() -> None:
+    with subprocess.Popen([sys.executable, "-c", STAND_IN, "0.5"], stdin=subprocess.PIPE) as child:
+        assert child.stdin
+        for value in (b"model", HANGS):
+            pickle.dump(value, child.stdin)
+        child.stdin.close()
+        assert child.wait(60) == 0
+
+
+def test_modules_in_the_working_folder_are_not_imported(tmp_path: Path) -> None:
+    (tmp_path / "pickle.py").write_text("raise SystemExit(3)")
+    command = ExplainerProcess(b"model")._command
+    assert subprocess.run(command, cwd=tmp_path, stdin=subprocess.DEVNULL, check=False).returncode == 0
 
 
 def test_the_process_ends_with_its_explainer(start: Start) -> None:

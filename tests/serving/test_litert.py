@@ -106,6 +106,18 @@ def test_a_model_that_cannot_be_explained_still_predicts(
         assert client.post("/predict", json=digits[0].tolist()).json()["predictions"][0]["digit"] == 0
 
 
+def test_the_process_of_explanations_ends_with_the_service(
+    litert_source: FolderModelSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[ExplainerProcess] = []
+    monkeypatch.setattr(ExplainerProcess, "close", lambda explainer: closed.append(explainer))
+    manager = ModelManager(litert_source, load_predictor)
+    manager.check()
+    with TestClient(create_app(manager)):
+        assert closed == []
+    assert len(closed) == 1
+
+
 def test_predictions_are_answered_while_an_explanation_waits(
     litert_source: FolderModelSource, digits: Bytes, png: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
