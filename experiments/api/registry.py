@@ -89,12 +89,15 @@ def promote(
     from experiments.api.targets import open_store_of
     from experiments.evaluation import TestSet
     from experiments.registry.promotion import PromotionPolicy, promote_run
+    from experiments.registry.serving_file import no_serving_file_message
 
     policy = PromotionPolicy(name, floor, force, margin)
     store = open_store_of(tracking_uri, target)
     candidate = choose_candidate(target, rule=rule, tracking_uri=store.uri)
     test = TestSet.load(find_source(data, candidate.run.tags, on_message))
     promotion = promote_run(store, candidate, test, policy)
+    if message := no_serving_file_message(promotion.version):
+        on_message(message)
     if explain:
         explain_champion(promotion, data=data, tracking_uri=store.uri, on_message=on_message)
     return promotion

@@ -16,7 +16,7 @@ from experiments.registry import gate, versions
 from experiments.registry.champion_history import ChampionChange, ChangeKind, champion_stack, utc_now
 from experiments.registry.gate import Check, EvaluatedRun, FormerChampions, Verdict
 from experiments.registry.model_card import CardContent, model_card
-from experiments.registry.serving_file import make_serving_file
+from experiments.registry.serving_file import has_serving_file, make_serving_file
 from experiments.result_tables import checks_table
 from experiments.tracking import provenance, queries
 from experiments.tracking.artifacts import fetch_model
@@ -107,7 +107,7 @@ def promote_run(store: Store, candidate: Candidate, test: TestSet, policy: Promo
         evaluation = read_evaluation(store, run, test.data.digest) or evaluate_model_file(store, run, path, test)
         # Before the registry is locked: it takes seconds.
         known = versions.find_version_of_model(store, policy.name, run.model_id or "")
-        made = known is not None and known.tags.get(VersionTag.LITERT_SHA256)
+        made = known is not None and has_serving_file(store, known)
         serving_file = {} if made else make_serving_file(store, run, path, test.data.images)
     evaluated = EvaluatedRun(run, evaluation)
     read_former = _former_reader(store, policy.name, test)
@@ -120,6 +120,7 @@ def promote_run(store: Store, candidate: Candidate, test: TestSet, policy: Promo
             verdict = gate.verdict(checks, policy.force)
             if current is not None and current.run_id == run.run_id:
                 versions.set_version_tags(store, current, serving_file)  # a champion of an earlier release has none
+                current = versions.read_version(store, policy.name, current.version)
                 return Promotion(current, verdict, checks, current, evaluation)
             version = _register(store, candidate, evaluated, checks, policy, serving_file)
             # A server's registry cannot be locked: if another process changed the champion meanwhile, compare again.

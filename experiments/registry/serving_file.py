@@ -10,6 +10,7 @@ from experiments.tracking.records import RunRecord, VersionRecord, VersionTag
 from experiments.tracking.store import Store
 from mnist_core.arrays import Images
 from mnist_core.errors import ModelError, StoreError
+from mnist_core.models.explanation import PredictionExplanation
 from mnist_core.models.export_formats import ExportFormat
 from mnist_core.runtime import tensorflow_import
 
@@ -20,7 +21,8 @@ FOLDER = "serving"
 def make_serving_file(store: Store, run: RunRecord, model: Path, check_on: Images) -> dict[str, str]:
     """Make the LiteRT file of a run's model, compare their predictions, and store it beside the model.
 
-    A model that LiteRT cannot compute, or not equally, is served by Keras: that is no error.
+    A model that LiteRT cannot compute, or not equally, or whose file the service would refuse, is served by Keras: that
+    is no error.
 
     Args:
         store: open for writing.
@@ -47,6 +49,23 @@ def make_serving_file(store: Store, run: RunRecord, model: Path, check_on: Image
         with store.errors(f"storing the LiteRT file of {run.title}"):
             store.client.log_model_artifacts(run.model_id or "", scratch)
     return {VersionTag.LITERT_SHA256: sha256, VersionTag.LITERT: f"{size:,} bytes, {agreement}"}
+
+
+def has_serving_file(store: Store, version: VersionRecord) -> bool:
+    """True where the version's LiteRT file lies in the store as it was made."""
+    with tempfile.TemporaryDirectory(prefix="mnist-search-") as folder:
+        try:
+            return fetch_serving_file(store, version, Path(folder)) is not None
+        except ModelError:
+            return False
+
+
+def no_serving_file_message(version: VersionRecord) -> str | None:
+    """A line for the user about a version that was promoted without a LiteRT file; None where it has one."""
+    if version.tags.get(VersionTag.LITERT_SHA256):
+        return None
+    reason = version.tags.get(VersionTag.LITERT, "not made")
+    return f"{version.title} has no LiteRT file, so Keras would serve it; {reason}"
 
 
 def fetch_serving_file(store: Store, version: VersionRecord, folder: Path) -> Path | None:
@@ -79,10 +98,16 @@ def _name(sha256: str) -> str:
 def _export(model: Path, target: Path, check_on: Images) -> str:
     with tensorflow_import():
         from mnist_core.models.exporters import export_model
+        from mnist_core.models.litert import LiteRtPredictor
         from mnist_core.models.saved_model import load_model
 
     agreement = export_model(load_model(model), target, ExportFormat.LITERT, check_on)
+    LiteRtPredictor(target.read_bytes(), _explain_nothing)  # raises what the service would log
     return (
         f"same prediction for {agreement.share:.2%} of {agreement.images:,} images, largest difference "
         f"{agreement.largest_difference:.2g}"
     )
+
+
+def _explain_nothing(image: Images) -> PredictionExplanation:
+    raise NotImplementedError

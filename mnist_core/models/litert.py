@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -65,7 +66,7 @@ class _Interpreter:
             (self._input,), (self._output,) = self._details()
         except (ValueError, RuntimeError) as error:
             raise ModelError(
-                f"LiteRT file: expected a model with one input and one output: {_first_line(error)}"
+                f"LiteRT file: expected a model with one input and one output: {_first_sentence(error)}"
             ) from error
         self._images = int(self._input["shape"][0])
 
@@ -116,7 +117,7 @@ class LiteRtPredictor:
         try:
             probabilities = self._model(probe_images(SHAPE))
         except (ValueError, RuntimeError) as error:
-            raise ModelError(f"LiteRT file: expected to predict two images: {_first_line(error)}") from error
+            raise ModelError(f"LiteRT file: expected to predict two images: {_first_sentence(error)}") from error
         if fault := probability_fault(probabilities):
             raise ModelError(f"LiteRT file: {fault}")
         self._explain, self._close = explain, close
@@ -139,5 +140,5 @@ class LiteRtPredictor:
         self._close()
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
+def _first_sentence(error: Exception) -> str:
+    return re.split(r"\n|\. ", str(error).strip())[0]

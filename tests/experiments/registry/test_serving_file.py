@@ -7,15 +7,19 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from experiments.registry import serving_file
 from experiments.registry.model_source import RegistryModelSource
 from experiments.registry.versions import read_version
 from experiments.tracking.artifacts import sha256_of
+from experiments.tracking.queries import find_sweep, read_runs
 from experiments.tracking.records import VersionRecord
 from experiments.tracking.store import Store
+from mnist_core.hyperparameters import Hyperparameters
 from mnist_core.models.export_formats import ExportFormat
+from mnist_core.models.factory import build_model
 from serving.model_manager import ModelManager, load_predictor
 from tests.helpers.stores import copy_store
 from tests.helpers.sweeps import Run
@@ -74,6 +78,27 @@ def test_keras_serves_where_the_file_is_not_the_recorded_one_and_it_is_said_once
     assert change in line
 
 
+@pytest.mark.parametrize("change", ["altered", "missing"])
+def test_promoting_again_makes_a_file_that_is_not_the_recorded_one(
+    change: str, command: Run, promoted_store: Store
+) -> None:
+    file = file_of(promoted_store, read_version(promoted_store, NAME, 1))
+    file.unlink()
+    if change == "altered":
+        file.write_bytes(b"x")
+    assert command("promote", "mixed/1", "--floor", "0", "--yes", "--no-explain")[0] == 0
+    assert served(promoted_store)[1] is ExportFormat.LITERT
+
+
+def test_a_file_that_the_service_would_refuse_is_not_made(evaluated_store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "model.keras"
+    build_model(Hyperparameters(hidden_layers=0), input_shape=(6, 5)).save(path)
+    run = read_runs(evaluated_store, find_sweep(evaluated_store, "mixed"))[0]
+    tags = serving_file.make_serving_file(evaluated_store, run, path, np.zeros((3, 6, 5), np.uint8))
+    assert tags["litert_sha256"] == ""
+    assert tags["litert"].startswith("not made: LiteRT file: expected shapes (28, 28) to (10,), received (6, 5) to ")
+
+
 def test_a_version_of_an_earlier_release_is_served_by_keras(
     promoted_store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -104,8 +129,10 @@ def test_a_model_that_cannot_be_converted_is_promoted_and_served_by_keras(
         raise ValueError("no such\noperation")
 
     monkeypatch.setattr(serving_file, "_export", fail)
-    code, _, err = command(*PROMOTE)
+    code, out, err = command(*PROMOTE)
     assert (code, err) == (0, "")
+    line = f"{NAME} version 1 has no LiteRT file, so Keras would serve it; not made: no such operation"
+    assert out.count("LiteRT") == out.count(line) == 1
     tags = read_version(evaluated_store, NAME, 1).tags
     assert (tags["litert_sha256"], tags["litert"]) == ("", "not made: no such operation")
     assert served(evaluated_store)[1] is ExportFormat.KERAS
