@@ -126,7 +126,7 @@ def _add_recognition_routes(app: FastAPI, manager: ModelManager, metrics: Servic
         """Recognise the digit in one PNG or JPEG file, with the network's input, activations and saliency."""
         champion = _champion(manager)
         image = await read_image(request, decoders)
-        if champion.predictor.explains_quickly:
+        if image is None or champion.predictor.explains_quickly:
             explanation = explain_image(champion.predictor, image, champion.info.version)
         else:
             explanation = await _explain_in_thread(champion, image, explainers)

@@ -7,6 +7,7 @@ import { showError, showLatency, showPrediction } from "./prediction.js";
 
 const CHECK_MILLISECONDS = 4000;
 const SLOW_MILLISECONDS = 500; // the first explanation takes seconds where the service has to load Keras for it
+const SLOW = "The first explanation takes some seconds. Predictions go on.";
 const UNREACHABLE = "The service cannot be reached.";
 const QUESTION = "Wrong? Choose the correct digit:";
 const EMPTY = { recognition: { digit: null, confidence: 0, sure: false, probabilities: [] }, pixels: [], activations: [], saliency: [] };
@@ -15,8 +16,8 @@ const byId = (id) => document.getElementById(id);
 const drawing = new DrawingCanvas(byId("canvas"));
 let explanation = EMPTY;
 let collecting = false;
-let changes = 0; // of the drawing
 let waiting = false; // for an explanation that takes long
+let missing = null; // the reason why a prediction is shown without its explanation
 let version;
 const noChampion = document.getElementById("waiting-reason").textContent;
 
@@ -35,7 +36,8 @@ const updater = new Updater(async () => {
 });
 
 function show() {
-  showExplanation(explanation);
+  const explained = explanation.recognition.digit === null || explanation.pixels.length > 0;
+  showExplanation(explanation, explained ? null : missing);
   askForFeedback(collecting && explanation.pixels.length > 0);
 }
 
@@ -43,27 +45,32 @@ function show() {
 async function explainOrPredict(picture) {
   if (!waiting) {
     const explaining = explain(picture);
-    const quick = await Promise.race([explaining, new Promise((resolve) => setTimeout(resolve, SLOW_MILLISECONDS))]);
-    if (quick) return quick;
-    waiting = true;
-    showWhenExplained(explaining, changes);
+    try {
+      const quick = await Promise.race([explaining, new Promise((resolve) => setTimeout(resolve, SLOW_MILLISECONDS))]);
+      if (quick) return quick;
+      [waiting, missing] = [true, SLOW];
+      updateWhenExplained(explaining);
+    } catch (error) {
+      missing = error.message; // a service that does not respond at all is noticed below
+    }
   }
   const { predictions, version } = await predict(picture);
   return { ...EMPTY, recognition: predictions[0], version };
 }
 
-async function showWhenExplained(explaining, drawn) {
-  const explained = await explaining.catch(() => null); // then the prediction stays
-  waiting = false;
-  if (explained && drawn === changes) {
-    explanation = explained;
-    showPrediction(explanation.recognition);
+// The drawing may have changed since, and later explanations are quick.
+async function updateWhenExplained(explaining) {
+  try {
+    await explaining;
+    waiting = false;
+    updater.schedule();
+  } catch (error) {
+    [waiting, missing] = [false, error.message];
     show();
-  } else if (explained) updater.schedule();
+  }
 }
 
 drawing.addEventListener("change", () => {
-  changes++;
   byId("hint").hidden = !drawing.isEmpty;
   byId("undo").disabled = byId("clear").disabled = drawing.isEmpty;
   updater.schedule();

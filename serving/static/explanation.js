@@ -6,10 +6,11 @@ const LOWERS = [230, 159, 0];
 const INPUT_CAPTION = "Network input: 28 × 28 pixels, cropped, scaled and centred as in MNIST";
 const SALIENCY_CAPTION = "Saliency: blue pixels raise the probability of this digit, orange pixels lower it";
 
-let shown = { pixels: [], saliency: [], activations: [] };
+let shown = { pixels: [], saliency: [], activations: [], reason: null };
 
-export function showExplanation(explanation) {
-  shown = explanation;
+// Show an explanation, or the reason why there is none for what is drawn.
+export function showExplanation(explanation, reason) {
+  shown = { ...explanation, reason };
   render();
 }
 
@@ -32,7 +33,7 @@ function drawInput(withSaliency) {
       context.fillRect(x * size, y * size, size, size);
     }),
   );
-  byId("input-caption").textContent = withSaliency ? SALIENCY_CAPTION : INPUT_CAPTION;
+  byId("input-caption").textContent = shown.reason ?? (withSaliency ? SALIENCY_CAPTION : INPUT_CAPTION);
 }
 
 function blend(level, saliency) {
@@ -57,5 +58,6 @@ function drawHidden() {
   });
   context.globalAlpha = 1;
   const active = shown.activations.filter((activation) => activation > 0).length;
-  byId("hidden-caption").textContent = count ? `${active} of ${count} hidden units are active` : "No drawing, or no hidden layer";
+  const none = shown.reason ? "" : "No drawing, or no hidden layer";
+  byId("hidden-caption").textContent = count ? `${active} of ${count} hidden units are active` : none;
 }

@@ -19,6 +19,7 @@ from serving import model_manager
 from serving.app import create_app
 from serving.explainer import ExplainerProcess
 from serving.model_manager import ModelManager, load_predictor
+from tests.helpers.picture_files import encode
 from tests.helpers.serving_fakes import FolderModelSource
 
 pytest.importorskip("ai_edge_litert", reason="needs the extra export-litert")
@@ -142,6 +143,10 @@ def test_predictions_are_answered_while_an_explanation_waits(
         for thread in threads:
             thread.start()
         assert asked.wait(60)
+        blank = client.post(
+            "/explain", content=encode(np.zeros((28, 28), np.uint8)), headers={"Content-Type": "image/png"}
+        )
+        assert blank.json()["recognition"]["digit"] is None
         for body in (digits[0], digits[:3]):
             assert client.post("/predict", json=body.tolist()).status_code == 200
         assert explained == []

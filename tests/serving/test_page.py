@@ -122,13 +122,40 @@ def test_predictions_go_on_while_an_explanation_takes_long(page: Any) -> None:
         page.clock.fast_forward(500)
         playwright.expect(page.locator("#confidence")).to_contain_text("confidence")
     page.check("#show-hidden")
-    expect_text(page, "#hidden-caption", "No drawing, or no hidden layer")
+    expect_text(page, "#input-caption", "The first explanation takes some seconds. Predictions go on.")
+    expect_text(page, "#hidden-caption", "")
     for stroke in THREE[2:]:
         draw(page, stroke)
     expect_text(page, "#result", "It is a 3")
     held[0].continue_()
     playwright.expect(page.locator("#hidden-caption")).to_contain_text("of 64 hidden units are active")
     expect_text(page, "#result", "It is a 3")
+
+
+def test_a_late_explanation_is_not_shown_for_a_later_drawing(page: Any) -> None:
+    held: list[Any] = []
+    page.route("**/explain", lambda route: route.continue_() if held else held.append(route))
+    page.clock.pause_at(page.evaluate("Date.now() / 1000") + 1)
+    draw(page, THREE[0])
+    while not held:
+        page.wait_for_timeout(10)
+    for stroke in THREE[1:]:
+        draw(page, stroke)
+    page.check("#show-hidden")
+    page.clock.fast_forward(500)
+    expect_text(page, "#result", "It is a 3")
+    held[0].continue_()
+    playwright.expect(page.locator("#hidden-caption")).to_contain_text("of 64 hidden units are active")
+    expect_text(page, "#result", "It is a 3")
+
+
+def test_a_prediction_is_shown_where_it_cannot_be_explained(page: Any) -> None:
+    reason = "version 1 cannot be explained: no memory"
+    page.route("**/explain", lambda route: route.fulfill(status=503, json={"detail": reason}))
+    for stroke in THREE:
+        draw(page, stroke)
+    expect_text(page, "#result", "It is a 3")
+    expect_text(page, "#input-caption", reason)
 
 
 def test_a_three_is_recognised_while_it_is_drawn(page: Any) -> None:
