@@ -20,6 +20,7 @@ from experiments.tracking.new_database import create_database
 from experiments.tracking.redaction import redact, redact_of
 from experiments.tracking.server_check import check_access, check_server
 from mnist_core.errors import MissingLibraryError, MnistSearchError, NotFoundError, StoreError
+from mnist_core.runtime import imports_without
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -242,13 +243,8 @@ def import_mlflow_without_pandas() -> None:
     set_mlflow_defaults()
     if "mlflow" in sys.modules:
         return
-    hidden = [name for name in ("pandas", "pyarrow") if name not in sys.modules]
-    sys.modules |= dict.fromkeys(hidden)  # type: ignore[arg-type]  # None makes an import fail
-    try:
+    with imports_without(("pandas", "pyarrow")):
         import mlflow  # noqa: F401
-    finally:
-        for name in hidden:
-            del sys.modules[name]
 
 
 @contextmanager
