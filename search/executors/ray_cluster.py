@@ -84,7 +84,8 @@ class Cluster:
         self._answered = time.monotonic()
         self._closed = threading.Event()
         # In a thread, since the call does not return where the head is lost.
-        threading.Thread(target=self._watch, daemon=True).start()
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+        self._watcher.start()
 
     @property
     def nodes(self) -> Sequence[Node]:
@@ -126,13 +127,18 @@ class Cluster:
             time.sleep(0.05)
 
     def close(self) -> None:
-        """Disconnect; Ray that was started for this sweep ends. Where the head is lost, do not wait for it."""
+        """Disconnect; Ray that was started for this sweep ends. Where the head is lost, do not wait for it.
+
+        Ray ends a process whose threads use it while it shuts down: the watching one has ended before, and a signal to
+        this one is raised afterwards.
+        """
         if self._closed.is_set():
             return
         self._closed.set()
+        self._watcher.join(WATCH_SECONDS)
         if self._owned:
             with suppress(OSError):  # Ray on this host has ended already
-                _within(SHUTDOWN_SECONDS, ray.shutdown)
+                _within(SHUTDOWN_SECONDS, ray.shutdown, interruptible=False)
 
     def _watch(self) -> None:
         while not self._closed.wait(WATCH_SECONDS):
@@ -308,26 +314,39 @@ def _reason(error: Exception) -> str:
     return " ".join(text.split())[:300] or type(error).__name__
 
 
-def _within(seconds: float, call: Callable[[], Any]) -> bool:
+def _within(seconds: float, call: Callable[[], Any], interruptible: bool = True) -> bool:
     """Run a call in a thread and wait for its end; False where it has not ended after so many seconds.
+
+    Args:
+        seconds: to wait.
+        call: without arguments.
+        interruptible: False waits for the end after an exception of a signal's handler too, which is raised then.
 
     Raises:
         Exception: what the call raised.
     """
     errors: list[Exception] = []
+    # Not the thread's end: join() takes a thread for ended once it was interrupted by an exception.
+    ended = threading.Event()
 
     def run() -> None:
         try:
             call()
         except Exception as error:
             errors.append(error)
+        finally:
+            ended.set()
 
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(seconds)
+    try:
+        threading.Thread(target=run, daemon=True).start()
+        ended.wait(seconds)
+    except BaseException:
+        if not interruptible:
+            ended.wait(seconds)
+        raise
     if errors:
         raise errors[0]
-    return not thread.is_alive()
+    return ended.is_set()
 
 
 @contextmanager

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -119,6 +122,45 @@ def test_a_termination_while_ray_starts_has_its_usual_exit_code(monkeypatch: pyt
         start_ray(monkeypatch, signal.SIGTERM)
     assert end.value.code == 143
     assert signal.getsignal(signal.SIGTERM) is handler
+
+
+def test_ray_ends_while_no_thread_uses_it_and_a_signal_meanwhile_is_raised_afterwards(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else Ray would end the process on the spot, before the sweep is closed."""
+    reading = threading.Lock()
+    steps: list[str] = []
+
+    def read_nodes() -> list[object]:
+        with reading:
+            time.sleep(0.2)
+        return []
+
+    def shut_down() -> None:
+        steps.append("nobody reads" if reading.acquire(blocking=False) else "somebody reads")
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.2)
+        steps.append("ended")
+
+    def exit_at_once(number: int, frame: object) -> None:
+        raise SystemExit(143)
+
+    monkeypatch.setattr(ray_cluster, "WATCH_SECONDS", 1e-6)
+    monkeypatch.setattr(ray_cluster, "read_nodes", read_nodes)
+    monkeypatch.setattr(ray_cluster.ray, "shutdown", shut_down)
+    cluster = ray_cluster.Cluster(owned=True)
+    for _ in range(500):
+        if reading.locked():
+            break
+        time.sleep(0.01)
+    monkeypatch.setattr(ray_cluster, "WATCH_SECONDS", 5.0)
+    handler = signal.signal(signal.SIGTERM, exit_at_once)
+    try:
+        with pytest.raises(SystemExit):
+            cluster.close()
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+    assert steps == ["nobody reads", "ended"]
 
 
 @pytest.mark.parametrize("module", ["nowhere_at_all.networks", "math"])
