@@ -149,6 +149,8 @@ def trained_trials(
     found = []
     for key, (training, saving) in sorted(seconds.items(), key=lambda item: int(item[0])):
         epochs = [moment - started for name, number, moment in events if (name, number) == ("epoch", int(key))]
+        if not epochs:
+            continue  # it failed before its first epoch
         submitted = next(at - started for name, number, at in events if (name, number) == ("submitted", int(key)))
         begun = max(submitted, epochs[-1] - training)
         found.append(TrainedTrial(int(key), submitted, begun, epochs[0], epochs[-1], epochs[-1] + saving))
