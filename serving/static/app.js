@@ -38,7 +38,7 @@ const updater = new Updater(async () => {
 function show() {
   const explained = explanation.recognition.digit === null || explanation.pixels.length > 0;
   showExplanation(explanation, explained ? null : missing);
-  askForFeedback(collecting && explanation.pixels.length > 0);
+  byId("feedback").hidden = !(collecting && explanation.pixels.length > 0);
 }
 
 // The explanation of a picture, or no more than its prediction while an explanation takes long.
@@ -71,13 +71,14 @@ async function updateWhenExplained(explaining) {
 }
 
 drawing.addEventListener("change", () => {
+  askForFeedback();
   byId("hint").hidden = !drawing.isEmpty;
   byId("undo").disabled = byId("clear").disabled = drawing.isEmpty;
   updater.schedule();
 });
 
-function askForFeedback(wanted) {
-  byId("feedback").hidden = !wanted;
+// For a new drawing only: a late update of the one that was corrected must not take the thanks away.
+function askForFeedback() {
   const status = byId("feedback-status");
   if (status.textContent !== QUESTION) status.textContent = QUESTION; // each change is read aloud
 }

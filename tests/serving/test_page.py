@@ -238,11 +238,18 @@ def test_a_picture_is_recognised_when_it_is_pasted(page: Any, digits: Bytes) -> 
     expect_text(page, "#digit", "1")
 
 
-def test_a_correction_is_stored_with_the_input_of_the_network(page: Any, tmp_path: Path) -> None:
+def test_a_correction_is_stored_with_the_input_of_the_network(
+    page: Any, source: FolderModelSource, tmp_path: Path
+) -> None:
     for stroke in THREE:
         draw(page, stroke)
     expect_text(page, "#digit", "3")
     page.get_by_label("The correct digit is 7").click()
+    expect_text(page, "#feedback-status", "Thank you. Stored as a 7.")
+    set_champion(page, source, None)  # updates what is shown, and not the drawing
+    with page.expect_response("**/explain"):
+        set_champion(page, source, "1")
+    page.wait_for_timeout(100)
     expect_text(page, "#feedback-status", "Thank you. Stored as a 7.")
     stored = read_feedback(tmp_path / "feedback" / "feedback.jsonl")
     assert stored.labels.tolist() == [7]
