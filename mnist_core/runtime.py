@@ -134,7 +134,10 @@ def _kept_kernels() -> Iterator[None]:
     """
     from tensorflow.python import pywrap_tfe
 
-    clear = pywrap_tfe.TFE_ContextClearCaches
+    clear = getattr(pywrap_tfe, "TFE_ContextClearCaches", None)
+    if clear is None:  # it is private, so a later version may lack it
+        yield
+        return
     pywrap_tfe.TFE_ContextClearCaches = lambda context: None
     try:
         yield
