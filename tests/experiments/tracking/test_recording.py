@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
 from experiments import parse_spec
 from experiments.tracking import queries, recorder, sweep_runs
@@ -35,19 +36,19 @@ SOON = 30.0
 
 
 class Gate:
-    """Holds calls of one method of MLflow's client back until it is opened, and counts them."""
+    """Holds calls of one method of a class of MLflow's back until it is opened, and counts them."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, owner: type, method: str) -> None:
         self.opened, self.reached, self.calls = threading.Event(), threading.Event(), 0
-        real = getattr(MlflowClient, method)
+        real = getattr(owner, method)
 
-        def held(client: MlflowClient, *arguments: Any, **named: Any) -> Any:
+        def held(*arguments: Any, **named: Any) -> Any:
             self.calls += 1
             self.reached.set()
             assert self.opened.wait(SOON)
-            return real(client, *arguments, **named)
+            return real(*arguments, **named)
 
-        monkeypatch.setattr(MlflowClient, method, held)
+        monkeypatch.setattr(owner, method, held)
 
 
 class Begun:
@@ -95,7 +96,7 @@ def with_model(result: TrialResult, folder: Path) -> TrialResult:
 def test_workers_are_answered_and_new_trials_begun_while_mlflow_does_not_answer(
     begun: Begun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate = Gate(monkeypatch, "create_run")
+    gate = Gate(monkeypatch, MlflowClient, "create_run")
 
     class Opening(FakeExecutor):
         """Ends trials; MLflow answers only once the last has ended."""
@@ -121,7 +122,7 @@ def test_a_full_queue_makes_the_sweep_wait_until_there_is_room(
     begun: Begun, monkeypatch: pytest.MonkeyPatch, in_thread: ThreadPoolExecutor
 ) -> None:
     monkeypatch.setattr(recorder, "MAX_QUEUED", 3)
-    gate = Gate(monkeypatch, "create_run")
+    gate = Gate(monkeypatch, MlflowClient, "create_run")
     with begun.recorder() as writer:
         writer.trial_started(begun.trial(0))
         assert gate.reached.wait(SOON)
@@ -142,14 +143,16 @@ def test_models_that_wait_for_their_upload_are_bounded(
     begun: Begun, monkeypatch: pytest.MonkeyPatch, in_thread: ThreadPoolExecutor, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(recorder, "MAX_UNRECORDED", 2)
-    gate = Gate(monkeypatch, "log_model_artifacts")
+    gate = Gate(monkeypatch, LocalArtifactRepository, "log_artifacts")
     with begun.recorder() as writer:
         for number in range(2):
             writer.trial_started(begun.trial(number))
             writer.trial_ended(begun.trial(number), with_model(result_of(0.5), tmp_path / str(number)))
         writer.trial_started(begun.trial(2))
         third = in_thread.submit(writer.trial_ended, begun.trial(2), with_model(result_of(0.5), tmp_path / "2"))
+        deadline = time.monotonic() + SOON
         while gate.calls < 2:  # both at once
+            assert time.monotonic() < deadline
             time.sleep(0.01)
         assert not third.done()
         gate.opened.set()
@@ -161,7 +164,7 @@ def test_models_that_wait_for_their_upload_are_bounded(
 def test_a_run_is_complete_only_once_its_model_is_there_while_others_are_written(
     begun: Begun, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    gate = Gate(monkeypatch, "log_model_artifacts")
+    gate = Gate(monkeypatch, LocalArtifactRepository, "log_artifacts")
     with begun.recorder() as writer:
         for number in range(2):
             writer.trial_started(begun.trial(number))
@@ -179,14 +182,14 @@ def test_a_run_is_complete_only_once_its_model_is_there_while_others_are_written
 def test_a_model_that_cannot_be_uploaded_makes_its_trial_failed_and_no_other(
     begun: Begun, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    real = MlflowClient.log_model_artifacts
+    real = LocalArtifactRepository.log_artifacts
 
-    def full(client: MlflowClient, model_id: str, folder: str) -> None:
+    def full(place: LocalArtifactRepository, folder: str) -> None:
         if folder.endswith("0"):
             raise OSError("No space left on device")
-        real(client, model_id, folder)
+        real(place, folder)
 
-    monkeypatch.setattr(MlflowClient, "log_model_artifacts", full)
+    monkeypatch.setattr(LocalArtifactRepository, "log_artifacts", full)
     with begun.recorder() as writer:
         for number in range(2):
             writer.trial_started(begun.trial(number))
@@ -206,7 +209,7 @@ def test_a_trial_whose_model_could_not_be_uploaded_names_what_it_measured_and_is
     def fails(*arguments: Any) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(MlflowClient, "log_model_artifacts", fails)
+    monkeypatch.setattr(LocalArtifactRepository, "log_artifacts", fails)
     with begun.recorder() as writer:
         writer.trial_started(begun.trial(0))
         writer.trial_ended(begun.trial(0), with_model(result_of(0.5, epochs=3), tmp_path / "0"))
@@ -273,7 +276,7 @@ def test_an_error_that_comes_last_is_raised_before_the_sweep_has_ended(
 
 
 def test_what_was_finished_before_an_interruption_is_recorded(begun: Begun, monkeypatch: pytest.MonkeyPatch) -> None:
-    gate = Gate(monkeypatch, "create_run")
+    gate = Gate(monkeypatch, MlflowClient, "create_run")
     executor = FakeExecutor(capacity=2)
 
     def stop() -> bool:
@@ -295,7 +298,7 @@ def test_a_store_that_hangs_ends_an_interrupted_sweep_within_its_bound(
     begun: Begun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recorder, "STOP_SECONDS", 0.1)
-    gate = Gate(monkeypatch, "create_run")
+    gate = Gate(monkeypatch, MlflowClient, "create_run")
 
     def record() -> None:
         with begun.recorder() as writer:
@@ -322,7 +325,7 @@ def test_after_an_error_that_is_not_the_store_s_what_was_finished_is_written(beg
 
 def test_a_second_signal_drops_what_is_not_written(begun: Begun, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorder, "STOP_SECONDS", 0.1)
-    gate = Gate(monkeypatch, "create_run")
+    gate = Gate(monkeypatch, MlflowClient, "create_run")
 
     def record() -> None:
         with begun.recorder() as writer:

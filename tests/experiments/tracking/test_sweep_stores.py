@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
+from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
 from experiments import launch, parse_spec, resume_sweep, run_sweep
 from experiments.tracking.records import SweepState
@@ -58,16 +59,16 @@ def test_a_disk_that_is_full_while_a_worker_saves_fails_that_trial_and_the_sweep
 def test_a_model_that_cannot_be_stored_fails_its_trial_and_is_never_ready(
     small_npz: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = MlflowClient.log_model_artifacts
+    real = LocalArtifactRepository.log_artifacts
     calls = []
 
-    def failing_once(self: MlflowClient, model_id: str, local_dir: str) -> None:
-        calls.append(model_id)
+    def failing_once(self: LocalArtifactRepository, local_dir: str) -> None:
+        calls.append(Path(self.artifact_dir).parent.name)
         if len(calls) == 2:
             raise OSError(errno.ENOSPC, "No space left on device")
-        real(self, model_id, local_dir)
+        real(self, local_dir)
 
-    monkeypatch.setattr(MlflowClient, "log_model_artifacts", failing_once)
+    monkeypatch.setattr(LocalArtifactRepository, "log_artifacts", failing_once)
     watcher = Watcher()
     result = run_sweep(parse_spec(SMALL_GRID), in_process(small_npz, watcher))
     assert states(result) == {TrialState.COMPLETE: 5, TrialState.FAILED: 1}
