@@ -21,6 +21,7 @@ from experiments.tracking.lease import HeldLease, Lease, claim, free_generation,
 from experiments.tracking.recorder import SweepRecorder
 from experiments.tracking.records import TRACKING_SECONDS, TRACKING_WAIT_SECONDS, RunRecord, SweepRecord, Tag
 from experiments.tracking.server_check import check_server
+from experiments.tracking.spent import read_spent
 from experiments.tracking.store import Store, open_store, tracking_uri
 from experiments.tracking.trial_runs import TrialRuns
 from mnist_core.errors import SpecError, StoreError
@@ -35,8 +36,8 @@ from search.spec_file import parse_spec, to_toml
 from search.sweep import EndReason, Observer, Sweep
 from search.worker import ReadSource, WorkerContext
 
-MAY_CHANGE = ("trials", "trial_timeout", "execution")
-"""Keys of a sweep that resuming may set: the number of trials, the time limit of one, and where they run."""
+MAY_CHANGE = ("trials", "trial_timeout", "execution", "stop")
+"""Keys of a sweep that resuming may set: the number of trials, the time limit of one, where they run, and budgets."""
 
 
 def _never() -> bool:
@@ -117,7 +118,7 @@ def launch_sweep(
 def continue_sweep(
     name: str, options: LaunchOptions = LaunchOptions(), overrides: Sequence[str] = (), take_over: bool = False
 ) -> SweepResult:
-    """Run the missing trials of a sweep that was interrupted, killed, timed out, or is to have more trials.
+    """Run the missing trials of a sweep that was interrupted, killed, timed out, or is to have more trials or budget.
 
     Args:
         name: of the sweep, or the beginning of its run id.
@@ -172,6 +173,7 @@ class SweepSession:
     _recorder: SweepRecorder | None = None
     _resume_state: ResumeState = NOTHING_DONE
     _ending: EndReason | None = None
+    _search_seconds: float | None = None
     _is_running = False
     _runs: Sequence[RunRecord] = ()
 
@@ -229,7 +231,7 @@ class SweepSession:
             data=spec.data,
             save=save_model,
             staging=Path(staging),
-            pruning=spec.prunes,
+            pruning=spec.ends_trials,
             trial_timeout=spec.trial_timeout,
             withheld=credential_variables,
             modules=spec.modules,
@@ -267,7 +269,8 @@ class SweepSession:
         # Only now: the last holder of the lease may have recorded more until this moment, unless it had ended.
         runs = runs or queries.read_sweep_runs(store, sweep)
         sweep_runs.close_orphans(store, runs.all, generation)
-        self._resume_state = trial_results.read_resume_state(store, runs.attempts, self._spec)
+        resume_state = trial_results.read_resume_state(store, runs.attempts, self._spec)
+        self._resume_state = replace(resume_state, spent=read_spent(store, sweep, runs.attempts, self._spec))
         sweep_runs.reopen_sweep(store, self._lease, self._spec, self._executor.capacity)
 
     def run(self) -> None:
@@ -284,7 +287,10 @@ class SweepSession:
         runs = TrialRuns(self._store, sweep.run_id, sweep.name, self._data, self._lease)
         with SweepRecorder(runs, self._is_asked_to_stop) as self._recorder:
             loop = Sweep(self._spec, searcher, self._executor, self._recorder, options.observers, self._resume_state)
-            self._ending = loop.run(lambda: self._is_asked_to_stop() or self._lease.is_lost, options.timeout)
+            try:
+                self._ending = loop.run(lambda: self._is_asked_to_stop() or self._lease.is_lost, options.timeout)
+            finally:
+                self._search_seconds = loop.seconds
 
     def close(self) -> None:
         """Stop the workers, close the sweep's runs, give back the lease.
@@ -302,7 +308,8 @@ class SweepSession:
         self._runs = [closed.get(run.run_id, run) for run in runs.attempts]
         best = ranking.best_run(self._runs, self._spec.objective)
         seconds = {TRACKING_SECONDS: self._tracking_seconds, TRACKING_WAIT_SECONDS: self._tracking_wait_seconds}
-        sweep_runs.end_sweep(self._store, sweep.run_id, self._ending, best, seconds)
+        cause = self._spec.stop.describe(self._ending, self._spec.objective) if self._ending else ""
+        sweep_runs.end_sweep(self._store, sweep.run_id, self._ending, best, seconds, self._search_seconds, cause)
         self._lease.release()
 
     def report(self) -> None:

@@ -159,11 +159,12 @@ def sweeps_table(sweeps: Iterable[SweepRecord]) -> TextTable:
         (
             sweep.name,
             sweep.state.value.lower(),
+            sweep.ending,
             *(sweep.tags.get(tag, "") for tag in (Tag.ENGINE, Tag.SAMPLER, Tag.TARGET, Tag.DATASET, Tag.BEST_RUN)),
             local_time(sweep.started),
             sweep.run_id[:8],
         )
         for sweep in sweeps
     ]
-    columns = ("name", "state", "engine", "sampler", "trials", "data", "best run", "started", "run id")
+    columns = ("name", "state", "ending", "engine", "sampler", "trials", "data", "best run", "started", "run id")
     return TextTable(columns, rows)

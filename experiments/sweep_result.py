@@ -43,6 +43,11 @@ class SweepResult(Displayed):
     tracking_seconds: float
     tracking_wait_seconds: float = 0.0
 
+    @property
+    def cause(self) -> str:
+        """The budget that ended the sweep, in a few words; empty where none did."""
+        return self.spec.stop.describe(self.ending, self.spec.objective)
+
     def __repr__(self) -> str:
         best = f"{self.best.name} {self.best.value(self.spec.objective):.4f}" if self.best else "none"
         return f"<SweepResult {self.sweep.name!r} {self.ending.value}, {len(self.runs)} runs, best {best}>"

@@ -11,6 +11,7 @@ from mnist_core.errors import MnistSearchError, SpecError
 from mnist_core.hyperparameters import TRAINER_TYPES, Hyperparameters, ModelConfig, TrainingConfig, is_active
 from mnist_core.metrics import Metric
 from mnist_core.models.custom import CustomModel
+from search.budget import StopRules
 from search.domains import Choices
 from search.durations import parse_duration
 from search.engines import CustomEngine, Engine, check_methods_of
@@ -78,6 +79,7 @@ class SweepSpec:
         execution: where the trials run. It does not change the results either.
         objectives: one or more, all of the saved weights. The first ranks the trials. With several, Optuna looks for
             a Pareto front.
+        stop: budgets that end the sweep before it has tried all its points. Resuming may change them.
 
     Raises:
         SpecError: the parts do not go together.
@@ -97,6 +99,7 @@ class SweepSpec:
     objectives: tuple[Objective, ...] = (VAL_ACCURACY,)
     trial_timeout: float | None = None
     execution: Execution = field(default_factory=Execution)
+    stop: StopRules = field(default_factory=StopRules)
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
@@ -108,6 +111,7 @@ class SweepSpec:
             raise SpecError(f"trials: expected a count of trials, 1 or more, received {self.trials!r}")
         if self.trial_timeout is not None and parse_duration(self.trial_timeout, "trial_timeout") != self.trial_timeout:
             raise SpecError(f"trial_timeout: expected a number of seconds, received {self.trial_timeout!r}")
+        self._check_stop()
         self._check_points()
         self._check_architectures()
         self._check_comparable()
@@ -137,6 +141,7 @@ class SweepSpec:
             pruner="none",
             objectives=self.objectives[:1],
             trials=0,
+            stop=StopRules(),
             space=Space.of(points, self.space.parameters),
             points=points,
         )
@@ -165,6 +170,11 @@ class SweepSpec:
     def prunes(self) -> bool:
         """True where a trial can be stopped after an epoch because others are better."""
         return self.pruner != "none" and not self.is_multi_objective
+
+    @property
+    def ends_trials(self) -> bool:
+        """True where a trial can be told after an epoch to end: by the pruner, or by a budget of the sweep."""
+        return self.prunes or bool(self.stop)
 
     @property
     def target(self) -> int:
@@ -235,6 +245,18 @@ class SweepSpec:
                 f"pruner: expected 'none' with several objectives, since half-trained trials cannot be compared in "
                 f"all of them; received {self.pruner!r}"
             )
+
+    def _check_stop(self) -> None:
+        """Refuse a target that no trial could miss or reach, and rules of one value where there are several."""
+        target = self.stop.target
+        if target is not None and target > 1 and self.metric is Metric.VAL_ACCURACY:
+            raise SpecError(f"stop.target: expected an accuracy, at most 1, received {target!r}")
+        for key, value in (("target", target), ("plateau", self.stop.plateau)):
+            if value is not None and self.is_multi_objective:
+                raise SpecError(
+                    f"stop.{key}: expected one objective with it, since several have no best value; expected "
+                    "stop.time or stop.epochs"
+                )
 
     def _check_architectures(self) -> None:
         known = self.architectures

@@ -20,6 +20,7 @@ from mnist_core.hyperparameters import (
     TrainingConfig,
 )
 from mnist_core.models.custom import CustomModel
+from search.budget import StopRules
 from search.durations import parse_duration
 from search.engines import CustomEngine, Engine, parse_engine
 from search.execution import Execution
@@ -36,7 +37,7 @@ from search.space_tables import (
 )
 from search.spec import DataSpec, SweepSpec
 
-TABLES = ("data", "model", "training", "execution", "space")
+TABLES = ("data", "model", "training", "execution", "stop", "space")
 
 
 def read_spec_file(path: Path, overrides: Iterable[str] = ()) -> SweepSpec:
@@ -91,6 +92,9 @@ def to_toml(spec: SweepSpec) -> str:
         table[name] = table.pop(name)
     if spec.execution == Execution():
         del table["execution"]
+    table["stop"] = {key: value for key, value in table["stop"].items() if value is not None}
+    if not spec.stop:
+        del table["stop"]
     if spec.model.architecture is None or ARCHITECTURE not in spec.space.domains:
         table["model"] = spec.model.active_values()
     for name in set(spec.space.domains) & set(table["model"]):
@@ -166,6 +170,7 @@ def _spec(table: Table) -> SweepSpec:
         model=_custom_model(model) if is_custom else _build(Hyperparameters, "model", model),
         training=_training(training),
         execution=_build(Execution, "execution", _table(table, "execution")),
+        stop=_stop(_table(table, "stop")),
         **settings,
     )
 
@@ -215,6 +220,13 @@ def _training(table: Table) -> TrainingConfig:
         table = {**table, "early_stopping": stopping}
     config: TrainingConfig = _build(TrainingConfig, "training", table)
     return config
+
+
+def _stop(table: Table) -> StopRules:
+    if "time" in table:
+        table["time"] = parse_duration(table["time"], "stop.time")
+    rules: StopRules = _build(StopRules, "stop", table)
+    return rules
 
 
 def _build(cls: type, prefix: str, table: Table) -> Any:

@@ -7,11 +7,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from enum import Enum
 from typing import Protocol
 
 from mnist_core.errors import SpecError
 from mnist_core.metrics import EpochMetrics
+from search.budget import Budget
+from search.budget import EndReason as EndReason
 from search.engines import CustomEngine
 from search.executors.base import Ended, Executor, Finished, InProcessExecutor, LossKind, Lost, WorkerStatus
 from search.resume import NOTHING_DONE, ResumeState
@@ -27,16 +28,6 @@ POLL_SECONDS = 0.2
 WATCH_SECONDS = 1.0
 # After an interruption, for writing what was finished before it.
 FINISH_SECONDS = 60.0
-
-
-class EndReason(Enum):
-    """The ways in which a sweep can end."""
-
-    DONE = "done"
-    EXHAUSTED = "exhausted"
-    """The searcher has no more points, although more were asked for."""
-    TIMED_OUT = "timed out"
-    INTERRUPTED = "interrupted"
 
 
 class Recorder(Protocol):
@@ -106,6 +97,10 @@ class Sweep:
     afterwards: the value is that of its point, and a searcher cannot be told the end of a trial twice. The record and
     the observers then have a FAILED trial, which resuming tries again.
 
+    Where a budget ends the sweep, running trials end after the epoch that they are in, as PRUNED with the weights of
+    their best one. Those that have not trained an epoch by then have nothing to keep: they are lost, and tried again by
+    a resume.
+
     Args:
         spec: the space, the objectives and the number of trials.
         searcher: chooses points; it has been told the history.
@@ -138,6 +133,8 @@ class Sweep:
         self._next_number = 1 + max((trial.number for trial in past), default=-1)
         self._to_retry: dict[PointKey, Trial] = {key_of(trial.point): trial for trial in history.unfinished}
         self._running: dict[int, tuple[int, Trial]] = {}
+        self._with_epochs: set[int] = set()
+        self._began = self._seconds = 0.0
         self._lost_attempts: Counter[int] = Counter()
         self._lost_nodes: Counter[int] = Counter()
         self._epochs: list[tuple[Trial, int, EpochMetrics]] = []
@@ -154,23 +151,24 @@ class Sweep:
             timeout: seconds after which no new trial is started; running ones are finished, and not tried again
                 where they are lost.
         """
-        deadline = time.monotonic() + timeout if timeout is not None else None
+        self._budget = Budget(self._spec.stop, self._spec.metric.direction, self._history.spent, timeout)
+        self._began = time.monotonic()
         try:
             for observer in self._observers:
                 observer.sweep_started(self._spec, self._history)
             stopping = False
             while not (stopping or stop()):
                 self._watch_workers()
-                out_of_time = deadline is not None and time.monotonic() >= deadline
-                if not out_of_time and not self._must_wait_for_records():
+                reason = self._reason()
+                if reason is None and not self._must_wait_for_records():
                     self._fill()
-                if self._running or self._lacks_workers(out_of_time):
-                    stopping = self._poll(stop, deadline)
+                if self._must_poll(reason):
+                    stopping = self._poll(stop)
                     self._deliver_records(self._recorder.recorded())
                 elif self._unrecorded:
                     self._deliver_records(self._recorder.recorded(POLL_SECONDS))
                 else:
-                    return self._ending(out_of_time)
+                    return self._ending(reason)
             self._executor.close()
             for _, trial in self._running.values():
                 self._lose(trial, "the sweep was interrupted")
@@ -196,11 +194,30 @@ class Sweep:
         """True while the next trial would keep this thread from what is recorded of the last one, and from a stop."""
         return self._unrecorded > 0 and isinstance(self._executor, InProcessExecutor)
 
-    def _lacks_workers(self, out_of_time: bool) -> bool:
-        """True where a trial would run, but the executor has no worker yet, or none any more."""
-        return not out_of_time and not self._no_suggestion and self._missing() > 0 and self._executor.capacity < 1
+    @property
+    def seconds(self) -> float:
+        """Seconds for which trials of this sweep ran, in all its calls."""
+        return self._history.spent.seconds + self._seconds
 
-    def _poll(self, stop: Callable[[], bool], deadline: float | None) -> bool:
+    def _reason(self) -> EndReason | None:
+        """Return the budget that ends the sweep, if one does."""
+        if self._running or self._missing():  # else it has done its work, whatever time the rest takes
+            self._seconds = time.monotonic() - self._began
+        return self._budget.reason(self._seconds)
+
+    def _must_poll(self, reason: EndReason | None) -> bool:
+        """True where a trial runs that is to be waited for, or would run as soon as the executor had a worker."""
+        if not self._running:
+            return self._lacks_workers(reason)
+        # A trial without an epoch has no weights that a budget could leave it.
+        is_over = reason is not None and reason.ends_trials
+        return not is_over or self._unrecorded > 0 or not self._with_epochs.isdisjoint(self._running)
+
+    def _lacks_workers(self, reason: EndReason | None) -> bool:
+        """True where a trial would run, but the executor has no worker yet, or none any more."""
+        return reason is None and not self._no_suggestion and self._missing() > 0 and self._executor.capacity < 1
+
+    def _poll(self, stop: Callable[[], bool]) -> bool:
         """Handle what the workers report; return whether the sweep is to stop."""
         ended = self._executor.poll(self._decide, POLL_SECONDS)
         self._deliver_epochs()
@@ -208,13 +225,17 @@ class Sweep:
         stopping = stop()
         for end in ended:
             if not (stopping and isinstance(end, Lost)):
-                self._settle(end, retry=deadline is None or time.monotonic() < deadline)
+                self._settle(end, retry=self._reason() is None)
         return stopping
 
-    def _ending(self, out_of_time: bool) -> EndReason:
-        if not self._missing():
-            return EndReason.DONE
-        return EndReason.TIMED_OUT if out_of_time else EndReason.EXHAUSTED
+    def _ending(self, reason: EndReason | None) -> EndReason:
+        if reason is not None and reason.ends_trials:
+            self._executor.close()
+            while self._running:
+                _, (_, trial) = self._running.popitem()
+                self._lose(trial, f"the sweep was {reason.value} before the trial had trained an epoch")
+            return reason
+        return (reason or EndReason.EXHAUSTED) if self._missing() else EndReason.DONE
 
     def _missing(self) -> int:
         return self._spec.target - self._finished - len(self._running)
@@ -251,6 +272,7 @@ class Sweep:
 
     def _start(self, suggestion: int, trial: Trial) -> None:
         self._running[trial.number] = (suggestion, trial)
+        self._with_epochs.discard(trial.number)
         self._recorder.trial_started(trial)
         self._executor.submit(trial)
         for observer in self._observers:
@@ -259,8 +281,15 @@ class Sweep:
     def _decide(self, trial: Trial, epoch: int, metrics: EpochMetrics) -> bool:
         # A worker may wait for this decision, so the epoch is recorded after the decision was sent.
         self._epochs.append((trial, epoch, metrics))
+        self._with_epochs.add(trial.number)
+        self._budget.epoch_ended()
         suggestion, _ = self._running[trial.number]
-        return self._searcher.report(suggestion, epoch, metrics.value(self._spec.metric))
+        keep_going = self._searcher.report(suggestion, epoch, metrics.value(self._spec.metric))
+        reason = self._reason()
+        if reason is not None and reason.ends_trials:
+            return False
+        # With a budget, workers wait for decisions in sweeps without a pruner too.
+        return keep_going or not self._spec.prunes
 
     def _deliver_epochs(self) -> None:
         epochs, self._epochs = self._epochs, []
@@ -298,10 +327,14 @@ class Sweep:
         self._finished += 1
         self._unrecorded += 1
         self._no_suggestion = False
-        self._searcher.tell(suggestion, result.outcome(self._spec.objectives))
+        outcome = result.outcome(self._spec.objectives)
+        self._budget.trial_ended(trial.number, outcome)
+        self._searcher.tell(suggestion, outcome)
 
     def _deliver_records(self, recorded: Sequence[Finished]) -> None:
         self._unrecorded -= len(recorded)
         for end in recorded:
+            if end.result.state is TrialState.FAILED:
+                self._budget.trial_ended(end.trial.number, end.result.outcome(self._spec.objectives))
             for observer in self._observers:
                 observer.trial_ended(end.trial, end.result)

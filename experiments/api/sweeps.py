@@ -48,8 +48,8 @@ def run_sweep(
         sweep: the name of a shipped sweep, the path of a sweep file, or a spec.
         options: all that decides how the sweep is run; the keyword arguments below replace its fields.
         trials: number of trials in all, instead of the file's.
-        settings: values that replace the file's: ``{"training.epochs": 5}``, or one or several texts
-            ``"training.epochs=5"``.
+        settings: values that replace the file's: ``{"training.epochs": 5, "stop.time": "10m"}``, or one or several
+            texts ``"training.epochs=5"``.
         data: folder of IDX files or ``.npz`` file.
         workers: trials at a time; 0 for one for each core.
         execution: the place where trials run, instead of the sweep's, such as ``{"executor": "ray"}``; settings
@@ -101,7 +101,7 @@ def resume_sweep(
         sweep: a recorded sweep.
         options: as for :func:`run_sweep`, with the keyword arguments that replace its fields.
         trials: number of trials in all, those that are done included.
-        settings: values to change; only ``trials`` and ``trial_timeout`` may.
+        settings: values to change; only ``trials``, ``trial_timeout``, and those of ``execution`` and ``stop`` may.
         take_over: resume although another process may still drive the sweep; that one then stops.
         data: where the data lies now; it has to be the same.
         workers: trials at a time; 0 for one for each core.

@@ -64,7 +64,32 @@ GpusOption = Annotated[
 ]
 TimeoutOption = Annotated[
     str | None,
-    typer.Option(metavar="TIME", help="Start no trial after this time: 90s, 10m, 2h.", show_default=False),
+    typer.Option(
+        metavar="TIME",
+        help="Start no trial after this time of this call (90s, 10m, 2h); running ones are finished.",
+        show_default=False,
+    ),
+]
+StopTimeOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME",
+        help="End the sweep, and its running trials after the epoch that they are in, once its trials have run for so "
+        "long, in all calls: 90s, 10m, 2h.",
+        show_default=False,
+    ),
+]
+StopEpochsOption = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="End it once so many epochs are trained, in all calls.", show_default=False),
+]
+StopTargetOption = Annotated[
+    float | None,
+    typer.Option(metavar="VALUE", help="End it once a trial has reached this objective.", show_default=False),
+]
+StopPlateauOption = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="End it once so many trials in a row brought nothing better.", show_default=False),
 ]
 ReportOption = Annotated[
     bool, typer.Option("--report/--no-report", help="Plot the results when the sweep ends without interruption.")

@@ -21,6 +21,10 @@ from experiments.cli.options import (
     ExecutorOption,
     GpusOption,
     ReportOption,
+    StopEpochsOption,
+    StopPlateauOption,
+    StopTargetOption,
+    StopTimeOption,
     SweepArgument,
     TimeoutOption,
     TopRunsOption,
@@ -56,6 +60,10 @@ def sweep(
     cpus_per_trial: CpusOption = None,
     gpus_per_trial: GpusOption = None,
     timeout: TimeoutOption = None,
+    stop_time: StopTimeOption = None,
+    stop_epochs: StopEpochsOption = None,
+    stop_target: StopTargetOption = None,
+    stop_plateau: StopPlateauOption = None,
     data: DataOption = None,
     settings: Annotated[
         list[str] | None,
@@ -75,8 +83,11 @@ def sweep(
     if (sweep_file is None) == (resume is None):
         raise SpecError("sweep: expected either FILE_OR_NAME or --resume SWEEP")
 
+    limits = {"time": stop_time, "epochs": stop_epochs, "target": stop_target, "plateau": stop_plateau}
+    budgets = [f"stop.{key}={value}" for key, value in limits.items() if value is not None]
+
     def run(**options: Any) -> SweepResult:
-        given = {"trials": trials, "settings": settings or (), **options}
+        given = {"trials": trials, "settings": [*(settings or ()), *budgets], **options}
         if resume is not None:
             return api.resume_sweep(resume, take_over=take_over, **given)
         return api.run_sweep(sweep_file or "", **given)
@@ -141,8 +152,8 @@ def _print_result(console: Console, result: SweepResult) -> None:
     from search.sweep import EndReason
 
     name, best = result.sweep.name, result.best
-    reason = ": its space has no more points" if result.ending is EndReason.EXHAUSTED else ""
-    console.print(f"\nsweep {name} {result.ending.value}{reason}", style="bold")
+    cause = "its space has no more points" if result.ending is EndReason.EXHAUSTED else result.cause
+    console.print(f"\nsweep {name} {result.ending.value}{': ' * bool(cause)}{cause}", style="bold")
     if best:
         print_table(console, rich_table(best_table(result)))
         console.print(f"\nbest run: {best.name}, id {best.run_id}", style="green")
@@ -150,6 +161,8 @@ def _print_result(console: Console, result: SweepResult) -> None:
         console.print("no trial completed", style="red")
     if result.ending in (EndReason.INTERRUPTED, EndReason.TIMED_OUT):
         console.print(f"continue:    mnist-search sweep --resume {name}")
+    elif result.ending.key:
+        console.print(f"continue:    mnist-search sweep --resume {name} --stop-{result.ending.key} …")
     elif count_finished(result.runs) < len({run.number for run in result.runs}):
         console.print(f"try again:   mnist-search sweep --resume {name}    (the failed trials)")
     elif result.spec.max_target > result.spec.target and result.ending is EndReason.DONE:

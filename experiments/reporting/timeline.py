@@ -6,7 +6,7 @@ import random
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from itertools import accumulate
 
@@ -14,6 +14,7 @@ from experiments import ranking
 from experiments.tracking.curves import read_curves
 from experiments.tracking.queries import read_recorded_spec, read_runs
 from experiments.tracking.records import TRACKING_SECONDS, CurvePoint, RunRecord, SweepRecord, Tag
+from experiments.tracking.spent import sessions_of, span_of
 from experiments.tracking.store import Store
 from mnist_core.metrics import Metric
 from search.execution import RAY
@@ -21,8 +22,6 @@ from search.space import Point
 from search.spec import SweepSpec
 from search.trial import Outcome, TrialState
 
-# Seconds without an open trial after which the sweep counts as left and resumed later.
-MAX_PAUSE_SECONDS = 30.0
 MAX_SAMPLE = 1000
 """Finished trials that the plots of a report are drawn from; of more, a sample is."""
 BEST_OF_SAMPLE = 200
@@ -169,8 +168,8 @@ def build_timeline(
         runs: every attempt.
         curves: the objective by epoch, by run id; those of a sample where the runs are many.
     """
-    spans = {run.run_id: _span(run, curves.get(run.run_id, ())) for run in runs}
-    sessions = _sessions(spans.values())
+    spans = {run.run_id: span_of(run, curves.get(run.run_id, ())) for run in runs}
+    sessions = sessions_of(spans.values())
 
     session_ends = [end for _, end in sessions]
     elapsed = list(accumulate(((end - start).total_seconds() for start, end in sessions), initial=0.0))
@@ -247,21 +246,3 @@ def time_spent(timeline: SweepTimeline) -> TimeSpent:
     lost = sum(trial.seconds for trial in timeline.of_state(TrialState.KILLED))
     rest = workers_of(timeline) * timeline.seconds - training - saving - (tracking or 0.0) - lost
     return TimeSpent(training, saving, tracking, lost, max(0.0, rest))
-
-
-def _span(run: RunRecord, curve: Sequence[CurvePoint]) -> tuple[datetime, datetime]:
-    """Start and end of a run. A lost run may be closed days later: it ends with its last logged epoch."""
-    started = run.started or datetime.fromtimestamp(0, UTC)
-    last_logged = max([started, *(point.time for point in curve)])
-    return started, max(started, run.ended) if run.ended and run.state.is_finished else last_logged
-
-
-def _sessions(spans: Iterable[tuple[datetime, datetime]]) -> list[tuple[datetime, datetime]]:
-    """Periods in which the sweep ran, oldest first."""
-    sessions: list[tuple[datetime, datetime]] = []
-    for start, end in sorted(spans):
-        if sessions and (start - sessions[-1][1]).total_seconds() <= MAX_PAUSE_SECONDS:
-            sessions[-1] = (sessions[-1][0], max(sessions[-1][1], end))
-        else:
-            sessions.append((start, end))
-    return sessions

@@ -50,6 +50,7 @@ class Tag(StrEnum):
     SWEEP_UID = "sweep_uid"
     SPEC = "sweep_toml"
     ENDING = "ending"
+    ENDING_CAUSE = "ending_cause"
     BEST_RUN_ID = "best_run_id"
     BEST_RUN = "best_run"
     GIT_DIRTY = "git_dirty"
@@ -76,6 +77,7 @@ TRACEBACK_FILE = "traceback.txt"
 # Metrics of the parent run.
 TRACKING_SECONDS = "tracking_seconds"
 TRACKING_WAIT_SECONDS = "tracking_wait_seconds"
+SEARCH_SECONDS = "search_seconds"
 
 
 class SweepState(Enum):
@@ -111,6 +113,11 @@ class SweepRecord:
     def objective(self) -> str:
         """Name of the metric that ranks its trials."""
         return self.tags.get(Tag.OBJECTIVE, "val_accuracy")
+
+    @property
+    def ending(self) -> str:
+        """The reason for its end, as ``done`` or ``stopped by target``; empty where it runs or was killed."""
+        return "" if self.state is SweepState.RUNNING else self.tags.get(Tag.ENDING, "")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from experiments.tracking import provenance
 from experiments.tracking.datasets import DataRecord
 from experiments.tracking.lease import FIRST_GENERATION, HeldLease, Lease, claim, release
 from experiments.tracking.queries import search_runs, utc_time
-from experiments.tracking.records import SPEC_FILE, RunKind, RunRecord, SweepState, Tag
+from experiments.tracking.records import SEARCH_SECONDS, SPEC_FILE, RunKind, RunRecord, SweepState, Tag
 from experiments.tracking.store import Store
 from experiments.tracking.sweep_names import free_name, settle_name
 from mnist_core.errors import StoreError, SweepInUseError
@@ -34,6 +34,10 @@ _SWEEP_STATE = {
     EndReason.EXHAUSTED: SweepState.FINISHED,
     EndReason.TIMED_OUT: SweepState.FINISHED,
     EndReason.INTERRUPTED: SweepState.KILLED,
+    EndReason.TIME: SweepState.FINISHED,
+    EndReason.EPOCHS: SweepState.FINISHED,
+    EndReason.TARGET: SweepState.FINISHED,
+    EndReason.PLATEAU: SweepState.FINISHED,
 }
 
 
@@ -178,6 +182,8 @@ def end_sweep(
     ending: EndReason | None,
     best: RunRecord | None,
     seconds: Mapping[str, float] = MappingProxyType({}),
+    search_seconds: float | None = None,
+    cause: str = "",
 ) -> None:
     """Close the parent run.
 
@@ -187,14 +193,20 @@ def end_sweep(
         ending: None where an error ended the sweep.
         best: the best run so far.
         seconds: metrics of this call, by name; added to those of earlier calls.
+        search_seconds: for which its trials ran, in all calls.
+        cause: of an end by a budget.
     """
     state = _SWEEP_STATE[ending] if ending else SweepState.FAILED
     tags: dict[str, str] = {Tag.ENDING: ending.value if ending else "error"}
     if best:
         tags |= {Tag.BEST_RUN_ID: best.run_id, Tag.BEST_RUN: best.name}
     with store.errors("ending the sweep"):
-        earlier = store.client.get_run(run_id).data.metrics
-        totals = {name: earlier.get(name, 0.0) + value for name, value in seconds.items()}
+        earlier = store.client.get_run(run_id).data
+        totals = {name: earlier.metrics.get(name, 0.0) + value for name, value in seconds.items()}
+        if search_seconds is not None:
+            totals[SEARCH_SECONDS] = search_seconds
+        if cause or Tag.ENDING_CAUSE in earlier.tags:
+            tags[Tag.ENDING_CAUSE] = cause
         store.client.log_batch(run_id, metrics=metric_points(totals))
         set_tags(store, run_id, tags)
         store.client.set_terminated(run_id, state.value)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from mnist_core.errors import SpecError
 from mnist_core.hyperparameters import Augmentation, EarlyStopping, Hyperparameters, TrainingConfig
+from search.budget import StopRules
 from search.domains import Choices, Domain, FloatRange, IntRange
 from search.engines import PRUNERS, SAMPLERS, Engine
 from search.objectives import RANKING, VAL_ACCURACY
@@ -140,6 +141,22 @@ def test_how_long_a_trial_may_be_silent_is_read_as_a_duration_and_comes_back(tex
 def test_a_sweep_without_a_trial_timeout_has_none_in_its_text() -> None:
     assert parse_spec(MINIMAL).trial_timeout is None
     assert "trial_timeout" not in to_toml(parse_spec(MINIMAL))
+
+
+def test_the_budgets_of_a_sweep_are_read_and_come_back() -> None:
+    spec = parse_spec(MINIMAL, ["stop.time=10m", "stop.epochs=500", "stop.target=0.985", "stop.plateau=20"])
+    assert spec.stop == StopRules(time=600.0, epochs=500, target=0.985, plateau=20)
+    assert parse_spec(to_toml(spec)) == spec
+
+
+def test_a_sweep_without_budgets_has_no_table_for_them_in_its_text() -> None:
+    assert not parse_spec(MINIMAL).stop
+    assert "stop" not in to_toml(parse_spec(MINIMAL)).replace("early_stopping", "")
+
+
+def test_a_sweep_of_chosen_points_has_no_budgets() -> None:
+    spec = parse_spec(MINIMAL, ["stop.target=0.5"])
+    assert not spec.with_points("again", ({"dropout": 0.25},)).stop
 
 
 def test_a_single_value_in_the_space_is_fixed() -> None:

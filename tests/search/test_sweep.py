@@ -29,7 +29,7 @@ KILLED = "the worker process was killed by SIGKILL"
 
 
 def spec_of(trials: int) -> SweepSpec:
-    return SweepSpec("loop", SPACE, sampler="random", trials=trials, training=TrainingConfig(epochs=2))
+    return SweepSpec("loop", SPACE, sampler="random", pruner="median", trials=trials, training=TrainingConfig(epochs=2))
 
 
 class FakedSweep:
