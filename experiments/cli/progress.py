@@ -16,11 +16,11 @@ from rich.progress import (
     TaskID,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 from rich.text import Text
 
 from experiments.cli.console import COLOURS
+from experiments.cli.time_left import TimeLeft, TimeLeftColumn
 from experiments.formatting import format_params, pluralize
 from mnist_core.messages import main_line
 from search.trial import Trial, TrialResult, TrialState
@@ -146,16 +146,16 @@ class LiveDisplay(PlainDisplay):
     def __init__(self, console: Console) -> None:
         super().__init__(console)
         is_wide = console.width >= MIN_WIDTH_OF_BARS
+        self._time_left = TimeLeft()
         self._sweep_bars = Progress(
             TextColumn("[bold]sweep    "),
             *([BarColumn(30)] if is_wide else []),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("ETA"),
-            TimeRemainingColumn(compact=True),
+            TimeLeftColumn(self._time_left.seconds),
             *([TextColumn("{task.fields[counts]}")] if is_wide else []),
             console=console,
-            speed_estimate_period=3600,
         )
         self._trial_bars = Progress(
             TextColumn("{task.description}"),
@@ -181,6 +181,7 @@ class LiveDisplay(PlainDisplay):
     def sweep_started(self, spec: SweepSpec, history: ResumeState) -> None:
         """Start the live display."""
         super().sweep_started(spec, history)
+        self._time_left.sweep_started(spec, history)
         done = self._progress.finished
         self._sweep_bar = self._sweep_bars.add_task(
             "sweep", total=spec.target, completed=done, counts=self._progress.text()
@@ -190,23 +191,27 @@ class LiveDisplay(PlainDisplay):
     def trial_started(self, trial: Trial) -> None:
         """Add a bar for the trial."""
         self._remove_bar(trial)
+        self._time_left.trial_started(trial.number)
         self._bars[trial.number] = self._trial_bars.add_task(
             trial.name, total=trial.training.epochs, value="warming up", point=format_params(trial.point)
         )
 
     def epoch_ended(self, trial: Trial, epoch: int, metrics: EpochMetrics) -> None:
         """Advance the trial's bar."""
+        self._time_left.epoch_ended()
         value = f"{self._spec.objective} {metrics.value(self._spec.metric):.4f}"
         self._trial_bars.update(self._bars[trial.number], completed=epoch, value=value)
 
     def trial_lost(self, trial: Trial, cause: str) -> None:
         """Remove the bar, and print the cause."""
+        self._time_left.trial_lost(trial.number)
         self._remove_bar(trial)
         super().trial_lost(trial, cause)
 
     def trial_ended(self, trial: Trial, result: TrialResult) -> None:
         """Replace the bar by a line."""
         self._remove_bar(trial)
+        self._time_left.trial_ended(trial.number)
         super().trial_ended(trial, result)
         if self._sweep_bar is not None:
             self._sweep_bars.update(self._sweep_bar, completed=self._progress.finished, counts=self._progress.text())
