@@ -23,6 +23,7 @@ from experiments.sweep_files import SHIPPED
 from experiments.tracking.records import Tag
 from experiments.tracking.trial_runs import trial_metrics
 from mnist_core.hyperparameters import Augmentation, EarlyStopping, Hyperparameters, TrainingConfig
+from search.budget import StopRules
 from search.spec import DataSpec, SweepSpec
 from search.spec_file import parse_spec
 from search.testing.values import result_of
@@ -149,7 +150,7 @@ def test_every_path_of_the_repository_in_the_pages_exists() -> None:
 
 
 def test_every_key_of_a_sweep_file_is_described() -> None:
-    tables = (SweepSpec, DataSpec, Hyperparameters, TrainingConfig, Augmentation, EarlyStopping)
+    tables = (SweepSpec, DataSpec, Hyperparameters, TrainingConfig, Augmentation, EarlyStopping, StopRules)
     # `data = "module:function"` is how the function is written.
     names = {field.name for table in tables for field in fields(table)} - {"function"}
     described = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]+)`", prose("docs/sweep-files.md")))))

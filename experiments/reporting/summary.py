@@ -29,8 +29,9 @@ def summarize(timeline: SweepTimeline, importances: Mapping[str, float]) -> Summ
             ("median", f"{objective} {median(timeline.values()):.4f}"),
         ]
     facts.append(("trials", format_counts(timeline) or "none"))
-    if cause := tags.get(Tag.ENDING_CAUSE):
-        facts.append(("end", f"{timeline.sweep.ending}: {cause}"))
+    # A sweep that was resumed and runs has the cause of its last end still.
+    if (cause := tags.get(Tag.ENDING_CAUSE)) and (ending := timeline.sweep.ending):
+        facts.append(("end", f"{ending}: {cause}"))
     if importances:
         facts.append(("importances", format_shares(importances)))
     data = f"{tags.get(Tag.DATASET, '')} ({tags.get(Tag.DATASET_DIGEST, '')[:SHOWN_DIGEST]})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -72,8 +73,7 @@ class TestWhatASweepHasSpent:
         assert read_spent(None, sweep, runs, self.SPEC) == Spent(25.0 + 15.0, 3 + 1 + 2 + 3, (0.9, 0.8, None))  # type: ignore[arg-type]
 
     def test_is_at_least_the_time_that_its_last_call_recorded(self, runs: list[RunRecord]) -> None:
-        sweep = timeline(runs).sweep
-        object.__setattr__(sweep, "metrics", {SEARCH_SECONDS: 41.0})
+        sweep = replace(timeline(runs).sweep, metrics={SEARCH_SECONDS: 41.0})
         assert read_spent(None, sweep, runs, self.SPEC).seconds == 41.0  # type: ignore[arg-type]
 
 
@@ -82,6 +82,9 @@ def test_a_report_names_the_budget_that_ended_the_sweep() -> None:
     facts = dict(summarize(timeline([run(0)], **tags), {}))
     assert facts["end"] == "stopped by plateau: the last 3 trials brought nothing better"
     assert "end" not in dict(summarize(timeline([run(0)], **{Tag.ENDING: "done"}), {}))
+    resumed = timeline([run(0)], **tags)
+    running = replace(resumed, sweep=replace(resumed.sweep, state=SweepState.RUNNING))
+    assert "end" not in dict(summarize(running, {}))
 
 
 @pytest.mark.parametrize(
