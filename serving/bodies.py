@@ -12,6 +12,7 @@ from serving.images import MEDIA_TYPES, decode, open_picture, read_picture
 from serving.preprocessing import SIDE, to_mnist_image
 from serving.schemas import MAX_IMAGES, PIXELS, to_uint8
 
+JSON = "application/json"
 SMALL_BYTES, SMALL_PIXELS = 32_768, 65_536
 """Limits of a drawing on the page; anything larger is decoded and preprocessed in a thread."""
 MAX_DECODERS = 2
@@ -31,7 +32,8 @@ async def read_images(request: Request, decoders: CapacityLimiter) -> list[Bytes
     Raises:
         HTTPException: 415 for another content type, 422 for invalid content. It never repeats the content.
     """
-    if _content_type(request) != "application/json":
+    if _content_type(request) != JSON:
+        _check_content_type(request, JSON, *MEDIA_TYPES)
         return [await read_image(request, decoders)]
     try:
         arrays = PIXELS.validate_json(await request.body())
@@ -61,8 +63,7 @@ async def read_image(request: Request, decoders: CapacityLimiter) -> Bytes | Non
     Raises:
         HTTPException: 415 for another content type, 422 for a broken or too large picture.
     """
-    if _content_type(request) not in MEDIA_TYPES:
-        raise HTTPException(415, f"Content-Type: expected one of {', '.join(('application/json', *MEDIA_TYPES))}")
+    _check_content_type(request, *MEDIA_TYPES)
     content = await request.body()
     try:
         if len(content) <= SMALL_BYTES:
@@ -82,6 +83,11 @@ def _first_mistake(error: ValidationError) -> list[int]:
     # A list where an image has a pixel: the arrays are a batch.
     is_batch = as_image["type"] == "float_type" and isinstance(as_image["input"], list)
     return [key for key in (as_batch if is_batch else as_image)["loc"] if isinstance(key, int)]
+
+
+def _check_content_type(request: Request, *accepted: str) -> None:
+    if _content_type(request) not in accepted:
+        raise HTTPException(415, f"Content-Type: expected one of {', '.join(accepted)}")
 
 
 def _content_type(request: Request) -> str:

@@ -146,6 +146,16 @@ def test_an_invalid_body_is_refused_without_echo(client: TestClient, body: bytes
         assert part not in response.text
 
 
+def test_a_refused_content_type_names_what_the_path_takes(client: TestClient) -> None:
+    pictures = "image/png, image/jpeg"
+    for path, kind, accepted in (
+        ("/predict", "text/plain", f"application/json, {pictures}"),
+        ("/explain", "application/json", pictures),
+    ):
+        response = client.post(path, content=b"[]", headers={"Content-Type": kind})
+        assert (response.status_code, response.json()["detail"]) == (415, f"Content-Type: expected one of {accepted}")
+
+
 @pytest.mark.parametrize("pixel", [-1, 256, True, None, "7"])
 def test_a_pixel_out_of_range_is_named_by_its_place(client: TestClient, digits: Bytes, pixel: object) -> None:
     image = digits[0].tolist()
