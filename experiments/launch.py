@@ -175,6 +175,7 @@ class SweepSession:
     _ending: EndReason | None = None
     _search_seconds: float | None = None
     _is_running = False
+    _name = ""
     _runs: Sequence[RunRecord] = ()
 
     def __init__(self, spec: SweepSpec, options: LaunchOptions) -> None:
@@ -194,6 +195,10 @@ class SweepSession:
                 # A store that failed may fail again; the next --resume puts in order what it holds.
                 with suppress(StoreError) if isinstance(error, StoreError) else nullcontext():
                     self.close()
+                if isinstance(error, StoreError):
+                    self._options.on_message(
+                        f"what is recorded is kept; continue: mnist-search sweep --resume {self._name}"
+                    )
 
     def check(self) -> None:
         """Check that the functions which the sweep names can be called, before anything costly is begun.
@@ -282,6 +287,7 @@ class SweepSession:
         """
         self._is_running = True
         sweep, options = self._sweep(), self._options
+        self._name = sweep.name
         options.on_message(f"sweep {sweep.name}, run {sweep.run_id}")
         searcher = make_searcher(self._spec, self._resume_state)
         runs = TrialRuns(self._store, sweep.run_id, sweep.name, self._data, self._lease)

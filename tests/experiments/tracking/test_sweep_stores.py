@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,8 +84,11 @@ def test_a_store_that_fails_ends_the_sweep_with_one_error_and_loses_nothing_reco
 ) -> None:
     broken = Watcher(after=2, do=lambda: patch.setattr(MlflowClient, "create_run", failing))
     failing = raising(OSError(errno.EIO, "Input/output error"))
+    said: list[str] = []
+    options = replace(in_process(small_npz, broken), on_message=said.append)
     with pytest.MonkeyPatch.context() as patch, pytest.raises(StoreError, match="Input/output error"):
-        run_sweep(parse_spec(SMALL_GRID), in_process(small_npz, broken))
+        run_sweep(parse_spec(SMALL_GRID), options)
+    assert said[-1] == "what is recorded is kept; continue: mnist-search sweep --resume small-grid"
     sweep, runs = stored_sweep("small-grid")
     assert sweep.state is SweepState.FAILED
     assert [run.state for run in runs] == [TrialState.COMPLETE] * 2
