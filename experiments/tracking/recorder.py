@@ -55,12 +55,8 @@ class SweepRecorder:
         self._uploads = UploadThreads()
         # A daemon: a store that does not answer keeps no process from ending.
         self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
-        # It guards all that follows. Each side has a condition of its own, and the caller is woken only for what it
-        # waits for: threads that wake each other at every step slow both down.
-        self._lock = threading.RLock()
-        self._to_write = threading.Condition(self._lock)
-        self._written = threading.Condition(self._lock)
-        self._awaited: Callable[[], bool] | None = None
+        # It guards all that follows.
+        self._changed = threading.Condition()
         self._queue: deque[Callable[[], None]] = deque()
         self._uploaded: deque[Callable[[], None]] = deque()
         self._recorded: list[Finished] = []
@@ -117,7 +113,7 @@ class SweepRecorder:
         Args:
             timeout: seconds to wait for the first.
         """
-        with self._lock:
+        with self._changed:
             if timeout:
                 self._wait(lambda: bool(self._recorded), timeout)
             self._raise_error()
@@ -134,10 +130,10 @@ class SweepRecorder:
         return self.recorded()
 
     def _finish(self, timeout: float | None) -> None:
-        with self._lock:
+        with self._changed:
             if not (self._is_stopped or self._error):
                 self._queue.append(self._runs.flush_all)
-                self._to_write.notify()
+                self._changed.notify_all()
             if not self._wait(self._is_idle, timeout):
                 self._give_up(timeout)
             self._raise_error()
@@ -149,7 +145,7 @@ class SweepRecorder:
         def has_room() -> bool:
             return len(self._queue) < MAX_QUEUED and self._unrecorded + ended <= MAX_UNRECORDED
 
-        with self._lock:
+        with self._changed:
             while not (self._wait(has_room, _SLICE_SECONDS) or self._stop_requested()):
                 pass
             # A store that does not answer would keep the sweep from noticing that it is to stop.
@@ -160,26 +156,24 @@ class SweepRecorder:
                 raise RuntimeError("a recorder records within its with block only")
             self._queue.append(step)
             self._unrecorded += ended
-            self._to_write.notify()
+            self._changed.notify_all()
 
     def _wait(self, is_done: Callable[[], bool], timeout: float | None = None) -> bool:
         """Wait until something is done, or there is an error; False after the timeout. The lock is held."""
         started = now = time.monotonic()
         deadline = None if timeout is None else started + timeout
-        self._awaited = is_done
         while not (is_done() or self._error or self._is_stopped):
             if deadline is not None and now >= deadline:
                 break
-            self._written.wait(_SLICE_SECONDS if deadline is None else min(_SLICE_SECONDS, deadline - now))
+            self._changed.wait(_SLICE_SECONDS if deadline is None else min(_SLICE_SECONDS, deadline - now))
             now = time.monotonic()
-        self._awaited = None
         self.waiting_seconds += now - started
         return is_done() or self._error is not None
 
     def _give_up(self, timeout: float | None) -> None:
-        """Drop what is not written, which becomes an error. The lock is held."""
+        """Drop what is not written, which becomes an error."""
         within = "" if timeout is None else f" within {timeout:.0f} s"
-        self._drop(
+        self._stop(
             StoreError(
                 f"{self._runs.store.shown}: not all was written{within}; {self._unrecorded} of the trials that ended "
                 "are not recorded, and resuming tries them again"
@@ -192,17 +186,12 @@ class SweepRecorder:
 
     def _stop(self, error: BaseException | None = None) -> None:
         """Drop what is not written."""
-        with self._lock:
-            self._drop(error)
-
-    def _drop(self, error: BaseException | None) -> None:
-        """Drop what is not written. The lock is held."""
-        self._error = self._error or error
-        self._is_stopped = True
-        self._queue.clear()
-        self._uploads.close()
-        self._to_write.notify()
-        self._written.notify()
+        with self._changed:
+            self._error = self._error or error
+            self._is_stopped = True
+            self._queue.clear()
+            self._uploads.close()
+            self._changed.notify_all()
 
     def _work(self) -> None:
         try:
@@ -215,10 +204,9 @@ class SweepRecorder:
 
     def _next_step(self) -> Callable[[], None] | None:
         """Wait for what is to be written next; None once the recorder is stopped."""
-        with self._lock:
+        with self._changed:
             self._is_writing = False
-            if self._awaited and self._awaited():
-                self._written.notify()
+            self._changed.notify_all()
             while not self._is_stopped:
                 seconds = self._runs.seconds_to_flush()
                 waiting = self._uploaded or self._queue
@@ -229,7 +217,7 @@ class SweepRecorder:
                 if waiting:
                     self._is_writing, self._has_flushed = True, False
                     return waiting.popleft()
-                self._to_write.wait(seconds)
+                self._changed.wait(seconds)
             return None
 
     def _end(self, end: TrialEnd) -> None:
@@ -249,13 +237,13 @@ class SweepRecorder:
         except BaseException as error:
             self._stop(error)
             return
-        with self._lock:
+        with self._changed:
             self._uploaded.append(partial(self._close, end))
-            self._to_write.notify()
+            self._changed.notify_all()
 
     def _close(self, end: TrialEnd) -> None:
         recorded = Finished(end.trial, self._runs.close(end))
-        with self._lock:
+        with self._changed:
             self._recorded.append(recorded)
             self._unrecorded -= 1
 
